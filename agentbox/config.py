@@ -1,0 +1,181 @@
+"""The configuration's shape: every key, its type, its default and what values make sense.
+
+config.example.yaml says in the owner's words what each key does; a test holds the two together.
+Reading files and laying them over each other is `settings`' work.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta, field
+
+Policy = Literal["allow", "confirm", "deny"]
+Caller = Literal["speech", "cli", "cloud", "brain", "page", "plugin"]
+Fraction = Annotated[float, Meta(ge=0.0, le=1.0)]
+Name = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
+
+
+class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What all sections share: unknown keys are mistakes."""
+
+
+class Endpoint(Section, frozen=True):
+    """When a pause ends the turn (DESIGN: adaptive endpointing). Milliseconds of silence after speech."""
+
+    speculate_ms: Annotated[int, Meta(ge=64, le=1000)] = 160
+    complete_ms: Annotated[int, Meta(ge=100, le=3000)] = 250
+    continuable_ms: Annotated[int, Meta(ge=100, le=3000)] = 450
+    silence_ms: Annotated[int, Meta(ge=200, le=5000)] = 700
+    min_speech_ms: Annotated[int, Meta(ge=32, le=1000)] = 128
+    max_utterance_s: Annotated[float, Meta(ge=2, le=60)] = 25.0
+
+    def __post_init__(self) -> None:
+        if not self.speculate_ms <= self.complete_ms <= self.continuable_ms <= self.silence_ms:
+            raise ValueError("speculate_ms <= complete_ms <= continuable_ms <= silence_ms must hold")
+
+
+class Vad(Section, frozen=True):
+    threshold: Annotated[float, Meta(ge=0.05, le=0.95)] = 0.5
+    gate_db: Annotated[float, Meta(ge=0, le=20)] = 4.0
+    gate_floor_dbfs: Annotated[float, Meta(ge=-96, le=-20)] = -62.0
+
+
+class Audio(Section, frozen=True):
+    input_device: str | int = "default"
+    output_device: str | int = "default"
+    sounds: bool = True
+    block_ms: Annotated[int, Meta(ge=10, le=200)] = 64
+    queue_s: Annotated[float, Meta(ge=0.5, le=120)] = 10.0
+    pre_roll_ms: Annotated[int, Meta(ge=100, le=2000)] = 500
+    vad: Vad = field(default_factory=Vad)
+    endpoint: Endpoint = field(default_factory=Endpoint)
+
+
+class ActivationConfig(Section, frozen=True):
+    mode: Literal["always", "wake_phrase", "push_to_talk"] = "wake_phrase"
+    phrases: list[Annotated[str, Meta(min_length=2, max_length=60)]] | None = None
+    attention_s: Annotated[float, Meta(ge=1, le=60)] = 6.0
+    likeness: Annotated[float, Meta(ge=0.5, le=1.0)] = 0.8
+
+    def __post_init__(self) -> None:
+        if self.mode == "wake_phrase" and self.phrases is not None and not self.phrases:
+            raise ValueError("mode wake_phrase needs at least one phrase in phrases")
+
+
+class Asr(Section, frozen=True):
+    model: str = "moonshine-tiny-en"
+    language: Annotated[str, Meta(pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$")] = "en"
+    threads: Annotated[int, Meta(ge=1, le=16)] = 1
+    partials: bool = True
+    models_dir: str | None = None
+
+
+class Intents(Section, frozen=True):
+    sentences: list[str] = field(default_factory=list)
+    builtin: bool = True
+    likeness: Annotated[float, Meta(ge=0.5, le=1.0)] = 0.84
+    follow_up_s: Annotated[float, Meta(ge=0, le=300)] = 30.0
+
+
+class WebRequest(Section, frozen=True):
+    """One HTTP call the owner defined. `{slot}` stands for a slot's value, `{secret:name}` for a secret."""
+
+    name: Name
+    url: Annotated[str, Meta(pattern=r"^https?://")]
+    description: str = ""
+    intent: str | None = None
+    method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"] = "GET"
+    query: dict[str, str] = field(default_factory=dict)
+    headers: dict[str, str] = field(default_factory=dict)
+    body: Any = None
+    pick: dict[str, str] = field(default_factory=dict)
+    answer: str = "{text}"
+    failure: str = ""
+    timeout_s: Annotated[float, Meta(gt=0, le=60)] = 8.0
+    max_bytes: Annotated[int, Meta(ge=1, le=4 << 20)] = 256 << 10
+
+
+class Command(Section, frozen=True):
+    """One program the owner allows. `argv` is fixed; `{slot}` fills a whole or part of one argument, never more."""
+
+    name: Name
+    argv: Annotated[list[str], Meta(min_length=1)]
+    description: str = ""
+    intent: str | None = None
+    answer: str = "{text}"
+    timeout_s: Annotated[float, Meta(gt=0, le=300)] = 10.0
+
+
+class Commands(Section, frozen=True):
+    enabled: bool = False
+    commands: list[Command] = field(default_factory=list)
+
+
+class Tools(Section, frozen=True):
+    plugins_dir: str | None = None
+    timeout_s: Annotated[float, Meta(gt=0, le=300)] = 10.0
+    max_result_bytes: Annotated[int, Meta(ge=256, le=1 << 20)] = 16 << 10
+    confirm_s: Annotated[float, Meta(ge=3, le=120)] = 20.0
+    policy: dict[str, dict[Caller, Policy]] = field(default_factory=dict)
+    web: list[WebRequest] = field(default_factory=list)
+    command: Commands = field(default_factory=Commands)
+    options: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        names = [request.name for request in self.web] + [command.name for command in self.command.commands]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"names under web and command must differ, but {', '.join(twice)} stands twice")
+
+
+class Storage(Section, frozen=True):
+    path: str | None = None
+    transcripts: bool = True
+    audio: bool = False
+    retention_days: Annotated[int, Meta(ge=0, le=36500)] = 90
+    secrets_file: str | None = None
+
+
+class Control(Section, frozen=True):
+    socket: str | None = None
+
+
+class Log(Section, frozen=True):
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["text", "json"] = "text"
+
+
+class Config(Section, frozen=True):
+    """The whole configuration."""
+
+    audio: Audio = field(default_factory=Audio)
+    activation: ActivationConfig = field(default_factory=ActivationConfig)
+    asr: Asr = field(default_factory=Asr)
+    intents: Intents = field(default_factory=Intents)
+    tools: Tools = field(default_factory=Tools)
+    storage: Storage = field(default_factory=Storage)
+    control: Control = field(default_factory=Control)
+    log: Log = field(default_factory=Log)
+
+    @property
+    def language(self) -> str:
+        """The one language of hearing, sentences and replies, as BCP-47: `zh` means `zh-CN`."""
+        return normal_language(self.asr.language)
+
+    @property
+    def phrases(self) -> list[str]:
+        """The wake phrases: the owner's, else the default of the language."""
+        if self.activation.phrases is not None:
+            return self.activation.phrases
+        return ["你好小盒"] if self.language.startswith("zh") else ["hey computer"]
+
+
+def normal_language(tag: str) -> str:
+    """A BCP-47 tag in its usual letter case; a bare `zh` becomes `zh-CN`."""
+    parts = tag.split("-")
+    usual = [parts[0].lower()]
+    for part in parts[1:]:
+        usual.append(part.upper() if len(part) == 2 else part.title() if len(part) == 4 else part.lower())
+    return "zh-CN" if usual == ["zh"] else "-".join(usual)

@@ -1,0 +1,250 @@
+"""Everything that happens in the house, one frozen class each.
+
+Rooms take messages in and give messages out. Every message goes to JSON and back (`to_json`, `from_json`);
+a test walks this module and round-trips each one, so none can be forgotten. They are msgspec structs, which are
+frozen dataclasses that also carry their name as `type` in JSON and are checked when they are read back.
+
+Times: `*_at` fields are seconds since 1970 (wall clock, may jump); `*_ms` and `*_s` fields are durations
+taken from a monotonic clock or counted in samples.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from typing import Any, Literal, TypeAlias
+
+import msgspec
+
+SAMPLE_RATE_HZ = 16_000
+"""The one sample rate inside the house; sound is resampled at the door (audio/capture, audio/files)."""
+
+JSON: TypeAlias = Any
+"""A value that JSON can carry. (A recursive alias would be exact, and unreadable in every error message.)"""
+
+Caller: TypeAlias = Literal["speech", "cli", "cloud", "brain", "page", "plugin"]
+"""Who asks for a tool call; the policy is looked up by it."""
+
+MatchKind: TypeAlias = Literal["exact", "forgiving"]
+
+ActivatedBy: TypeAlias = Literal["always", "wake_phrase", "attention", "push_to_talk", "control"]
+
+
+class _Message(msgspec.Struct, frozen=True, kw_only=True, tag=True, forbid_unknown_fields=True):
+    """What all messages share: they do not change, and their JSON names their class in `type`."""
+
+
+def new_id() -> str:
+    """A new id: 32 hex digits, ordered by the time it was made to the millisecond (as UUID version 7 is)."""
+    milliseconds = time.time_ns() // 1_000_000
+    return f"{milliseconds & 0xFFFFFFFFFFFF:012x}{uuid.uuid4().hex[:20]}"
+
+
+class Utterance(_Message, frozen=True):
+    """One stretch of speech, cut out of the sound by the segmenter.
+
+    `pcm` is 16 kHz mono signed 16-bit little-endian. It holds the pre-roll and at most the end-of-turn silence.
+    `first_sample` counts from the start of the capture, so utterances can be laid side by side.
+    """
+
+    id: str
+    started_at: float
+    first_sample: int
+    pcm: bytes
+    speech_ms: int
+    silence_ms: int
+    """Silence after the last speech: the wait that endpointing added."""
+    end_reason: Literal["silence", "max_length", "end_of_input", "released"]
+
+    @property
+    def audio_ms(self) -> int:
+        return len(self.pcm) // 2 * 1000 // SAMPLE_RATE_HZ
+
+
+class PartialTranscript(_Message, frozen=True):
+    """What an engine has made of an utterance so far; the next one may differ from its first word on."""
+
+    utterance_id: str
+    text: str
+    audio_ms: int
+
+
+class Transcript(_Message, frozen=True):
+    """What an engine made of a whole utterance. Empty text: nothing that deserves the name of speech."""
+
+    utterance_id: str
+    text: str
+    engine: str
+    language: str
+    confidence: float | None = None
+    """Mean probability the model gave its own tokens, 0..1, uncalibrated; null where an engine cannot tell."""
+    audio_ms: int = 0
+    decode_ms: float = 0.0
+    suppressed: str | None = None
+    """Why a guard threw the text away (`loop`, `no_speech`, ...); the text is empty then."""
+
+
+class Activation(_Message, frozen=True):
+    """The gate opened for this utterance: from here on its words may be shown, stored and acted on."""
+
+    utterance_id: str
+    by: ActivatedBy
+    phrase: str | None = None
+    command: str = ""
+    """The transcript without the wake phrase; empty when the phrase stood alone."""
+
+
+class Intent(_Message, frozen=True):
+    """What was meant: the name and slots of the sentence that matched."""
+
+    utterance_id: str
+    name: str
+    slots: dict[str, JSON]
+    text: str
+    source: str
+    """`builtin` (home-assistant-intents), `agentbox` (our own sentences), or the owner's file name."""
+    match: MatchKind
+    score: float = 1.0
+    """1.0 for an exact match; the likeness 0..1 for a forgiving one."""
+    sentence: str = ""
+    """The template that matched."""
+    language: str = "en"
+
+
+class NotUnderstood(_Message, frozen=True):
+    """Words were heard and no sentence matched."""
+
+    utterance_id: str
+    text: str
+
+
+class ToolCall(_Message, frozen=True):
+    """A tool is about to be run. The row is on disk before the tool starts when `effects` is true."""
+
+    id: str
+    utterance_id: str
+    tool: str
+    arguments: dict[str, JSON]
+    caller: Caller
+    effects: bool = True
+
+
+class ToolResult(_Message, frozen=True):
+    """How a tool call ended. `text` is for the owner's ear, `data` for programs."""
+
+    call_id: str
+    tool: str
+    ok: bool
+    text: str
+    data: JSON = None
+    error_code: str | None = None
+    duration_ms: float = 0.0
+    undo: "Undo | None" = None
+
+
+class Undo(_Message, frozen=True):
+    """The call that takes back what a call did ("cancel that")."""
+
+    tool: str
+    arguments: dict[str, JSON]
+
+
+class Confirmation(_Message, frozen=True):
+    """A question that must be answered before a call runs. Bound to these exact arguments, single use."""
+
+    id: str
+    utterance_id: str
+    tool: str
+    arguments: dict[str, JSON]
+    caller: Caller
+    question: str
+    expires_at: float
+
+
+SoundName: TypeAlias = Literal["heard", "done", "failed", "question", "timer"]
+
+
+class Reply(_Message, frozen=True):
+    """The box's answer: text, the sound that marks it, and what happened.
+
+    `utterance_id` is empty for what the box says unasked (a timer that rings).
+    """
+
+    utterance_id: str
+    text: str
+    sound: SoundName | None
+    outcome: Literal["done", "failed", "not_understood", "question", "attention", "cancelled", "alert"]
+
+
+class Notice(_Message, frozen=True):
+    """Something about the box itself that its owner should know (no microphone, disk full, a broken file)."""
+
+    code: str
+    what: str
+    todo: str = ""
+    level: Literal["info", "warning", "error"] = "warning"
+
+
+Message: TypeAlias = (
+    Utterance
+    | PartialTranscript
+    | Transcript
+    | Activation
+    | Intent
+    | NotUnderstood
+    | ToolCall
+    | ToolResult
+    | Undo
+    | Confirmation
+    | Reply
+    | Notice
+)
+
+Stage: TypeAlias = Literal[
+    "box",
+    "capture",
+    "speech",
+    "utterance",
+    "partial",
+    "transcript",
+    "activation",
+    "intent",
+    "tool_call",
+    "tool_result",
+    "confirmation",
+    "reply",
+    "notice",
+]
+
+
+class StageEvent(_Message, frozen=True):
+    """One thing that happened at one stage; the only source of every log, journal row, page and figure.
+
+    `message` is null where words may not be shown: before activation an event carries timings only.
+    """
+
+    stage: Stage
+    state: str
+    """What happened at that stage: `started`, `ended`, `dropped`, ... (docs/events.md lists them all)."""
+    at: float
+    """Wall clock, seconds since 1970."""
+    monotonic_s: float
+    utterance_id: str = ""
+    timings: dict[str, float] = msgspec.field(default_factory=dict)
+    """Durations in milliseconds and counts, never words."""
+    message: Message | None = None
+
+
+def to_json(message: Message | StageEvent) -> dict[str, JSON]:
+    """The message as plain JSON values: its fields, and its class in `type`. Bytes become base64."""
+    plain: dict[str, JSON] = msgspec.to_builtins(message)
+    return plain
+
+
+def from_json(plain: dict[str, JSON]) -> Message | StageEvent:
+    """The inverse of `to_json`.
+
+    Raises `msgspec.ValidationError` (a `ValueError`) for an unknown `type`, a missing or unknown field, or a
+    value of the wrong type.
+    """
+    return msgspec.convert(plain, Message | StageEvent)  # type: ignore[no-any-return]

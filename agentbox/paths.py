@@ -1,0 +1,67 @@
+"""Where things live on disk: one place that knows systemd's and XDG's environment variables."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from agentbox.config import Config
+from agentbox.errors import StorageError
+
+
+def state_dir() -> Path:
+    """The folder that holds what must outlive a restart: database, models, settings.
+
+    `$AGENTBOX_STATE`, else systemd's `$STATE_DIRECTORY`, else `$XDG_STATE_HOME/agentbox` (by default
+    `~/.local/state/agentbox`).
+    """
+    for name in ("AGENTBOX_STATE", "STATE_DIRECTORY"):
+        if value := os.environ.get(name):
+            return Path(value.split(":")[0])
+    base = os.environ.get("XDG_STATE_HOME")
+    return (Path(base) if base else Path.home() / ".local" / "state") / "agentbox"
+
+
+def prepare(folder: Path) -> Path:
+    """Make `folder` (0700) when it is not there. Raises `StorageError` `state_not_writable`."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise StorageError(
+            "state_not_writable",
+            f"The folder {folder} cannot be made: {error.strerror}.",
+            "Give this user write access to it, or set AGENTBOX_STATE to another folder.",
+        ) from error
+    return folder
+
+
+def database(config: Config) -> Path:
+    return Path(config.storage.path).expanduser() if config.storage.path else state_dir() / "agentbox.db"
+
+
+def models_dir(config: Config) -> Path:
+    return Path(config.asr.models_dir).expanduser() if config.asr.models_dir else state_dir() / "models"
+
+
+def settings_file() -> Path:
+    """Settings changed by page or voice; they override the config file key by key."""
+    return state_dir() / "settings.yaml"
+
+
+def control_socket(config: Config) -> Path:
+    """The daemon's Unix socket: `control.socket`, `$AGENTBOX_SOCKET`, systemd's `$RUNTIME_DIRECTORY`,
+    a socket of the installed service when it is there, else `$XDG_RUNTIME_DIR`, else the state directory."""
+    if config.control.socket:
+        return Path(config.control.socket).expanduser()
+    if value := os.environ.get("AGENTBOX_SOCKET"):
+        return Path(value)
+    if value := os.environ.get("RUNTIME_DIRECTORY"):
+        return Path(value.split(":")[0]) / "control.sock"
+    if "AGENTBOX_STATE" in os.environ:
+        return state_dir() / "control.sock"
+    service = Path("/run/agentbox/control.sock")
+    if os.access(service, os.W_OK):
+        return service
+    if value := os.environ.get("XDG_RUNTIME_DIR"):
+        return Path(value) / "agentbox" / "control.sock"
+    return state_dir() / "control.sock"

@@ -1,0 +1,50 @@
+"""The daemon's side of the system it runs on: the notify socket and the log."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import socket
+import sys
+
+
+def notify(state: str) -> bool:
+    """Tell the service manager a state such as `READY=1`. False when there is none to tell.
+
+    The protocol is one datagram to `$NOTIFY_SOCKET` (sd_notify(3)); a leading `@` names an abstract socket.
+    """
+    address = os.environ.get("NOTIFY_SOCKET")
+    if not address:
+        return False
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as datagram:
+        try:
+            datagram.connect("\0" + address[1:] if address.startswith("@") else address)
+            datagram.sendall(state.encode())
+        except OSError:
+            return False
+    return True
+
+
+class _JsonFormatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        line = {
+            "at": round(record.created, 3),
+            "level": record.levelname.lower(),
+            "from": record.name,
+            "message": record.getMessage(),
+        }
+        return json.dumps(line, ensure_ascii=False)
+
+
+def set_up_log(level: str, form: str) -> None:
+    """Send log lines to standard error, where journald or a terminal picks them up."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        _JsonFormatter() if form == "json" else logging.Formatter("%(levelname)s %(name)s: %(message)s")
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level.upper())
+    # httpx logs whole URLs at INFO; a URL may hold what the owner asked for.
+    logging.getLogger("httpx").setLevel(logging.WARNING)
