@@ -176,6 +176,7 @@ def normal_language(tag: str) -> str:
     """A BCP-47 tag in its usual letter case; a bare `zh` becomes `zh-CN`."""
     parts = tag.split("-")
     usual = [parts[0].lower()]
-    for part in parts[1:]:
-        usual.append(part.upper() if len(part) == 2 else part.title() if len(part) == 4 else part.lower())
+    usual += [
+        part.upper() if len(part) == 2 else part.title() if len(part) == 4 else part.lower() for part in parts[1:]
+    ]
     return "zh-CN" if usual == ["zh"] else "-".join(usual)

@@ -23,9 +23,7 @@ class Credentials:
     Values are read anew at each use, so that a revoked secret stops working at once.
     """
 
-    def __init__(
-        self, folder: Path, file: Path | None = None, environ: Mapping[str, str] | None = None
-    ) -> None:
+    def __init__(self, folder: Path, file: Path | None = None, environ: Mapping[str, str] | None = None) -> None:
         self._folder = folder
         self._file = file
         self._environ = os.environ if environ is None else environ

@@ -139,7 +139,7 @@ class ToolResult(_Message, frozen=True):
     data: JSON = None
     error_code: str | None = None
     duration_ms: float = 0.0
-    undo: "Undo | None" = None
+    undo: Undo | None = None
 
 
 class Undo(_Message, frozen=True):

@@ -89,9 +89,7 @@ def read_yaml(path: Path) -> tuple[dict[str, Any], dict[Key, int]]:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise ConfigError(
-            "config_unreadable", f"{path} cannot be read: {reason}.", "Check the file."
-        ) from error
+        raise ConfigError("config_unreadable", f"{path} cannot be read: {reason}.", "Check the file.") from error
     lines: dict[Key, int] = {}
     try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
@@ -143,8 +141,7 @@ def _overlay(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
 def _check(values: dict[str, Any], owner: dict[Key, tuple[Path, int]], file: Path | None) -> Config:
     # A section left empty in the file ("tools:") means its defaults.
     filled = {
-        key: ({} if value is None and key in Config.__struct_fields__ else value)
-        for key, value in values.items()
+        key: ({} if value is None and key in Config.__struct_fields__ else value) for key, value in values.items()
     }
     try:
         return msgspec.convert(filled, Config)
@@ -219,9 +216,7 @@ def _absolute(config: Config, base: Path) -> Config:
         asr=replace(config.asr, models_dir=fix(config.asr.models_dir)),
         intents=replace(config.intents, sentences=[str(fix(path)) for path in config.intents.sentences]),
         tools=replace(config.tools, plugins_dir=fix(config.tools.plugins_dir)),
-        storage=replace(
-            config.storage, path=fix(config.storage.path), secrets_file=fix(config.storage.secrets_file)
-        ),
+        storage=replace(config.storage, path=fix(config.storage.path), secrets_file=fix(config.storage.secrets_file)),
         control=replace(config.control, socket=fix(config.control.socket)),
     )
 
@@ -234,12 +229,7 @@ def masked(config: Config) -> dict[str, Any]:
             return {key: mask(item, str(key)) for key, item in value.items()}
         if isinstance(value, list):
             return [mask(item, name) for item in value]
-        if (
-            isinstance(value, str)
-            and _HIDDEN.search(name)
-            and "{secret:" not in value
-            and name != "secrets_file"
-        ):
+        if isinstance(value, str) and _HIDDEN.search(name) and "{secret:" not in value and name != "secrets_file":
             return _MASK
         return value
 

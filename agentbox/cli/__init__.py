@@ -1,0 +1,5 @@
+"""The `agentbox` command."""
+
+
+def main() -> None:
+    """Placeholder entry until the commands stand."""
