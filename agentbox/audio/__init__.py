@@ -1,0 +1,1 @@
+"""Sound: from the microphone or a file to utterances, and from sounds to the speaker."""

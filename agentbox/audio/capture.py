@@ -1,0 +1,139 @@
+"""The microphone: a PortAudio callback fills a bounded queue, an asyncio task empties it."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections import deque
+from collections.abc import AsyncIterator
+from typing import Any
+
+import numpy as np
+
+from agentbox.audio.devices import Device, find_device, portaudio
+from agentbox.audio.files import Converter
+from agentbox.audio.segment import Samples
+from agentbox.config import Audio
+from agentbox.errors import AudioError
+from agentbox.messages import SAMPLE_RATE_HZ
+
+LOST_AFTER_S = 3.0
+"""A stream whose callback has been silent for this long is dead. PortAudio itself does not say so: when a device
+goes away the callback just stops, `active` stays true and no flag is set. A cold PulseAudio source may take 2 s."""
+
+CLOSE_LIMIT_S = 2.0
+
+
+class Microphone:
+    """One opened microphone. `async for block in microphone.blocks()` gives 16 kHz mono int16 until it is closed.
+
+    Raises `AudioError` from `open`: `no_device`, `device_missing`, `device_ambiguous`, `device_failed`,
+    `portaudio_missing`; from `blocks`: `device_lost`.
+    """
+
+    def __init__(self, config: Audio) -> None:
+        self._config = config
+        self._limit = max(2, int(config.queue_s * 1000 / config.block_ms))
+        self._queue: deque[bytes] = deque()
+        self._ready = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+        self._stream: Any = None
+        self._closed = False
+        self._heard_at = time.monotonic()
+        self.device: Device | None = None
+        self.lost_blocks = 0
+        """Blocks dropped because nobody took them in time; the daemon reports when it grows."""
+
+    def open(self) -> None:
+        """Open the device at 16 kHz mono; where it cannot do that, at its own rate, to be converted."""
+        sounddevice = portaudio()
+        self.device = device = find_device(self._config.input_device, "input")
+        attempts = [(SAMPLE_RATE_HZ, 1), (device.default_rate_hz, 1), (device.default_rate_hz, min(2, device.inputs))]
+        failure: Exception | None = None
+        for rate_hz, channels in dict.fromkeys(attempts):
+            try:
+                stream = sounddevice.RawInputStream(
+                    device=device.index,
+                    samplerate=rate_hz,
+                    channels=channels,
+                    dtype="int16",
+                    blocksize=rate_hz * self._config.block_ms // 1000,
+                    latency="high",
+                    callback=self._callback,
+                )
+                stream.start()
+            except (sounddevice.PortAudioError, ValueError) as error:
+                failure = error
+                continue
+            self._stream, self._channels = stream, channels
+            self._converter = Converter(rate_hz, channels)
+            self._direct = (rate_hz, channels) == (SAMPLE_RATE_HZ, 1)
+            self._heard_at = time.monotonic()
+            return
+        raise AudioError(
+            "device_failed",
+            f"The microphone {device.name!r} cannot be opened.",
+            "Another program may hold it; agentbox doctor tells more.",
+        ) from failure
+
+    def _callback(self, data: Any, _frames: int, _time: Any, _status: Any) -> None:
+        # PortAudio's own thread: copy, queue, wake the loop, nothing else.
+        self._heard_at = time.monotonic()
+        if len(self._queue) >= self._limit:
+            self.lost_blocks += 1
+            return
+        self._queue.append(bytes(data))
+        try:
+            self._loop.call_soon_threadsafe(self._ready.set)
+        except RuntimeError:
+            # The loop is closed: the daemon is going down and this is one of the last callbacks.
+            return
+
+    async def blocks(self) -> AsyncIterator[Samples]:
+        while not self._closed:
+            while self._queue:
+                yield self._convert(self._queue.popleft())
+            self._ready.clear()
+            if self._queue:
+                continue
+            try:
+                async with asyncio.timeout(LOST_AFTER_S):
+                    await self._ready.wait()
+            except TimeoutError:
+                self._check_alive()
+
+    def _check_alive(self) -> None:
+        silent_s = time.monotonic() - self._heard_at
+        if silent_s >= LOST_AFTER_S and not self._closed:
+            name = self.device.name if self.device else "?"
+            raise AudioError("device_lost", f"The microphone {name!r} stopped delivering sound.", "Is it plugged in?")
+
+    def _convert(self, data: bytes) -> Samples:
+        samples = np.frombuffer(data, dtype=np.int16)
+        if self._direct:
+            return samples
+        return self._converter.convert(samples.reshape(-1, self._channels).astype(np.float32) / 32768.0)
+
+    async def close(self) -> bool:
+        """Let go of the device. False when the driver hung: the stream is then left to a thread that waits for it.
+
+        `abort`, never `stop`: `stop` waits for ever on a device that is gone, and even `abort` can hang while the
+        sound server is frozen, so it runs beside the loop with a time limit.
+        """
+        self._closed = True
+        self._ready.set()
+        stream, self._stream = self._stream, None
+        if stream is None:
+            return True
+        done = threading.Event()
+
+        def abort() -> None:
+            try:
+                stream.abort(ignore_errors=True)
+                stream.close(ignore_errors=True)
+            finally:
+                done.set()
+
+        threading.Thread(target=abort, name="close-microphone", daemon=True).start()
+        return await asyncio.to_thread(done.wait, CLOSE_LIMIT_S)

@@ -1,0 +1,100 @@
+"""Sound files and standard input as blocks of 16 kHz mono int16, a few at a time: a three-hour file takes no more
+memory than a short one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import soundfile
+import soxr
+from numpy.typing import NDArray
+
+from agentbox.audio.segment import Samples
+from agentbox.errors import InputError
+from agentbox.messages import SAMPLE_RATE_HZ
+
+
+class Converter:
+    """Any rate and channel count to 16 kHz mono int16, block by block (soxr, high quality).
+
+    One or two channels are averaged; of more, only the first is used: microphone arrays put their processed
+    signal there, and averaging the raw ones would comb-filter the voice.
+    """
+
+    def __init__(self, rate_hz: int, channels: int) -> None:
+        self._channels = channels
+        self._resampler = None
+        if rate_hz != SAMPLE_RATE_HZ:
+            self._resampler = soxr.ResampleStream(rate_hz, SAMPLE_RATE_HZ, 1, dtype="float32", quality="HQ")
+
+    def convert(self, block: NDArray[np.float32], *, last: bool = False) -> Samples:
+        """`block`: float32 [frames, channels], -1..1. `last` flushes what the resampler holds back."""
+        mono = block[:, 0] if self._channels > 2 else block.mean(axis=1, dtype=np.float32)
+        if self._resampler is not None:
+            mono = self._resampler.resample_chunk(np.ascontiguousarray(mono), last=last)
+        # A damaged float file can hold NaN; the models would answer NaN from then on.
+        clean = np.nan_to_num(mono, nan=0.0, posinf=1.0, neginf=-1.0)
+        samples: Samples = np.clip(np.rint(clean * 32768.0), -32768, 32767).astype(np.int16)
+        return samples
+
+
+def read_file(path: Path, block_ms: int = 64) -> Iterator[Samples]:
+    """The file's sound in blocks of about `block_ms`.
+
+    Raises `InputError`: `file_missing`, `file_unreadable`, `file_empty`, `file_not_audio`, `file_damaged` (the sound
+    before the damage was given).
+    """
+    with _open(path) as sound:
+        if sound.frames == 0:
+            raise InputError("file_empty", f"{path.name} holds no sound.", "Record it again.")
+        converter = Converter(sound.samplerate, sound.channels)
+        frames = max(1, sound.samplerate * block_ms // 1000)
+        try:
+            while True:
+                block = sound.read(frames, dtype="float32", always_2d=True)
+                last = len(block) < frames
+                samples = converter.convert(block, last=last)
+                if samples.size:
+                    yield samples
+                if last:
+                    return
+        except soundfile.LibsndfileError as error:
+            raise InputError(
+                "file_damaged",
+                f"{path.name} is damaged after {sound.tell() / sound.samplerate:.1f} s.",
+                "Copy it again.",
+            ) from error
+
+
+def duration_s(path: Path) -> float:
+    """The file's length in seconds, by its header. Raises as `read_file`."""
+    with _open(path) as sound:
+        return float(sound.frames) / float(sound.samplerate)
+
+
+def _open(path: Path) -> Any:
+    if not path.is_file():
+        raise InputError("file_missing", f"There is no file {path}.", "Check the path.")
+    try:
+        if path.stat().st_size == 0:
+            raise InputError("file_empty", f"{path.name} is empty (0 bytes).", "Record it again.")
+        with path.open("rb"):
+            pass
+        sound = soundfile.SoundFile(str(path))
+    except OSError as error:
+        raise InputError(
+            "file_unreadable", f"{path.name} cannot be read: {error.strerror}.", "Check the file's permissions."
+        ) from error
+    except (soundfile.LibsndfileError, TypeError, ValueError) as error:
+        raise InputError(
+            "file_not_audio",
+            f"{path.name} is not a sound file that can be read.",
+            "Use WAV, FLAC, OGG or MP3; for raw sound pipe 16 kHz mono s16le into --source -.",
+        ) from error
+    if sound.samplerate <= 0 or sound.channels <= 0:
+        sound.close()
+        raise InputError("file_not_audio", f"{path.name} declares no channel or no sample rate.", "Record it again.")
+    return sound
