@@ -251,17 +251,20 @@ class Segmenter:
 
     def _cut(self, events: list[SegmentEvent]) -> None:
         """End at the length cap, at the quietest place near it; what comes after opens the next utterance."""
-        within, lowest, at = 0, 2.0, len(self._frames)
+        within, lowest, at, speech = 0, 2.0, len(self._frames), self._speech
         for index in range(len(self._frames) - 1, 0, -1):
             frame = self._frames[index]
             within += frame.samples.size
-            if within > _count(CUT_WITHIN_MS):
+            # What is left of the cut was announced by `Started`: it must keep enough speech to be an utterance.
+            if within > _count(CUT_WITHIN_MS) or speech < self._min_speech:
                 break
             if frame.probability < lowest:
                 lowest, at = frame.probability, index + 1
+            speech -= frame.samples.size if frame.speech else 0
         carried = self._frames[at:]
         silence = self._silence
         self._frames = self._frames[:at]
+        self._length = sum(frame.samples.size for frame in self._frames)
         self._speech = sum(frame.samples.size for frame in self._frames if frame.speech)
         self._silence = 0
         for frame in reversed(self._frames):
