@@ -57,7 +57,7 @@ class ActivationConfig(Section, frozen=True):
     mode: Literal["always", "wake_phrase", "push_to_talk"] = "wake_phrase"
     phrases: list[Annotated[str, Meta(min_length=2, max_length=60)]] | None = None
     attention_s: Annotated[float, Meta(ge=1, le=60)] = 6.0
-    likeness: Annotated[float, Meta(ge=0.5, le=1.0)] = 0.8
+    likeness: Annotated[float, Meta(ge=0.5, le=1.0)] = 0.85
 
     def __post_init__(self) -> None:
         if self.mode == "wake_phrase" and self.phrases is not None and not self.phrases:

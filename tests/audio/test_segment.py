@@ -66,7 +66,7 @@ def test_a_complete_command_ends_early_and_a_continuable_one_a_little_later() ->
         segmenter = Segmenter(ENDPOINT)
         paused = run(segmenter, "s" * 20 + "-" * 5)
         assert isinstance(paused[-1], Paused)
-        segmenter.set_completeness(0, completeness)  # type: ignore[arg-type]
+        segmenter.set_completeness(0, completeness)
         waits[completeness] = the_end(run(segmenter, "-" * 30)).silence_ms
     assert waits == {"complete": 256, "continuable": 480, "no": 704}
 

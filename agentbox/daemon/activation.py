@@ -1,0 +1,113 @@
+"""When the box may act on words: always, after a wake phrase, or while it was asked to listen. Pure; time is given.
+
+A wake phrase is looked for at the start of the transcript by likeness of letters, since a small model writes
+"Hey, compute her" as readily as "Hey computer".
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+from rapidfuzz.distance import Levenshtein
+
+from agentbox.messages import ActivatedBy
+
+Mode = Literal["always", "wake_phrase", "push_to_talk"]
+
+MAX_FILLER_WORDS = 1
+"""Words allowed before the phrase ("um, hey computer")."""
+
+_WORD = re.compile(r"[\u3400-\u9fff]|[^\W_]+(?:['’][^\W_]+)*")
+
+
+class Opened(NamedTuple):
+    """The gate is open for this utterance. `command` is what is left without the wake phrase."""
+
+    by: ActivatedBy
+    command: str
+    phrase: str | None = None
+
+
+class Activation:
+    """Decides for each transcript whether it is meant for the box.
+
+    `phrases`: the owner's wake phrases. `attention_s`: how long the box listens after a phrase that stood alone.
+    `likeness`: how alike (0..1) a transcript's start must be to a phrase.
+    """
+
+    def __init__(self, mode: Mode, phrases: Sequence[str], attention_s: float, likeness: float = 0.85) -> None:
+        self.mode = mode
+        self.attention_s = attention_s
+        self._phrases = [(phrase, _letters(phrase)) for phrase in phrases]
+        self._likeness = likeness
+        self._open_until = float("-inf")
+        self._pressed_until = float("-inf")
+
+    def attend(self, now: float, seconds: float | None = None) -> None:
+        """Listen without a wake phrase from `now` on for `seconds` (default `attention_s`)."""
+        self._open_until = max(self._open_until, now + (self.attention_s if seconds is None else seconds))
+
+    def press(self, now: float, seconds: float) -> None:
+        """The owner asked the box to listen (key, signal or `agentbox listen`) to the next utterance."""
+        self._pressed_until = now + seconds
+
+    def listening(self, now: float) -> bool:
+        """Whether sound is looked at at all: with push-to-talk only while it was asked for."""
+        return self.mode != "push_to_talk" or now < max(self._pressed_until, self._open_until)
+
+    def opens(self, now: float) -> ActivatedBy | None:
+        """Why an utterance that starts now needs no wake phrase, or null if it does."""
+        if now < self._pressed_until:
+            return "push_to_talk"
+        if self.mode == "always":
+            return "always"
+        if now < self._open_until:
+            return "attention"
+        return None
+
+    def decide(self, text: str, already: ActivatedBy | None) -> Opened | None:
+        """Whether the words `text` may be acted on. `already`: what `opens` said when the utterance started.
+
+        A phrase is taken off the command in every mode, so that it does no harm where it is not needed.
+        """
+        found = self.find_phrase(text)
+        if already is not None:
+            return Opened(already, found[1] if found else text.strip(), found[0] if found else None)
+        if found and self.mode == "wake_phrase":
+            return Opened("wake_phrase", found[1], found[0])
+        return None
+
+    def used(self) -> None:
+        """An utterance took the press; the next one needs another."""
+        self._pressed_until = float("-inf")
+
+    def find_phrase(self, text: str) -> tuple[str, str] | None:
+        """The phrase that `text` starts with and the rest of the text, or null."""
+        words = list(_WORD.finditer(text))
+        best: tuple[float, int, int, str] | None = None
+        for phrase, letters in self._phrases:
+            length = max(1, len(_WORD.findall(phrase)))
+            for first in range(min(MAX_FILLER_WORDS + 1, len(words))):
+                for count in range(max(1, length - 1), length + 2):
+                    if first + count > len(words):
+                        continue
+                    heard = _letters("".join(word.group() for word in words[first : first + count]))
+                    alike = Levenshtein.normalized_similarity(heard, letters)
+                    # Of two equally good cuts the one that leaves more of the command, from the first word on.
+                    candidate = (alike, -first, -count, phrase)
+                    if alike >= self._likeness and (best is None or candidate > best):
+                        best = candidate
+        if best is None:
+            return None
+        _, first, count, phrase = best
+        end = words[-first - count - 1].end()
+        return phrase, text[end:].strip(" \t,.!?;:，。！？；：、")
+
+
+def _letters(text: str) -> str:
+    """Letters and digits only, in one case, without accents; Chinese characters stay."""
+    plain = unicodedata.normalize("NFKD", text)
+    return "".join(char for char in plain.casefold() if char.isalnum())

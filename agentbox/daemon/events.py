@@ -1,0 +1,65 @@
+"""The one stream of stage events. Logs, journal, pages and figures subscribe here and read nothing else."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from typing import TypeAlias
+
+from agentbox.messages import Message, Notice, Stage, StageEvent
+
+Sink: TypeAlias = Callable[[StageEvent], None]
+
+_log = logging.getLogger("agentbox")
+
+_LEVELS = {"info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
+
+
+class Events:
+    """Gives every event to every sink, in order, at once. Sinks must return quickly and may not raise.
+
+    `clock` is the wall clock, `monotonic` the clock of durations, both in seconds.
+    """
+
+    def __init__(
+        self, clock: Callable[[], float] = time.time, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._clock = clock
+        self._monotonic = monotonic
+        self._sinks: list[Sink] = []
+
+    def subscribe(self, sink: Sink) -> Callable[[], None]:
+        """Add a sink; the returned function takes it away again."""
+        self._sinks.append(sink)
+        return lambda: self._sinks.remove(sink)
+
+    def emit(
+        self, stage: Stage, state: str, *, utterance_id: str = "", message: Message | None = None, **timings: float
+    ) -> StageEvent:
+        """Publish one event. `timings` are milliseconds and counts; words go into `message` and nowhere else."""
+        event = StageEvent(
+            stage=stage,
+            state=state,
+            at=self._clock(),
+            monotonic_s=self._monotonic(),
+            utterance_id=utterance_id,
+            timings={name: round(float(value), 3) for name, value in timings.items()},
+            message=message,
+        )
+        for sink in list(self._sinks):
+            sink(event)
+        return event
+
+    def notice(self, notice: Notice) -> None:
+        self.emit("notice", notice.code, message=notice)
+
+
+def log_event(event: StageEvent) -> None:
+    """The sink of the system log: stages, ids and timings; never words. A notice speaks of the box, so it is told."""
+    if isinstance(event.message, Notice):
+        notice = event.message
+        _log.log(_LEVELS[notice.level], "%s %s [%s]", notice.what, notice.todo, notice.code)
+        return
+    figures = " ".join(f"{name}={value:g}" for name, value in event.timings.items())
+    _log.debug("%s %s %s %s", event.stage, event.state, event.utterance_id[-6:], figures)
