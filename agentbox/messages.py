@@ -248,3 +248,10 @@ def from_json(plain: dict[str, JSON]) -> Message | StageEvent:
     value of the wrong type.
     """
     return msgspec.convert(plain, Message | StageEvent)  # type: ignore[no-any-return]
+
+
+def public_json(event: StageEvent) -> dict[str, JSON]:
+    """The event as JSON for programs and pages: without the sound itself."""
+    if isinstance(event.message, Utterance):
+        event = msgspec.structs.replace(event, message=None)
+    return to_json(event)

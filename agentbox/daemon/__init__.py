@@ -1,1 +1,1 @@
-"""The daemon: wires the rooms together, supervises them and owns the state machine. Only this package knows them all."""
+"""The daemon: wires the rooms together, supervises them, owns the state machine. Only it knows all the rooms."""

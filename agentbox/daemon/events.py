@@ -22,9 +22,7 @@ class Events:
     `clock` is the wall clock, `monotonic` the clock of durations, both in seconds.
     """
 
-    def __init__(
-        self, clock: Callable[[], float] = time.time, monotonic: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, clock: Callable[[], float] = time.time, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._monotonic = monotonic
         self._sinks: list[Sink] = []

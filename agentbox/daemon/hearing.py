@@ -1,0 +1,233 @@
+"""From blocks of sound to transcripts: the ear, the inference thread, and speculative decoding between them.
+
+A pause of 160 ms starts decoding at once. If speech does not go on, the transcript is ready before the pause is long
+enough to end the turn; and when it already is a whole command, the turn ends early.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from agentbox.asr.engine import Recognition
+from agentbox.audio.ear import Ear
+from agentbox.audio.segment import (
+    Completeness,
+    Dropped,
+    Ended,
+    EndReason,
+    PartialDue,
+    Paused,
+    Resumed,
+    Samples,
+    SegmentEvent,
+    Started,
+)
+from agentbox.daemon.activation import Activation
+from agentbox.daemon.events import Events
+from agentbox.messages import SAMPLE_RATE_HZ, ActivatedBy, PartialTranscript, Transcript, Utterance, new_id
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """An utterance and its transcript, ready to be understood."""
+
+    utterance: Utterance
+    transcript: Transcript
+    by: ActivatedBy | None
+    """Why the utterance needs no wake phrase; null: it needs one."""
+    speech_ended_s: float
+    """When the last speech was, on the monotonic clock: every latency is counted from here."""
+    timings: dict[str, float]
+
+
+class Decoder(Protocol):
+    """The inference thread, as hearing uses it."""
+
+    def final(self, samples: Samples, speech_ms: int) -> asyncio.Future[Recognition]: ...
+    def speculative(self, samples: Samples, speech_ms: int) -> asyncio.Future[Recognition]: ...
+    def partial(self, samples: Samples) -> asyncio.Future[Recognition] | None: ...
+
+
+@dataclass(slots=True)
+class _Open:
+    """The utterance under way."""
+
+    id: str
+    by: ActivatedBy | None
+    started_at: float
+    guess: asyncio.Future[Recognition] | None = None
+
+
+class Hearing:
+    """`hear(block)` takes sound; `turns` gives an awaitable `Heard` per utterance, in the order they were spoken.
+
+    `completeness(text, by)` judges a speculative transcript as a command; it may be called for words that were not
+    activated, so it must keep nothing.
+    """
+
+    def __init__(
+        self,
+        ear: Ear,
+        decoder: Decoder,
+        activation: Activation,
+        events: Events,
+        completeness: Callable[[str, ActivatedBy | None], Completeness],
+        *,
+        engine: str,
+        language: str,
+        clock: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._ear = ear
+        self._decoder = decoder
+        self.activation = activation
+        self._events = events
+        self._completeness = completeness
+        self._engine = engine
+        self._language = language
+        self._clock = clock
+        self._monotonic = monotonic
+        self._open: dict[int, _Open] = {}
+        self._listened = False
+        self.turns: asyncio.Queue[Awaitable[Heard] | None] = asyncio.Queue()
+
+    def hear(self, block: Samples) -> None:
+        """Take the next block: int16, 16 kHz, any length."""
+        listening = self.activation.listening(self._monotonic())
+        if listening or self._ear.speaking:
+            self._take(self._ear.hear(block))
+        elif self._listened:
+            # The time to talk is over (push-to-talk): nothing of what follows is looked at.
+            self._take(self._ear.finish("released"))
+        self._listened = listening or self._ear.speaking
+
+    def finish(self, reason: EndReason = "end_of_input") -> None:
+        """No more sound comes: end what is under way."""
+        self._take(self._ear.finish(reason))
+
+    async def settled(self) -> None:
+        """Wait for the speculative decoding under way: sound that comes faster than time must not outrun it."""
+        for utterance in list(self._open.values()):
+            if utterance.guess is not None:
+                with contextlib.suppress(asyncio.CancelledError):
+                    await asyncio.wait([utterance.guess])
+
+    def _take(self, events: list[SegmentEvent]) -> None:
+        for event in events:
+            match event:
+                case Started():
+                    self._start(event)
+                case PartialDue():
+                    self._partial(event)
+                case Paused():
+                    self._pause(event)
+                case Resumed():
+                    self._drop_guess(self._open[event.number])
+                case Ended():
+                    self._end(event)
+                case Dropped():
+                    self._events.emit("speech", "too_short", speech_ms=event.speech_ms)
+
+    def _start(self, event: Started) -> None:
+        before_s = (self._ear.position - event.first_sample) / SAMPLE_RATE_HZ
+        utterance = _Open(new_id(), self.activation.opens(self._monotonic()), self._clock() - before_s)
+        self._open[event.number] = utterance
+        self._events.emit("speech", "started", utterance_id=utterance.id, level_dbfs=self._ear.level_dbfs)
+
+    def _partial(self, event: PartialDue) -> None:
+        utterance = self._open[event.number]
+        future = self._decoder.partial(event.samples)
+        if future is None:
+            return
+        audio_ms = event.samples.size * 1000 // SAMPLE_RATE_HZ
+
+        def show(done: asyncio.Future[Recognition]) -> None:
+            if done.cancelled() or done.exception() is not None or event.number not in self._open:
+                return
+            text = done.result().text
+            shown = bool(text) and self.activation.decide(text, utterance.by) is not None
+            message = PartialTranscript(utterance_id=utterance.id, text=text, audio_ms=audio_ms) if shown else None
+            self._events.emit(
+                "partial",
+                "heard",
+                utterance_id=utterance.id,
+                message=message,
+                audio_ms=audio_ms,
+                decode_ms=done.result().decode_ms,
+            )
+
+        future.add_done_callback(show)
+
+    def _pause(self, event: Paused) -> None:
+        utterance = self._open[event.number]
+        self._drop_guess(utterance)
+        guess = self._decoder.speculative(event.samples, event.speech_ms)
+        utterance.guess = guess
+
+        def judge(done: asyncio.Future[Recognition]) -> None:
+            if utterance.guess is not done or done.cancelled() or done.exception() is not None:
+                return
+            verdict = self._completeness(done.result().text, utterance.by)
+            self._ear.set_completeness(event.number, verdict)
+
+        guess.add_done_callback(judge)
+
+    def _drop_guess(self, utterance: _Open) -> None:
+        if utterance.guess is not None:
+            utterance.guess.cancel()
+            utterance.guess = None
+
+    def _end(self, event: Ended) -> None:
+        open_ = self._open.pop(event.number)
+        utterance = Utterance(
+            id=open_.id,
+            started_at=open_.started_at,
+            first_sample=event.first_sample,
+            pcm=event.samples.tobytes(),
+            speech_ms=event.speech_ms,
+            silence_ms=event.silence_ms,
+            end_reason=event.reason,
+        )
+        ended_s = self._monotonic()
+        self._events.emit(
+            "utterance",
+            "ended",
+            utterance_id=open_.id,
+            audio_ms=utterance.audio_ms,
+            speech_ms=event.speech_ms,
+            silence_ms=event.silence_ms,
+        )
+        if open_.by == "push_to_talk":
+            self.activation.used()
+        guess = open_.guess if event.paused else None
+        if guess is None:
+            self._drop_guess(open_)
+            guess = self._decoder.final(event.samples, event.speech_ms)
+        self.turns.put_nowait(self._heard(utterance, guess, open_.by, ended_s))
+
+    async def _heard(
+        self, utterance: Utterance, decoding: asyncio.Future[Recognition], by: ActivatedBy | None, ended_s: float
+    ) -> Heard:
+        recognition = await decoding
+        transcript = Transcript(
+            utterance_id=utterance.id,
+            text=recognition.text,
+            engine=self._engine,
+            language=self._language,
+            confidence=recognition.confidence,
+            audio_ms=utterance.audio_ms,
+            decode_ms=recognition.decode_ms,
+            suppressed=recognition.suppressed,
+        )
+        timings = {
+            "audio_ms": utterance.audio_ms,
+            "decode_ms": recognition.decode_ms,
+            "decode_wait_ms": (self._monotonic() - ended_s) * 1000,
+            "silence_ms": utterance.silence_ms,
+        }
+        return Heard(utterance, transcript, by, ended_s - utterance.silence_ms / 1000, timings)
