@@ -47,7 +47,7 @@ def with_config(command: F) -> F:
         "config_file",
         type=click.Path(path_type=Path),
         metavar="F",
-        help="Configuration file; default: $AGENTBOX_CONFIG, ~/.config/agentbox/config.yaml, /etc/agentbox/config.yaml.",
+        help="Configuration file; default: $AGENTBOX_CONFIG, then the user's, then /etc/agentbox/config.yaml.",
     )
     @functools.wraps(command)
     def wrapped(*args: Any, config_file: Path | None, **kwargs: Any) -> Any:
