@@ -14,7 +14,7 @@ from msgspec import Meta, field
 Policy = Literal["allow", "confirm", "deny"]
 Caller = Literal["speech", "cli", "cloud", "brain", "page", "plugin"]
 Fraction = Annotated[float, Meta(ge=0.0, le=1.0)]
-Name = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
+Name = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]{0,63}\Z")]
 
 
 class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -66,7 +66,7 @@ class ActivationConfig(Section, frozen=True):
 
 class Asr(Section, frozen=True):
     model: str = "moonshine-tiny-en"
-    language: Annotated[str, Meta(pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$")] = "en"
+    language: Annotated[str, Meta(pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*\Z")] = "en"
     threads: Annotated[int, Meta(ge=1, le=16)] = 1
     partials: bool = True
     models_dir: str | None = None
