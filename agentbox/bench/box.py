@@ -1,0 +1,176 @@
+"""Benchmarks of the whole daemon, run as its own process the way its owner runs it.
+
+Memory is PSS (proportional set size: shared pages counted by share), CPU is the time the kernel charged.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import soundfile
+import yaml
+
+from agentbox.audio.files import read_file
+from agentbox.audio.segment import Samples
+from agentbox.messages import SAMPLE_RATE_HZ
+
+GAP_S = 1.2
+"""Quiet between two clips: longer than the longest endpoint wait."""
+
+
+@dataclass(frozen=True, slots=True)
+class Idle:
+    """What the daemon costs while nobody speaks."""
+
+    sound: str
+    seconds: float
+    cpu_percent: float
+    pss_mb: float
+    transcripts: int
+
+
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """End of speech to tool call over many commands, milliseconds."""
+
+    clips: int
+    commands: int
+    total_ms: list[float]
+    silence_ms: list[float]
+
+    @property
+    def added_ms(self) -> list[float]:
+        """What is left without the silence wait: blocks, decoding that was not ready, understanding, the journal."""
+        return [total - silence for total, silence in zip(self.total_ms, self.silence_ms, strict=True)]
+
+
+class Daemon:
+    """`agentbox run` on a sound file, in a state directory of its own, its events read as they come."""
+
+    def __init__(self, models_dir: Path, state: Path, source: Path, config: dict[str, Any]) -> None:
+        file = state / "bench.yaml"
+        file.write_text(yaml.safe_dump({"asr": {"models_dir": str(models_dir)}, "audio": {"sounds": False}} | config))
+        command = [sys.executable, "-m", "agentbox", "run", "--config", str(file), "--json", "--exit-when-done"]
+        self.started_s = time.monotonic()
+        self.process = subprocess.Popen(
+            [*command, "--source", str(source)],
+            env={**os.environ, "AGENTBOX_STATE": str(state)},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def events(self) -> Iterator[dict[str, Any]]:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            yield json.loads(line)
+
+    def cpu_s(self) -> float:
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def pss_mb(self) -> float:
+        rollup = Path(f"/proc/{self.process.pid}/smaps_rollup").read_text()
+        return next(int(line.split()[1]) for line in rollup.splitlines() if line.startswith("Pss:")) / 1024
+
+
+def quiet(seconds: float) -> Samples:
+    """A quiet room: noise at -80 dBFS, not digital zero."""
+    return np.random.default_rng(1).normal(0, 3, int(seconds * SAMPLE_RATE_HZ)).astype(np.int16)
+
+
+def steady_noise(seconds: float) -> Samples:
+    """A fan: noise at -40 dBFS with more low than high frequencies."""
+    white = np.random.default_rng(2).normal(0, 1, int(seconds * SAMPLE_RATE_HZ) + 64)
+    brown = np.convolve(white, np.hanning(64), mode="valid")
+    sound: Samples = (brown / brown.std() * 328).astype(np.int16)
+    return sound
+
+
+def idle(models_dir: Path, seconds: float = 60.0) -> list[Idle]:
+    """CPU and PSS over `seconds` of quiet and of steady noise, in real time."""
+    rows = []
+    for name, sound in (("quiet room", quiet(seconds)), ("steady noise", steady_noise(seconds))):
+        with tempfile.TemporaryDirectory() as folder:
+            source = Path(folder) / "sound.wav"
+            soundfile.write(source, sound, SAMPLE_RATE_HZ)
+            daemon = Daemon(models_dir, Path(folder), source, {"activation": {"mode": "always"}})
+            transcripts = 0
+            for event in daemon.events():
+                if event["stage"] == "box" and event["state"] == "started":
+                    before_s, began_s = daemon.cpu_s(), time.monotonic()
+                    time.sleep(seconds - 2)
+                    spent, lasted_s, pss_mb = daemon.cpu_s() - before_s, time.monotonic() - began_s, daemon.pss_mb()
+                transcripts += event["stage"] == "transcript"
+            daemon.process.wait()
+            rows.append(Idle(name, lasted_s, 100 * spent / lasted_s, pss_mb, transcripts))
+    return rows
+
+
+def latency(models_dir: Path, data: Path, clips: int = 120, seed: int = 1) -> Latency:
+    """Real recorded commands, one after the other in real time, through the whole daemon to a tool call.
+
+    `data`: a folder with `audio/`, and `sentences.yaml` in the owner's format.
+    """
+    files = sorted((data / "audio").glob("*.flac"))
+    chosen = random.Random(seed).sample(files, min(clips, len(files)))
+    intent = next(iter(yaml.safe_load((data / "sentences.yaml").read_text())["intents"]))
+    config = {
+        "activation": {"mode": "always"},
+        "intents": {"sentences": [str(data / "sentences.yaml")]},
+        "tools": {"command": {"enabled": True, "commands": [{"name": "bench", "argv": ["true"], "intent": intent}]}},
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        source = Path(folder) / "sound.wav"
+        with soundfile.SoundFile(source, "w", SAMPLE_RATE_HZ, 1) as out:
+            for file in chosen:
+                for block in read_file(file):
+                    out.write(block)
+                out.write(quiet(GAP_S))
+        daemon = Daemon(models_dir, Path(folder), source, config)
+        silences: dict[str, float] = {}
+        total, silence = [], []
+        for event in daemon.events():
+            if event["stage"] == "utterance" and event["state"] == "ended":
+                silences[event["utterance_id"]] = event["timings"]["silence_ms"]
+            elif event["stage"] == "tool_call":
+                total.append(event["timings"]["since_speech_end_ms"])
+                silence.append(silences[event["utterance_id"]])
+        daemon.process.wait()
+    return Latency(len(chosen), len(total), total, silence)
+
+
+def start_up(models_dir: Path, runs: int = 5) -> list[float]:
+    """Seconds from the start of the process to listening, per run; the first, with cold files, is left out."""
+    seconds = []
+    with tempfile.TemporaryDirectory() as folder:
+        source = Path(folder) / "sound.wav"
+        soundfile.write(source, quiet(1.0), SAMPLE_RATE_HZ)
+        for _ in range(runs + 1):
+            daemon = Daemon(models_dir, Path(folder), source, {})
+            for event in daemon.events():
+                if event["stage"] == "box" and event["state"] == "started":
+                    seconds += [time.monotonic() - daemon.started_s]
+            daemon.process.wait()
+    return seconds[1:]
+
+
+def percentile(values: Sequence[float], percent: float) -> float:
+    """The percentile by linear interpolation; not a number when there are no values."""
+    return float(np.percentile(values, percent)) if values else float("nan")
+
+
+def median(values: Sequence[float]) -> float:
+    return statistics.median(values) if values else float("nan")
