@@ -12,15 +12,16 @@ import yaml
 
 from agentbox.errors import ConfigError
 
-_NAME = re.compile(r"^[a-z][a-z0-9_]{0,63}$")
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
 
 
 class Credentials:
     """Finds a secret by its name, in this order: the environment (`AGENTBOX_SECRET_<NAME>`), the page's folder
     (`<state>/secrets/<name>`, 0600), systemd's credentials (`$CREDENTIALS_DIRECTORY/<name>`), the owner's
-    `storage.secrets_file` (a YAML mapping, 0600).
+    `storage.secrets_file` (a YAML mapping, 0600; values are text as written, so that a PIN of 0123 stays one).
 
-    Values are read anew at each use, so that a revoked secret stops working at once.
+    Values are read anew at each use, so that a revoked secret stops working at once. An empty value is none.
+    No error holds a value, nor has a cause that does.
     """
 
     def __init__(self, folder: Path, file: Path | None = None, environ: Mapping[str, str] | None = None) -> None:
@@ -29,7 +30,11 @@ class Credentials:
         self._environ = os.environ if environ is None else environ
 
     def get(self, name: str) -> str:
-        """The secret's value. Raises `ConfigError`: `secret_name`, `secret_missing`, `secret_readable_by_others`."""
+        """The secret's value.
+
+        Raises `ConfigError`: `secret_name`, `secret_missing`, `secret_readable_by_others`, `secret_unreadable`,
+        `secrets_file_invalid`.
+        """
         value = self.find(name)
         if value is None:
             raise ConfigError(
@@ -41,39 +46,47 @@ class Credentials:
 
     def find(self, name: str) -> str | None:
         """As `get`, but null where no source has the secret."""
-        if not _NAME.match(name):
+        if not _NAME.fullmatch(name):
             raise ConfigError("secret_name", f"{name!r} cannot be a secret's name.", "Use a-z, 0-9 and _.")
         if value := self._environ.get(f"AGENTBOX_SECRET_{name.upper()}"):
             return value
-        if (value := _read_private(self._folder / name)) is not None:
+        if value := _read(self._folder / name).strip():
             return value
-        if directory := self._environ.get("CREDENTIALS_DIRECTORY"):
-            # systemd itself guards this folder; its files are 0400 and may belong to root.
-            path = Path(directory) / name
-            if path.is_file():
-                return path.read_text().strip()
-        if self._file is not None and (text := _read_private(self._file)) is not None:
-            values = yaml.safe_load(text)
-            if isinstance(values, dict) and name in values:
-                return str(values[name])
+        directory = self._environ.get("CREDENTIALS_DIRECTORY")
+        # systemd itself guards this folder; its files are 0400 or 0440 and may belong to root.
+        if directory and (value := _read(Path(directory) / name, private=False).strip()):
+            return value
+        if self._file is not None and (value := _read_mapping(self._file).get(name)):
+            return value
         return None
 
 
-def _read_private(path: Path) -> str | None:
+def _read(path: Path, private: bool = True) -> str:
+    """The text of a file, empty where there is none. `private`: refuse one that other users may read."""
     try:
-        mode = path.stat().st_mode
-        if stat.S_IMODE(mode) & 0o077:
+        if private and stat.S_IMODE(path.stat().st_mode) & 0o077:
             raise ConfigError(
                 "secret_readable_by_others",
                 f"{path} may be read by other users of this machine.",
                 f"Run: chmod 600 {path}",
             )
-        return path.read_text().strip()
+        return path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        return None
-    except OSError as error:
+        return ""
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise ConfigError(
-            "secret_unreadable",
-            f"{path} cannot be read: {error.strerror}.",
-            "Give this user the right to read it.",
-        ) from error
+            "secret_unreadable", f"{path} cannot be read: {reason}.", "Give this user a file that it can read."
+        ) from None
+
+
+def _read_mapping(path: Path) -> dict[str, str]:
+    try:
+        values = yaml.load(_read(path), Loader=yaml.BaseLoader) or {}  # noqa: S506  it builds text, lists and mappings
+    except (yaml.YAMLError, RecursionError):
+        values = None  # the error would quote the file
+    if not isinstance(values, dict) or not all(isinstance(value, str) for value in values.values()):
+        raise ConfigError(
+            "secrets_file_invalid", f"{path} is not a list of names and values.", "Write one `name: value` a line."
+        )
+    return values

@@ -13,13 +13,20 @@ def state_dir() -> Path:
     """The folder that holds what must outlive a restart: database, models, settings.
 
     `$AGENTBOX_STATE`, else systemd's `$STATE_DIRECTORY`, else `$XDG_STATE_HOME/agentbox` (by default
-    `~/.local/state/agentbox`).
+    `~/.local/state/agentbox`). Raises `StorageError` `state_not_writable` for a user without a home.
     """
-    for name in ("AGENTBOX_STATE", "STATE_DIRECTORY"):
-        if value := os.environ.get(name):
-            return Path(value.split(":")[0])
-    base = os.environ.get("XDG_STATE_HOME")
-    return (Path(base) if base else Path.home() / ".local" / "state") / "agentbox"
+    if value := os.environ.get("AGENTBOX_STATE"):
+        return Path(os.path.abspath(os.path.expanduser(value)))
+    if value := os.environ.get("STATE_DIRECTORY"):
+        return Path(value.split(":")[0])
+    base = Path(os.environ.get("XDG_STATE_HOME", ""))
+    if not base.is_absolute():  # the XDG specification: ignore a relative one
+        base = Path(os.path.expanduser("~/.local/state"))
+    if not base.is_absolute():
+        raise StorageError(
+            "state_not_writable", "This user has no home folder.", "Set AGENTBOX_STATE to a folder for agentbox."
+        )
+    return base / "agentbox"
 
 
 def prepare(folder: Path) -> Path:
@@ -57,7 +64,7 @@ def control_socket(config: Config) -> Path:
         return Path(value)
     if value := os.environ.get("RUNTIME_DIRECTORY"):
         return Path(value.split(":")[0]) / "control.sock"
-    if "AGENTBOX_STATE" in os.environ:
+    if os.environ.get("AGENTBOX_STATE"):
         return state_dir() / "control.sock"
     service = Path("/run/agentbox/control.sock")
     if os.access(service, os.W_OK):

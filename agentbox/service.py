@@ -34,17 +34,22 @@ class _JsonFormatter(logging.Formatter):
             "from": record.name,
             "message": record.getMessage(),
         }
+        if record.exc_info:
+            line["traceback"] = self.formatException(record.exc_info)
         return json.dumps(line, ensure_ascii=False)
 
 
 def set_up_log(level: str, form: str) -> None:
-    """Send log lines to standard error, where journald or a terminal picks them up."""
+    """Send log lines to standard error, where journald or a terminal picks them up.
+
+    `level`: debug, info, warning or error, for our own lines. `form`: text or json (one object a line).
+    """
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         _JsonFormatter() if form == "json" else logging.Formatter("%(levelname)s %(name)s: %(message)s")
     )
     root = logging.getLogger()
     root.handlers[:] = [handler]
-    root.setLevel(level.upper())
-    # httpx logs whole URLs at INFO; a URL may hold what the owner asked for.
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+    # Other libraries may only warn: below that httpx logs whole URLs, httpcore headers, hassil sentences.
+    root.setLevel(max(logging.WARNING, logging.getLevelNamesMapping()[level.upper()]))
+    logging.getLogger("agentbox").setLevel(level.upper())
