@@ -1,0 +1,88 @@
+"""What a speech engine is to the rest of the house: sound in, words out, and what it can do said beforehand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Samples: TypeAlias = NDArray[np.float32]
+"""Mono sound, 16 kHz, float32 in -1..1, shape [n]."""
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What an engine can do."""
+
+    languages: tuple[str, ...]
+    """BCP-47 tags; `en` covers `en-GB`. Empty: the engine does not know (a model folder of the owner's)."""
+    streaming: bool
+    """It can take sound piece by piece."""
+    token_scores: bool
+    """It tells how likely it held each token."""
+
+    def speaks(self, language: str) -> bool:
+        """Whether `language` (BCP-47) is covered."""
+        return not self.languages or any(covers(tag, language) for tag in self.languages)
+
+
+def covers(tag: str, language: str) -> bool:
+    """Whether a model for `tag` serves `language`: `en` covers `en-GB`, `zh-CN` does not cover `zh-TW`."""
+    tag, language = tag.lower(), language.lower()
+    return language == tag or language.startswith(tag + "-")
+
+
+@dataclass(frozen=True, slots=True)
+class Recognition:
+    """What an engine made of one stretch of sound."""
+
+    text: str
+    """Empty when nothing was said, or when a guard threw the words away."""
+    confidence: float | None = None
+    """Mean probability of the tokens, 0..1, uncalibrated; null where there are no tokens or no scores."""
+    tokens: tuple[int, ...] = ()
+    """The model's own numbers for the tokens of `text`, without start and end; of a suppressed text too."""
+    token_logprobs: tuple[float, ...] = ()
+    """Natural logarithm of each token's probability, over the whole vocabulary."""
+    suppressed: str | None = None
+    """Why the text is empty: `loop`, `too_many_words`, `no_speech` (see guards); `too_short`: under 100 ms."""
+    audio_ms: int = 0
+    encode_ms: float = 0.0
+    decode_ms: float = 0.0
+    """Time for the whole recognition, `encode_ms` included."""
+
+
+class Aborted(Exception):  # noqa: N818 - not an error: the caller said it no longer wants the answer
+    """`transcribe` gave up because `abort()` became true."""
+
+
+class Engine(Protocol):
+    """A loaded model. Called from one thread at a time."""
+
+    @property
+    def name(self) -> str:
+        """The model's name in the catalogue, or its folder's name."""
+        ...
+
+    @property
+    def capabilities(self) -> Capabilities: ...
+
+    def transcribe(
+        self,
+        samples: Samples,
+        *,
+        language: str,
+        speech_ms: int | None = None,
+        abort: Callable[[], bool] | None = None,
+    ) -> Recognition:
+        """The words in `samples`, a stretch of at most some 25 s; longer sound is cut by the caller.
+
+        `speech_ms` is how much of it the voice detector took for speech; null where nobody measured.
+        `abort` is asked between the steps of a long decoding.
+
+        Raises `InputError` `audio_not_finite`, `ModelError` `model_failed`, `Aborted`.
+        """
+        ...

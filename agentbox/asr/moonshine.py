@@ -1,0 +1,273 @@
+"""The Moonshine engine: an encoder over the raw sound and a decoder that writes token by token, on onnxruntime.
+
+The graphs are those of Moonshine v2 without streaming (moonshine: core/moonshine-model.cpp), as `.ort` or `.onnx`:
+- encoder: input_values f32 [b, samples] (and attention_mask i64 [b, samples] in newer exports) -> f32 [b, t, width]
+- decoder: input_ids i64 [b, n], encoder_hidden_states, past_key_values.{layer}.{decoder,encoder}.{key,value}
+  f32 [b, heads, p, head_dim], use_cache_branch bool [1] (and encoder_attention_mask i64 [b, samples]: the mask of the
+  samples, not of the encoder's frames) -> logits f32 [b, n, vocabulary], present.* in the order of past_key_values.*
+The first decoder call has use_cache_branch false and pasts of length zero; it alone computes the encoder's keys and
+values. Later calls are fed with them and add one position to the decoder's own.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agentbox.asr import guards
+from agentbox.asr.engine import Aborted, Capabilities, Recognition, Samples
+from agentbox.asr.runtime import GIVE_BACK, OnnxError, open_session, return_free_memory
+from agentbox.asr.tokens import TokenTable
+from agentbox.errors import InputError, ModelError
+from agentbox.messages import SAMPLE_RATE_HZ
+
+Floats: TypeAlias = NDArray[np.float32]
+Ints: TypeAlias = NDArray[np.int64]
+
+START, END = 1, 2
+"""Token numbers of <s> and </s>."""
+
+MIN_SAMPLES = SAMPLE_RATE_HZ // 10
+"""Under 100 ms there is no word, and the encoder's convolutions soon have nothing left to work on."""
+
+_LONG_SAMPLES = 12 * SAMPLE_RATE_HZ
+"""Sound this long leaves tens of megabytes of free heap behind, which is then given back (takes about 1 ms)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Encoding:
+    """Sound after the encoder, to be decoded as often as wanted (freely, under a grammar, for a wake phrase)."""
+
+    hidden: Floats
+    """[1, t, width]"""
+    sample_mask: Ints
+    """[1, samples], all ones"""
+
+    @property
+    def audio_s(self) -> float:
+        return int(self.sample_mask.shape[1]) / SAMPLE_RATE_HZ
+
+
+@dataclass(frozen=True, slots=True)
+class DecoderState:
+    """Where a batch of hypotheses stands: one row each. Steps make new states and leave the old one valid."""
+
+    hidden: Floats
+    """[batch, t, width]"""
+    sample_mask: Ints
+    """[batch, samples]"""
+    own: tuple[Floats, ...]
+    """Per layer key and value of the tokens so far: [batch, heads, position, head_dim]."""
+    cross: tuple[Floats, ...]
+    """Per layer key and value of the sound: [batch, heads, t, head_dim]; empty before the first step."""
+
+    def rows(self, indices: Sequence[int] | Ints) -> DecoderState:
+        """The state whose row i is this one's row `indices[i]`: a beam copies, reorders and drops hypotheses."""
+        at = np.asarray(indices, dtype=np.int64)
+        return DecoderState(
+            self.hidden[at],
+            self.sample_mask[at],
+            tuple(cache[at] for cache in self.own),
+            tuple(cache[at] for cache in self.cross),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Decoding:
+    """Tokens without start and end, with the logarithm of each one's probability over the whole vocabulary."""
+
+    tokens: tuple[int, ...]
+    logprobs: tuple[float, ...]
+    capped: bool
+    """The cap stopped it, not the model."""
+
+
+def is_model_folder(folder: Path) -> bool:
+    """Whether `folder` has a Moonshine model's files."""
+    return (folder / "tokenizer.bin").is_file() and all(
+        any((folder / f"{part}.{kind}").is_file() for kind in ("ort", "onnx"))
+        for part in ("encoder_model", "decoder_model_merged")
+    )
+
+
+class Moonshine:
+    """A Moonshine model from a folder with encoder_model, decoder_model_merged (`.ort` or `.onnx`), tokenizer.bin."""
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        name: str,
+        languages: Sequence[str] = (),
+        threads: int = 1,
+        tokens_per_second: float = guards.TOKENS_PER_SECOND,
+    ) -> None:
+        """Raises `ModelError` `model_damaged`."""
+        self.name = name
+        self.capabilities = Capabilities(tuple(languages), streaming=False, token_scores=True)
+        self._tokens_per_second = tokens_per_second
+        self._table = TokenTable.read(folder / "tokenizer.bin")
+        self._encoder = open_session(_graph(folder, "encoder_model"), threads)
+        self._decoder = open_session(_graph(folder, "decoder_model_merged"), threads)
+        inputs = {node.name: node.shape for node in self._decoder.get_inputs()}
+        self._own = [name for name in inputs if name.startswith("past_key_values") and ".decoder." in name]
+        self._cross = [name for name in inputs if name.startswith("past_key_values") and ".encoder." in name]
+        self._encoder_masked = any(node.name == "attention_mask" for node in self._encoder.get_inputs())
+        self._decoder_masked = "encoder_attention_mask" in inputs
+        if not self._own or len(self._own) != len(self._cross):
+            raise ModelError(
+                "model_damaged",
+                f"{folder} has files with a Moonshine model's names, but the decoder's inputs are another model's.",
+                "See docs/models.md for the files a model folder needs.",
+            )
+        _, heads, _, head_dim = inputs[self._own[0]]
+        self._no_past: Floats = np.zeros((1, heads, 0, head_dim), dtype=np.float32)
+        own_out = [name.replace("past_key_values", "present") for name in self._own]
+        cross_out = [name.replace("past_key_values", "present") for name in self._cross]
+        self._first_outputs = ["logits", *own_out, *cross_out]
+        self._outputs = ["logits", *own_out]
+        return_free_memory()
+
+    def encode(self, samples: Samples) -> Encoding:
+        """The encoder's view of `samples`: float32 [n], n >= `MIN_SAMPLES`. Raises `ModelError` `model_failed`."""
+        mask = np.ones((1, samples.size), dtype=np.int64)
+        feeds: dict[str, NDArray[np.generic]] = {"input_values": np.ascontiguousarray(samples, np.float32)[None]}
+        if self._encoder_masked:
+            feeds["attention_mask"] = mask
+        try:
+            (hidden,) = self._encoder.run(["last_hidden_state"], feeds, GIVE_BACK)
+        except OnnxError as error:
+            raise self._failed() from error
+        if samples.size > _LONG_SAMPLES:
+            return_free_memory()
+        return Encoding(hidden, mask)
+
+    def begin(self, encoding: Encoding) -> DecoderState:
+        """The state before the first token: one hypothesis."""
+        return DecoderState(encoding.hidden, encoding.sample_mask, (self._no_past,) * len(self._own), ())
+
+    def step(self, tokens: Sequence[int] | Ints, state: DecoderState) -> tuple[Floats, DecoderState]:
+        """Append one token to each hypothesis; `tokens` is [batch], `START` at first.
+
+        Returns the logits for the token that follows, [batch, vocabulary], and the new state.
+        Raises `ModelError` `model_failed`.
+        """
+        first = not state.cross
+        feeds: dict[str, NDArray[np.generic]] = {
+            "input_ids": np.asarray(tokens, dtype=np.int64)[:, None],
+            "encoder_hidden_states": state.hidden,
+            "use_cache_branch": np.array([not first]),
+        }
+        if self._decoder_masked:
+            feeds["encoder_attention_mask"] = state.sample_mask
+        feeds.update(zip(self._own, state.own, strict=True))
+        feeds.update(zip(self._cross, state.own if first else state.cross, strict=True))
+        try:
+            logits, *present = self._decoder.run(self._first_outputs if first else self._outputs, feeds)
+        except OnnxError as error:
+            raise self._failed() from error
+        own = tuple(present[: len(self._own)])
+        cross = tuple(present[len(self._own) :]) if first else state.cross
+        return logits[:, -1], replace(state, own=own, cross=cross)
+
+    def decode(self, encoding: Encoding, abort: Callable[[], bool] | None = None) -> Decoding:
+        """The likeliest token at each step, until the model ends or the cap is reached (`guards.token_cap`)."""
+        cap = guards.token_cap(encoding.audio_s, self._tokens_per_second)
+        state = self.begin(encoding)
+        token = START
+        tokens: list[int] = []
+        logprobs: list[float] = []
+        while len(tokens) < cap:
+            if abort is not None and abort():
+                raise Aborted
+            logits, state = self.step([token], state)
+            token, logprob = _best(logits[0])
+            if token == END:
+                return Decoding(tuple(tokens), tuple(logprobs), capped=False)
+            tokens.append(token)
+            logprobs.append(logprob)
+        return Decoding(tuple(tokens), tuple(logprobs), capped=True)
+
+    def transcribe(
+        self,
+        samples: Samples,
+        *,
+        language: str,
+        speech_ms: int | None = None,
+        abort: Callable[[], bool] | None = None,
+    ) -> Recognition:
+        """See `Engine.transcribe`. A model knows one language; `language` is taken as checked by `load_engine`."""
+        audio_ms = samples.size * 1000 // SAMPLE_RATE_HZ
+        if samples.size < MIN_SAMPLES:
+            return Recognition("", suppressed="too_short", audio_ms=audio_ms)
+        if not np.isfinite(samples).all():
+            raise InputError("audio_not_finite", "The sound holds values that are no numbers.", "Check the file.")
+        started = time.perf_counter()
+        encoding = self.encode(samples)
+        encoded = time.perf_counter()
+        decoding = self.decode(encoding, abort)
+        verdict = guards.judge(
+            decoding.tokens,
+            decoding.logprobs,
+            capped=decoding.capped,
+            speech_s=encoding.audio_s if speech_ms is None else speech_ms / 1000,
+            tokens_per_second=self._tokens_per_second,
+        )
+        text = self._table.decode(decoding.tokens[: verdict.kept])
+        suppressed = verdict.suppressed
+        if text and not guards.has_words(text):
+            text, suppressed = "", "no_speech"
+        kept = len(decoding.tokens) if suppressed else verdict.kept
+        return Recognition(
+            text=text,
+            confidence=guards.mean_probability(decoding.logprobs[:kept]),
+            tokens=decoding.tokens[:kept],
+            token_logprobs=decoding.logprobs[:kept],
+            suppressed=suppressed,
+            audio_ms=audio_ms,
+            encode_ms=(encoded - started) * 1000,
+            decode_ms=(time.perf_counter() - started) * 1000,
+        )
+
+    def self_test(self, expected_rms: float | None = None) -> None:
+        """Half a second of a rising tone through both graphs; raises `ModelError` where the numbers make no sense.
+
+        Finds a token table of another model, and processors on which a quantised graph computes rubbish.
+        `expected_rms` is the root mean square of the encoder's output for this tone, where the catalogue knows it.
+        """
+        at = np.arange(SAMPLE_RATE_HZ // 2) / SAMPLE_RATE_HZ
+        tone = (0.1 * np.sin(2 * np.pi * (200 + 1800 * at) * at)).astype(np.float32)
+        encoding = self.encode(tone)
+        logits, _ = self.step([START], self.begin(encoding))
+        rms = float(np.sqrt(np.square(encoding.hidden).mean()))
+        sane = math.isfinite(rms) and bool(np.isfinite(logits).all()) and len(self._table) <= logits.shape[1]
+        if not sane or (expected_rms is not None and not 0.9 < rms / expected_rms < 1.1):
+            raise ModelError(
+                "model_damaged",
+                f"The model {self.name} failed its self-test: its numbers make no sense.",
+                "Run: agentbox models verify. If it finds nothing, this processor cannot run this model.",
+            )
+
+    def _failed(self) -> ModelError:
+        return ModelError(
+            "model_failed", f"onnxruntime could not run the model {self.name}.", "Run: agentbox models verify"
+        )
+
+
+def _graph(folder: Path, part: str) -> Path:
+    path = folder / f"{part}.ort"
+    return path if path.is_file() else folder / f"{part}.onnx"
+
+
+def _best(logits: Floats) -> tuple[int, float]:
+    """The likeliest token of `logits` [vocabulary] and the logarithm of its probability."""
+    token = int(logits.argmax())
+    total = np.exp(logits - logits[token]).sum(dtype=np.float64)
+    return token, -math.log(float(total))

@@ -1,0 +1,208 @@
+"""The one inference thread: everything that is decoded is decoded here, one stretch of sound at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agentbox.asr.engine import Aborted, Engine, Recognition, Samples
+from agentbox.errors import ModelError
+from agentbox.messages import Notice
+
+Sound: TypeAlias = NDArray[np.int16] | NDArray[np.float32]
+"""Mono, 16 kHz, shape [n]; int16, or float32 in -1..1."""
+
+Answer: TypeAlias = asyncio.Future[Recognition]
+
+
+class Priority(IntEnum):
+    """What is decoded first."""
+
+    FINAL = 0
+    """An utterance has ended and somebody waits for its words."""
+    SPECULATIVE = 1
+    """Speech pauses; the utterance may be over."""
+    PARTIAL = 2
+    """Only to show what is heard so far."""
+
+
+@dataclass(eq=False, slots=True)
+class _Job:
+    sound: Sound
+    speech_ms: int | None
+    priority: Priority
+    answer: Answer
+    unwanted: threading.Event = field(default_factory=threading.Event)
+
+
+class InferenceThread:
+    """Runs an engine in a thread of its own for an asyncio program; its methods belong to the event loop's thread.
+
+    Finals are decoded in the order they came and are never dropped; past `max_waiting` of them new ones are refused,
+    and the owner is told. A future that its holder cancels leaves the queue, or stops being decoded at the next token.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        language: str,
+        *,
+        max_waiting: int = 32,
+        notify: Callable[[Notice], None] | None = None,
+    ) -> None:
+        """`notify` is called in the event loop when finals are refused and when the engine raises `ModelError`."""
+        self._engine = engine
+        self._language = language
+        self._max_waiting = max_waiting
+        self._notify = notify
+        self._changed = threading.Condition()
+        self._queues: dict[Priority, deque[_Job]] = {priority: deque() for priority in Priority}
+        self._running: _Job | None = None
+        self._running_since_s = 0.0
+        self._stopping = False
+        self._refused = 0
+        self._thread = threading.Thread(target=self._work, name="inference", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    async def stop(self) -> None:
+        """Cancel what waits, let what runs end, and wait for the thread. May be called twice."""
+        with self._changed:
+            self._stopping = True
+            waiting = [job for queue in self._queues.values() for job in queue]
+            self._changed.notify()
+        for job in waiting:
+            job.answer.cancel()
+        if self._thread.ident is not None:
+            await asyncio.to_thread(self._thread.join)
+
+    def final(self, sound: Sound, speech_ms: int | None = None) -> Answer:
+        """Decode an utterance. The future raises what the engine raises, or `ModelError` `asr_overloaded`."""
+        return self._submit(sound, speech_ms, Priority.FINAL)
+
+    def speculative(self, sound: Sound, speech_ms: int | None = None) -> Answer:
+        """Decode what may turn out to be a whole utterance; cancel the future when speech goes on."""
+        return self._submit(sound, speech_ms, Priority.SPECULATIVE)
+
+    def partial(self, sound: Sound, speech_ms: int | None = None) -> Answer | None:
+        """Decode an utterance under way; null when the thread has something better to do.
+
+        The future is cancelled when a newer partial, a speculative or a final job comes before it is done.
+        """
+        with self._changed:
+            busy = self._running is not None or any(
+                self._queues[priority] for priority in (Priority.FINAL, Priority.SPECULATIVE)
+            )
+        return None if busy else self._submit(sound, speech_ms, Priority.PARTIAL)
+
+    def alive(self, limit_s: float = 30.0) -> bool:
+        """Whether the thread runs and has not been busy with one job for longer than `limit_s`."""
+        return self._thread.is_alive() and self.busy_s < limit_s
+
+    @property
+    def busy_s(self) -> float:
+        """For how long the job under way has been decoded; 0 when there is none."""
+        with self._changed:
+            return 0.0 if self._running is None else time.monotonic() - self._running_since_s
+
+    def _submit(self, sound: Sound, speech_ms: int | None, priority: Priority) -> Answer:
+        job = _Job(sound, speech_ms, priority, asyncio.get_running_loop().create_future())
+        with self._changed:
+            queue = self._queues[priority]
+            full = priority is Priority.FINAL and len(queue) >= self._max_waiting
+            stopping = self._stopping
+            outdated = list(self._queues[Priority.PARTIAL])
+            if self._running is not None and self._running.priority is Priority.PARTIAL:
+                outdated.append(self._running)
+            if not full and not stopping:
+                queue.append(job)
+                self._changed.notify()
+        if full:
+            self._refuse(job)
+        elif stopping:
+            job.answer.cancel()
+        else:
+            for older in outdated:
+                older.unwanted.set()
+                older.answer.cancel()
+            job.answer.add_done_callback(lambda answer: self._forget(job) if answer.cancelled() else None)
+        return job.answer
+
+    def _refuse(self, job: _Job) -> None:
+        self._refused += 1
+        error = ModelError(
+            "asr_overloaded",
+            f"{self._max_waiting} utterances wait to be decoded; {self._refused} more could not be taken.",
+            "This machine is too slow for the model: choose a smaller one (agentbox models list).",
+        )
+        job.answer.set_exception(error)
+        self._tell(error)
+
+    def _forget(self, job: _Job) -> None:
+        job.unwanted.set()
+        with self._changed:
+            if job in self._queues[job.priority]:
+                self._queues[job.priority].remove(job)
+
+    def _tell(self, error: ModelError) -> None:
+        if self._notify is not None:
+            self._notify(Notice(code=error.code, what=error.what, todo=error.todo, level="error"))
+
+    # From here on: the inference thread.
+
+    def _work(self) -> None:
+        while (job := self._next()) is not None:
+            result: Recognition | Exception | None
+            try:
+                result = self._engine.transcribe(
+                    _as_float(job.sound), language=self._language, speech_ms=job.speech_ms, abort=job.unwanted.is_set
+                )
+            except Aborted:
+                result = None
+            except Exception as error:  # whatever an engine raises belongs to this job's future, and to no other's
+                result = error
+            with self._changed:
+                self._running = None
+            try:
+                job.answer.get_loop().call_soon_threadsafe(self._answer, job, result)
+            except RuntimeError:  # the loop is closed: nobody waits any more
+                return
+
+    def _next(self) -> _Job | None:
+        """The next job, or null when the thread should end."""
+        with self._changed:
+            while not self._stopping:
+                for queue in self._queues.values():
+                    if queue:
+                        self._running = queue.popleft()
+                        self._running_since_s = time.monotonic()
+                        return self._running
+                self._changed.wait()
+            return None
+
+    def _answer(self, job: _Job, result: Recognition | Exception | None) -> None:
+        """In the event loop again."""
+        if isinstance(result, ModelError):
+            self._tell(result)
+        if job.answer.done():
+            return
+        if result is None:
+            job.answer.cancel()
+        elif isinstance(result, Recognition):
+            job.answer.set_result(result)
+        else:
+            job.answer.set_exception(result)
+
+
+def _as_float(sound: Sound) -> Samples:
+    return sound.astype(np.float32) / 32768.0 if sound.dtype == np.int16 else sound.astype(np.float32, copy=False)
