@@ -125,9 +125,9 @@ need_project() {
 set_up() {
     [ "$(uname -s)" = Linux ] || fail "agentbox runs on Linux."
     lock
-    # libasound2-plugins: microphones that a sound server (PulseAudio, PipeWire) owns
+    # libasound2-plugins: microphones that a sound server (PulseAudio, PipeWire) owns; alsa-utils: volume without one
     # shellcheck disable=SC2046  # two words are two packages
-    need_packages ca-certificates libportaudio2 libasound2-plugins $(python_packages) "${@:2}"
+    need_packages ca-certificates libportaudio2 libasound2-plugins alsa-utils $(python_packages) "${@:2}"
     hash -r
     PYTHON=$(python_to_use) || fail "agentbox needs Python 3.11 or later; this machine has $(python3 --version 2>&1)." \
         "Install a later one, as python3.12 for example (Debian 12 and Ubuntu 24.04 have one), and run this again."
