@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agentbox import messages
-from agentbox.messages import Notice, StageEvent, ToolResult, Undo, from_json, new_id, to_json
+from agentbox.messages import Notice, StageEvent, ToolResult, Undo, from_json, new_id, public_json, to_json
 
 CLASSES: list[type[Any]] = [
     kind
@@ -132,6 +132,17 @@ def test_the_length_of_an_utterance_comes_from_its_samples() -> None:
         id="1", started_at=0, first_sample=0, pcm=bytes(2 * 24_000), speech_ms=1, silence_ms=1, end_reason="silence"
     )
     assert utterance.audio_ms == 1500
+
+
+def test_the_public_form_of_an_event_holds_no_sound() -> None:
+    utterance = messages.Utterance(
+        id="1", started_at=0, first_sample=0, pcm=b"secret", speech_ms=1, silence_ms=1, end_reason="silence"
+    )
+    event = StageEvent(stage="utterance", state="ended", at=0, monotonic_s=0, utterance_id="1", message=utterance)
+    assert "pcm" in to_json(event)["message"]
+    assert public_json(event) == {**to_json(event), "message": None}
+    notice = StageEvent(stage="notice", state="x", at=0, monotonic_s=0, message=Notice(code="x", what="y"))
+    assert public_json(notice) == to_json(notice)
 
 
 def test_ids_differ_and_are_ordered_by_time(monkeypatch: pytest.MonkeyPatch) -> None:
