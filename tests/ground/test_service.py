@@ -100,9 +100,9 @@ def test_other_libraries_tell_neither_urls_nor_texts(
 
 def test_a_closed_standard_error_does_no_harm() -> None:
     program = (
-        "import logging, os; os.close(2)\n"
-        "from agentbox.service import set_up_log\n"
-        "set_up_log('info', 'json'); logging.getLogger('agentbox').error('x'); print('alive')"
+        "import logging; from agentbox.service import set_up_log; set_up_log('info', 'json')\n"
+        "logging.getLogger('agentbox').error('x'); print('alive')"
     )
-    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    command = ["sh", "-c", 'exec "$0" -c "$1" 2>&-', sys.executable, program]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert (result.returncode, result.stdout) == (0, "alive\n")
