@@ -1,0 +1,1 @@
+"""How commands, and later the page, reach a running daemon: a Unix socket, and who is at its other end."""

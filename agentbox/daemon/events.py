@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
 from agentbox.messages import Message, Notice, Stage, StageEvent
@@ -33,7 +33,13 @@ class Events:
         return lambda: self._sinks.remove(sink)
 
     def emit(
-        self, stage: Stage, state: str, *, utterance_id: str = "", message: Message | None = None, **timings: float
+        self,
+        stage: Stage,
+        state: str,
+        *,
+        utterance_id: str = "",
+        message: Message | None = None,
+        timings: Mapping[str, float] | None = None,
     ) -> StageEvent:
         """Publish one event. `timings` are milliseconds and counts; words go into `message` and nowhere else."""
         event = StageEvent(
@@ -42,7 +48,7 @@ class Events:
             at=self._clock(),
             monotonic_s=self._monotonic(),
             utterance_id=utterance_id,
-            timings={name: round(float(value), 3) for name, value in timings.items()},
+            timings={name: round(float(value), 3) for name, value in (timings or {}).items()},
             message=message,
         )
         for sink in list(self._sinks):

@@ -45,6 +45,16 @@ class Heard:
     timings: dict[str, float]
 
 
+class Judge(Protocol):
+    """Who the words are shown to before the turn is over: activation, and understanding."""
+
+    activation: Activation
+
+    def completeness(self, text: str, by: ActivatedBy | None) -> Completeness:
+        """How a speculative transcript stands as a command. It may not be meant for the box: nothing is kept."""
+        ...
+
+
 class Decoder(Protocol):
     """The inference thread, as hearing uses it."""
 
@@ -64,19 +74,14 @@ class _Open:
 
 
 class Hearing:
-    """`hear(block)` takes sound; `turns` gives an awaitable `Heard` per utterance, in the order they were spoken.
-
-    `completeness(text, by)` judges a speculative transcript as a command; it may be called for words that were not
-    activated, so it must keep nothing.
-    """
+    """`hear(block)` takes sound; `turns` gives an awaitable `Heard` per utterance, in the order they were spoken."""
 
     def __init__(
         self,
         ear: Ear,
         decoder: Decoder,
-        activation: Activation,
+        judge: Judge,
         events: Events,
-        completeness: Callable[[str, ActivatedBy | None], Completeness],
         *,
         engine: str,
         language: str,
@@ -85,9 +90,8 @@ class Hearing:
     ) -> None:
         self._ear = ear
         self._decoder = decoder
-        self.activation = activation
+        self._judge = judge
         self._events = events
-        self._completeness = completeness
         self._engine = engine
         self._language = language
         self._clock = clock
@@ -98,13 +102,18 @@ class Hearing:
 
     def hear(self, block: Samples) -> None:
         """Take the next block: int16, 16 kHz, any length."""
-        listening = self.activation.listening(self._monotonic())
+        listening = self._judge.activation.listening(self._monotonic())
         if listening or self._ear.speaking:
             self._take(self._ear.hear(block))
         elif self._listened:
             # The time to talk is over (push-to-talk): nothing of what follows is looked at.
             self._take(self._ear.finish("released"))
         self._listened = listening or self._ear.speaking
+
+    @property
+    def speaking(self) -> bool:
+        """Whether an utterance is under way."""
+        return self._ear.speaking
 
     def finish(self, reason: EndReason = "end_of_input") -> None:
         """No more sound comes: end what is under way."""
@@ -131,13 +140,13 @@ class Hearing:
                 case Ended():
                     self._end(event)
                 case Dropped():
-                    self._events.emit("speech", "too_short", speech_ms=event.speech_ms)
+                    self._events.emit("speech", "too_short", timings={"speech_ms": event.speech_ms})
 
     def _start(self, event: Started) -> None:
         before_s = (self._ear.position - event.first_sample) / SAMPLE_RATE_HZ
-        utterance = _Open(new_id(), self.activation.opens(self._monotonic()), self._clock() - before_s)
+        utterance = _Open(new_id(), self._judge.activation.opens(self._monotonic()), self._clock() - before_s)
         self._open[event.number] = utterance
-        self._events.emit("speech", "started", utterance_id=utterance.id, level_dbfs=self._ear.level_dbfs)
+        self._events.emit("speech", "started", utterance_id=utterance.id, timings={"level_dbfs": self._ear.level_dbfs})
 
     def _partial(self, event: PartialDue) -> None:
         utterance = self._open[event.number]
@@ -150,15 +159,14 @@ class Hearing:
             if done.cancelled() or done.exception() is not None or event.number not in self._open:
                 return
             text = done.result().text
-            shown = bool(text) and self.activation.decide(text, utterance.by) is not None
+            shown = bool(text) and self._judge.activation.decide(text, utterance.by) is not None
             message = PartialTranscript(utterance_id=utterance.id, text=text, audio_ms=audio_ms) if shown else None
             self._events.emit(
                 "partial",
                 "heard",
                 utterance_id=utterance.id,
                 message=message,
-                audio_ms=audio_ms,
-                decode_ms=done.result().decode_ms,
+                timings={"audio_ms": audio_ms, "decode_ms": done.result().decode_ms},
             )
 
         future.add_done_callback(show)
@@ -172,7 +180,7 @@ class Hearing:
         def judge(done: asyncio.Future[Recognition]) -> None:
             if utterance.guess is not done or done.cancelled() or done.exception() is not None:
                 return
-            verdict = self._completeness(done.result().text, utterance.by)
+            verdict = self._judge.completeness(done.result().text, utterance.by)
             self._ear.set_completeness(event.number, verdict)
 
         guess.add_done_callback(judge)
@@ -198,12 +206,14 @@ class Hearing:
             "utterance",
             "ended",
             utterance_id=open_.id,
-            audio_ms=utterance.audio_ms,
-            speech_ms=event.speech_ms,
-            silence_ms=event.silence_ms,
+            timings={
+                "audio_ms": utterance.audio_ms,
+                "speech_ms": event.speech_ms,
+                "silence_ms": event.silence_ms,
+            },
         )
         if open_.by == "push_to_talk":
-            self.activation.used()
+            self._judge.activation.used()
         guess = open_.guess if event.paused else None
         if guess is None:
             self._drop_guess(open_)

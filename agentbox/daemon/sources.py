@@ -124,7 +124,7 @@ class MicrophoneSource:
             if microphone.lost_blocks > self._lost_blocks:
                 lost = microphone.lost_blocks - self._lost_blocks
                 self._lost_blocks = microphone.lost_blocks
-                self._events.emit("capture", "overflow", lost_ms=lost * self._config.block_ms)
+                self._events.emit("capture", "overflow", timings={"lost_ms": lost * self._config.block_ms})
         self._lost_blocks = 0
 
     def _tell(self, error: AudioError) -> None:

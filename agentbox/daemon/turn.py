@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from typing import Literal
 
+from agentbox.audio.segment import Completeness
 from agentbox.daemon.activation import Activation
 from agentbox.daemon.conversation import Conversation
 from agentbox.daemon.events import Events
 from agentbox.daemon.hearing import Heard
+from agentbox.daemon.mind import Mind
 from agentbox.intents.followups import FollowUps
-from agentbox.intents.understand import Understander
 from agentbox.messages import (
     JSON,
     ActivatedBy,
@@ -25,21 +26,9 @@ from agentbox.messages import (
     new_id,
 )
 from agentbox.messages import Activation as Activated
-from agentbox.tools.phrases import Phrases
-from agentbox.tools.policy import Confirmations, Policies
-from agentbox.tools.registry import Registry, Tool
-from agentbox.tools.runner import Runner
+from agentbox.tools.policy import Confirmations
 
-
-@dataclass(frozen=True, slots=True)
-class Mind:
-    """What a turn needs to know and do; replaced as a whole when the configuration is read anew."""
-
-    understander: Understander
-    registry: Registry
-    runner: Runner
-    policies: Policies
-    phrases: Phrases
+Outcome = Literal["done", "failed", "not_understood", "question", "attention", "cancelled"]
 
 
 class Turns:
@@ -65,18 +54,25 @@ class Turns:
         self.activation = activation
         self._events = events
         self._conversation = conversation
-        self._followups = followups
-        self._confirmations = confirmations
+        self.followups = followups
+        self.confirmations = confirmations
         self._durable = durable
         self._monotonic = monotonic
 
     def context(self) -> dict[str, JSON]:
         """What the last turns left open, as hassil's intent context."""
         now = self._monotonic()
-        context = dict(self._followups.context(now))
-        if self._confirmations.pending(now) is not None:
+        context = dict(self.followups.context(now))
+        if self.confirmations.pending(now) is not None:
             context["confirmation"] = "pending"
         return context
+
+    def completeness(self, text: str, by: ActivatedBy | None) -> Completeness:
+        """How `text` stands as a command, for endpointing; nothing is kept of it."""
+        opened = self.activation.decide(text, by)
+        if opened is None or not opened.command:
+            return "no"
+        return self.mind.understander.completeness(opened.command, self.context())
 
     async def heard(self, heard: Heard) -> Reply | None:
         """A spoken turn. Null when the words were not for the box, or were none."""
@@ -84,16 +80,12 @@ class Turns:
         opened = None if not transcript.text else self.activation.decide(transcript.text, heard.by)
         if opened is None:
             state = "not_activated" if transcript.text else "suppressed"
-            self._events.emit("transcript", state, utterance_id=utterance.id, **heard.timings)
+            self._events.emit("transcript", state, utterance_id=utterance.id, timings=heard.timings)
             return None
-        activated = Activated(
-            utterance_id=utterance.id, by=opened.by, phrase=opened.phrase, command=opened.command
-        )
+        activated = Activated(utterance_id=utterance.id, by=opened.by, phrase=opened.phrase, command=opened.command)
         self._events.emit("activation", "opened", utterance_id=utterance.id, message=activated)
         self._events.emit("utterance", "kept", utterance_id=utterance.id, message=utterance)
-        self._events.emit(
-            "transcript", "final", utterance_id=utterance.id, message=transcript, **heard.timings
-        )
+        self._events.emit("transcript", "final", utterance_id=utterance.id, message=transcript, timings=heard.timings)
         if not opened.command:
             self.activation.attend(self._monotonic())
             return self._reply(utterance.id, "", "heard", "attention")
@@ -106,16 +98,12 @@ class Turns:
         self._events.emit("activation", "opened", utterance_id=turn_id, message=activated)
         return await self._words(turn_id, text, "control", caller, self._monotonic())
 
-    async def call(self, tool: Tool, arguments: dict[str, JSON], caller: Caller) -> ToolResult:
+    async def call(self, tool: str, arguments: dict[str, JSON], caller: Caller) -> ToolResult:
         """Run one tool directly (`agentbox tools call`), through policy and journal like any other call."""
         turn_id = new_id()
-        self._events.emit(
-            "activation", "opened", utterance_id=turn_id, message=Activated(utterance_id=turn_id, by="control")
-        )
-        if self.mind.policies.decide(tool, caller) == "deny":
-            text = self.mind.phrases.say("denied")
-            return ToolResult(call_id=turn_id, tool=tool.name, ok=False, text=text, error_code="tool_denied")
-        return await self._run(turn_id, tool, arguments, caller, self._monotonic())
+        activated = Activated(utterance_id=turn_id, by="control")
+        self._events.emit("activation", "opened", utterance_id=turn_id, message=activated)
+        return await self._run(self._new_call(turn_id, tool, arguments, caller), self._monotonic())
 
     async def _words(
         self, turn_id: str, text: str, by: ActivatedBy, caller: Caller, speech_ended_s: float
@@ -126,68 +114,67 @@ class Turns:
             if by == "always":
                 # Whoever leaves the gate open also talks to others: what is no command is not answered.
                 return None
-            return self._reply(turn_id, self.mind.phrases.say("not_understood"), "failed", "not_understood")
-        self._events.emit("intent", meaning.match, utterance_id=turn_id, message=meaning, score=meaning.score)
-        if meaning.name in ("AgentboxYes", "AgentboxNo"):
-            return await self._answer(turn_id, meaning, speech_ended_s)
-        self._followups.note(meaning, self._monotonic())
-        tool = self.mind.registry.for_intent(meaning.name)
-        if tool is None:
-            return self._reply(turn_id, self.mind.phrases.say("cannot"), "failed", "not_understood")
-        arguments = tool.arguments(meaning.slots)
-        decision = self.mind.policies.decide(tool, caller)
-        if decision == "deny":
-            return self._reply(turn_id, self.mind.phrases.say("denied"), "failed", "failed")
-        if decision == "confirm":
-            return self._ask(turn_id, tool, arguments, caller)
-        return self._result(turn_id, await self._run(turn_id, tool, arguments, caller, speech_ended_s))
-
-    def _ask(self, turn_id: str, tool: Tool, arguments: dict[str, JSON], caller: Caller) -> Reply:
-        now = self._monotonic()
-        question = self.mind.phrases.say("confirm", what=tool.describe(arguments))
-        call = ToolCall(
-            id=new_id(), utterance_id=turn_id, tool=tool.name, arguments=arguments, caller=caller, effects=tool.effects
-        )
-        confirmation = self._confirmations.ask(call, question, now)
-        self._events.emit("confirmation", "asked", utterance_id=turn_id, message=confirmation)
-        self.activation.attend(now, self._confirmations.valid_s)
-        return self._reply(turn_id, question, "question", "question")
-
-    async def _answer(self, turn_id: str, meaning: Intent, speech_ended_s: float) -> Reply:
-        call = self._confirmations.answer(meaning.name == "AgentboxYes", self._monotonic())
-        state = "given" if call is not None else "refused"
-        self._events.emit("confirmation", state, utterance_id=turn_id)
-        tool = self.mind.registry.tools.get(call.tool) if call is not None else None
-        if call is None or tool is None:
-            return self._reply(turn_id, self.mind.phrases.say("cancelled"), "done", "cancelled")
-        return self._result(turn_id, await self._run(turn_id, tool, call.arguments, call.caller, speech_ended_s))
-
-    async def _run(
-        self, turn_id: str, tool: Tool, arguments: dict[str, JSON], caller: Caller, speech_ended_s: float
-    ) -> ToolResult:
-        call = ToolCall(
-            id=new_id(), utterance_id=turn_id, tool=tool.name, arguments=arguments, caller=caller, effects=tool.effects
-        )
-        since_ms = (self._monotonic() - speech_ended_s) * 1000
-        self._events.emit("tool_call", "started", utterance_id=turn_id, message=call, since_speech_end_ms=since_ms)
-        if tool.effects:
-            await self._durable()
-        result = await self.mind.runner.run(call)
+            return self._reply(turn_id, self._say("not_understood"), "failed", "not_understood")
         self._events.emit(
-            "tool_result",
-            "ok" if result.ok else "failed",
-            utterance_id=turn_id,
-            message=result,
-            duration_ms=result.duration_ms,
+            "intent", meaning.match, utterance_id=turn_id, message=meaning, timings={"score": meaning.score}
+        )
+        if meaning.name in ("AgentboxYes", "AgentboxNo"):
+            return await self._answer(turn_id, meaning, caller, speech_ended_s)
+        self.followups.note(meaning, self._monotonic())
+        tool = self.mind.runner.registry.for_intent(meaning.name)
+        if tool is None:
+            return self._reply(turn_id, self._say("cannot"), "failed", "not_understood")
+        call = self._new_call(turn_id, tool.name, tool.arguments(meaning.slots), caller)
+        return await self._act(call, speech_ended_s)
+
+    async def _answer(self, turn_id: str, meaning: Intent, caller: Caller, speech_ended_s: float) -> Reply:
+        agreed = self.confirmations.answer(meaning.name == "AgentboxYes", self._monotonic(), by=caller)
+        self._events.emit("confirmation", "given" if agreed else "refused", utterance_id=turn_id)
+        if agreed is None:
+            return self._reply(turn_id, self._say("cancelled"), "done", "cancelled")
+        # A call of its own, so that the journal tells the question's turn from the answer's.
+        call = self._new_call(turn_id, agreed.tool, agreed.arguments, agreed.caller)
+        return await self._act(call, speech_ended_s, confirmed=True)
+
+    async def _act(self, call: ToolCall, speech_ended_s: float, *, confirmed: bool = False) -> Reply:
+        result = await self._run(call, speech_ended_s, confirmed=confirmed)
+        if result.error_code != "confirmation_needed":
+            state: Literal["done", "failed"] = "done" if result.ok else "failed"
+            return self._reply(call.utterance_id, result.text, state, state)
+        now = self._monotonic()
+        confirmation = self.confirmations.ask(call, result.text, now)
+        self._events.emit("confirmation", "asked", utterance_id=call.utterance_id, message=confirmation)
+        self.activation.attend(now, self.confirmations.valid_s)
+        return self._reply(call.utterance_id, result.text, "question", "question")
+
+    def _new_call(self, turn_id: str, tool: str, arguments: dict[str, JSON], caller: Caller) -> ToolCall:
+        known = self.mind.runner.registry.tools.get(tool)
+        effects = known is None or known.effects
+        return ToolCall(
+            id=new_id(), utterance_id=turn_id, tool=tool, arguments=arguments, caller=caller, effects=effects
+        )
+
+    async def _run(self, call: ToolCall, speech_ended_s: float, *, confirmed: bool = False) -> ToolResult:
+        since_ms = (self._monotonic() - speech_ended_s) * 1000
+        turn_id = call.utterance_id
+        self._events.emit(
+            "tool_call", "started", utterance_id=turn_id, message=call, timings={"since_speech_end_ms": since_ms}
+        )
+        if call.effects:
+            await self._durable()
+        result = await self.mind.runner.run(call, confirmed=confirmed)
+        state = "ok" if result.ok else "failed"
+        self._events.emit(
+            "tool_result", state, utterance_id=turn_id, message=result, timings={"duration_ms": result.duration_ms}
         )
         self._conversation.did(result)
         return result
 
-    def _result(self, turn_id: str, result: ToolResult) -> Reply:
-        return self._reply(turn_id, result.text, "done" if result.ok else "failed", "done" if result.ok else "failed")
+    def _say(self, key: str) -> str:
+        return self.mind.runner.phrases.say(key)
 
-    def _reply(self, turn_id: str, text: str, sound: SoundName, outcome: str) -> Reply:
-        reply = Reply(utterance_id=turn_id, text=text, sound=sound, outcome=outcome)  # type: ignore[arg-type]
+    def _reply(self, turn_id: str, text: str, sound: SoundName, outcome: Outcome) -> Reply:
+        reply = Reply(utterance_id=turn_id, text=text, sound=sound, outcome=outcome)
         self._conversation.said(reply)
         self._events.emit("reply", outcome, utterance_id=turn_id, message=reply)
         return reply

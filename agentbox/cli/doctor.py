@@ -1,0 +1,180 @@
+"""`agentbox doctor`: is all well, and if not, what to do."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from typing import Literal, NamedTuple
+
+import click
+import numpy as np
+
+from agentbox import paths
+from agentbox.asr.catalogue import Catalogue, check
+from agentbox.asr.load import check_language, is_folder
+from agentbox.asr.pull import folder_of
+from agentbox.audio.capture import Microphone
+from agentbox.audio.devices import find_device
+from agentbox.audio.gate import level_dbfs
+from agentbox.cli.common import echo_json, with_config, with_json
+from agentbox.config import Config
+from agentbox.control.client import Client
+from agentbox.daemon.box import VAD_MODEL
+from agentbox.errors import AgentboxError, ExitCode
+from agentbox.settings import Loaded
+
+LISTEN_S = 1.0
+LITTLE_DISK_BYTES = 200 << 20
+QUIET_DBFS = -85.0
+"""Below this a microphone is most likely muted: even a quiet room is louder."""
+LOUD_DBFS = -20.0
+FIRST_YEAR = 2026
+"""A clock before this was never set: the box has no battery for it, and the network has not told it the time yet."""
+
+
+class Finding(NamedTuple):
+    check: str
+    state: Literal["ok", "warn", "fail"]
+    what: str
+    todo: str = ""
+
+
+@click.command()
+@with_json
+@with_config
+@click.pass_context
+def doctor(ctx: click.Context, loaded: Loaded, as_json: bool) -> None:
+    """Look at microphone, speaker, model, disk, database, clock and daemon; exit code 1 if something fails.
+
+    \b
+    Example:
+      agentbox doctor
+    """
+    failed = False
+    for finding in examine(loaded):
+        failed = failed or finding.state == "fail"
+        if as_json:
+            echo_json(finding._asdict())
+            continue
+        colour = {"ok": "green", "warn": "yellow", "fail": "red"}[finding.state]
+        click.echo(f"{click.style(f'{finding.state:4}', fg=colour)}  {finding.check:11} {finding.what}")
+        if finding.todo:
+            click.echo(f"{'':17}→ {finding.todo}")
+    if failed:
+        ctx.exit(int(ExitCode.FAILED))
+
+
+def examine(loaded: Loaded) -> Iterator[Finding]:
+    """Every check, one after the other; one that fails does not stop the rest."""
+    config = loaded.config
+    yield Finding("config", "ok", str(loaded.file or "no file; the defaults are used"))
+    running = Client(paths.control_socket(config)).is_running()
+    checks: dict[str, Callable[[Config], Finding]] = {
+        "daemon": lambda _: _daemon(running),
+        "microphone": lambda config: _microphone(config, running),
+        "speaker": _speaker,
+        "model": _model,
+        "database": _database,
+        "disk": _disk,
+        "clock": lambda _: _clock(time.time()),
+    }
+    for name, look in checks.items():
+        try:
+            yield look(config)
+        except AgentboxError as error:
+            yield Finding(name, "fail", f"{error.what} [{error.code}]", error.todo)
+
+
+def _daemon(running: bool) -> Finding:
+    if running:
+        return Finding("daemon", "ok", "runs and answers")
+    return Finding("daemon", "warn", "none is running", "Start it: agentbox run, or systemctl start agentbox")
+
+
+def _microphone(config: Config, running: bool) -> Finding:
+    if running:
+        device = find_device(config.audio.input_device, "input")
+        return Finding("microphone", "ok", f"{device.name}; the daemon uses it (agentbox status)")
+    name, level = asyncio.run(_listen(config))
+    what = f"{name}: {level:.0f} dBFS over {LISTEN_S:.0f} s"
+    if level < QUIET_DBFS:
+        return Finding("microphone", "warn", f"{what}: next to nothing", "Is it muted, or turned down in the mixer?")
+    if level > LOUD_DBFS:
+        return Finding("microphone", "warn", f"{what}: very loud", "Turn it down in the mixer, or move it away.")
+    return Finding("microphone", "ok", what)
+
+
+async def _listen(config: Config) -> tuple[str, float]:
+    microphone = Microphone(config.audio)
+    microphone.open()
+    samples = np.zeros(0, dtype=np.int16)
+    try:
+        async for block in microphone.blocks():
+            samples = np.concatenate([samples, block])
+            if samples.size >= LISTEN_S * 16_000:
+                break
+    finally:
+        await microphone.close()
+    return microphone.device.name if microphone.device else "?", level_dbfs(samples)
+
+
+def _speaker(config: Config) -> Finding:
+    if not config.audio.sounds:
+        return Finding("speaker", "ok", "not used (audio.sounds is off)")
+    try:
+        return Finding("speaker", "ok", find_device(config.audio.output_device, "output").name)
+    except AgentboxError as error:
+        # The box hears and acts without one; it only cannot be heard.
+        return Finding("speaker", "warn", f"{error.what} [{error.code}]", error.todo)
+
+
+def _model(config: Config) -> Finding:
+    catalogue = Catalogue.load()
+    folder = paths.models_dir(config)
+    names = [VAD_MODEL] if is_folder(config.asr.model) else [config.asr.model, VAD_MODEL]
+    for name in names:
+        model = catalogue.get(name)
+        if name != VAD_MODEL:
+            check_language(model, config.language, catalogue)
+        if problems := check(model, folder_of(model, folder)):
+            what = "; ".join(f"{one.file} {one.what}" for one in problems)
+            return Finding("model", "fail", f"{name}: {what}", f"agentbox models pull {name}")
+    return Finding("model", "ok", f"{config.asr.model} for {config.language}, whole")
+
+
+def _database(config: Config) -> Finding:
+    file = paths.database(config)
+    if not file.exists():
+        return Finding("database", "ok", f"{file} is made at the first start")
+    if os.stat(file).st_mode & 0o077:
+        return Finding("database", "fail", f"{file} may be read by other users", f"chmod 600 {file}")
+    try:
+        with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as database:
+            (verdict,) = database.execute("pragma quick_check(1)").fetchone()
+    except sqlite3.DatabaseError as error:
+        verdict = str(error)
+    if verdict != "ok":
+        return Finding("database", "fail", f"{file}: {verdict}", "The next start keeps it aside and begins a new one.")
+    return Finding("database", "ok", f"{file}, {file.stat().st_size / 1e6:.1f} MB")
+
+
+def _disk(_: Config) -> Finding:
+    folder = paths.prepare(paths.state_dir())
+    if not os.access(folder, os.W_OK):
+        return Finding("disk", "fail", f"{folder} cannot be written", "Give this user write access to it.")
+    free = shutil.disk_usage(folder).free
+    state: Literal["ok", "warn"] = "warn" if free < LITTLE_DISK_BYTES else "ok"
+    todo = "Make room: agentbox transcripts delete, or lower storage.retention_days." if state == "warn" else ""
+    return Finding("disk", state, f"{free / 1e9:.1f} GB free at {folder}", todo)
+
+
+def _clock(now: float) -> Finding:
+    shown = time.strftime("%Y-%m-%d %H:%M", time.localtime(now))
+    if time.localtime(now).tm_year < FIRST_YEAR:
+        return Finding("clock", "fail", f"it is set to {shown}", "Set it: timedatectl set-ntp true")
+    return Finding("clock", "ok", shown)

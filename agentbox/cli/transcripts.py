@@ -1,0 +1,132 @@
+"""`agentbox transcripts`: what the box heard, understood, did and answered."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import click
+
+from agentbox.cli.common import Group, echo_json, one_line, with_config, with_json
+from agentbox.daemon.local import connect
+from agentbox.errors import InputError
+from agentbox.settings import Loaded
+
+
+@click.group(cls=Group)
+def transcripts() -> None:
+    """Read, search, export and delete what the box remembers."""
+
+
+@transcripts.command("list")
+@click.option("--limit", default=20, show_default=True, help="How many turns, newest first.")
+@with_json
+@with_config
+def list_(loaded: Loaded, limit: int, as_json: bool) -> None:
+    """The last turns.
+
+    \b
+    Example:
+      agentbox transcripts list --limit 5
+    """
+    _print(connect(loaded).call("transcripts.list", {"limit": limit}), as_json)
+
+
+@transcripts.command()
+@click.argument("text")
+@click.option("--limit", default=20, show_default=True, help="How many turns, best first.")
+@with_json
+@with_config
+def search(loaded: Loaded, text: str, limit: int, as_json: bool) -> None:
+    """Turns with these words in what was heard.
+
+    \b
+    Example:
+      agentbox transcripts search milk
+    """
+    _print(connect(loaded).call("transcripts.search", {"text": text, "limit": limit}), as_json)
+
+
+@transcripts.command()
+@click.argument("turn_id", metavar="ID")
+@with_json
+@with_config
+def show(loaded: Loaded, turn_id: str, as_json: bool) -> None:
+    """All that is kept of one turn, with the time each stage took.
+
+    \b
+    Example:
+      agentbox transcripts show 01a1fce443c5
+    """
+    turn = connect(loaded).call("transcripts.show", {"id": turn_id})
+    if turn is None:
+        raise InputError("turn_missing", "There is no such turn.", "agentbox transcripts list shows the ids.")
+    if as_json:
+        echo_json(turn)
+        return
+    for key, value in turn.items():
+        if value not in (None, [], {}):
+            click.echo(f"{key:14} {value}")
+
+
+@transcripts.command()
+@click.argument("turn_ids", metavar="[ID]...", nargs=-1)
+@click.option("--since", type=click.DateTime(), help="Delete turns from this time on.")
+@click.option("--until", type=click.DateTime(), help="Delete turns before this time.")
+@click.option("--all", "everything", is_flag=True, help="Delete everything.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@with_json
+@with_config
+def delete(
+    loaded: Loaded,
+    turn_ids: tuple[str, ...],
+    since: datetime | None,
+    until: datetime | None,
+    everything: bool,
+    yes: bool,
+    as_json: bool,
+) -> None:
+    """Delete turns for good: by id, by time, or all. Nothing of them stays in the file.
+
+    \b
+    Example:
+      agentbox transcripts delete --until 2026-01-01
+    """
+    if sum((bool(turn_ids), bool(since or until), everything)) != 1:
+        raise click.UsageError("Give ids, or --since and --until, or --all.")
+    if not yes:
+        click.confirm("Delete these turns for good?", abort=True)
+    params: dict[str, Any] = {"ids": list(turn_ids)}
+    if everything:
+        params = {"all": True}
+    elif since or until:
+        params = {"since": since.timestamp() if since else 0.0, "until": until.timestamp() if until else 2e10}
+    answer = connect(loaded).call("transcripts.delete", params)
+    if as_json:
+        echo_json(answer)
+    else:
+        click.echo(f"{answer['deleted']} turns deleted")
+
+
+@transcripts.command()
+@with_config
+def export(loaded: Loaded) -> None:
+    """Everything, one JSON object a line, oldest first.
+
+    \b
+    Example:
+      agentbox transcripts export > my-box.jsonl
+    """
+    for row in connect(loaded).stream("transcripts.export"):
+        echo_json(row)
+
+
+def _print(turns: list[dict[str, Any]], as_json: bool) -> None:
+    for turn in turns:
+        if as_json:
+            echo_json(turn)
+            continue
+        when = datetime.fromtimestamp(turn["started_at"]).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+        click.echo(f"{turn['id'][:12]}  {when}  {one_line(turn.get('text') or '')}")
+        if turn.get("reply"):
+            click.echo(f"{'':14}{click.style(one_line(turn['reply']), dim=True)}")

@@ -1,0 +1,104 @@
+"""`agentbox transcribe` and `agentbox understand`: hearing and understanding on their own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+import msgspec
+
+from agentbox import paths
+from agentbox.asr.load import load_engine
+from agentbox.cli.common import echo_json, show_error, with_config, with_json
+from agentbox.daemon.box import load_vad
+from agentbox.daemon.mind import load_tools, make_understander
+from agentbox.daemon.transcribe import transcribe_file
+from agentbox.errors import ExitCode, InputError
+from agentbox.messages import Intent
+from agentbox.settings import Loaded
+
+
+@click.command()
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FILE...")
+@click.option("--model", metavar="NAME", help="Another model than asr.model.")
+@with_json
+@with_config
+@click.pass_context
+def transcribe(ctx: click.Context, loaded: Loaded, files: tuple[Path, ...], model: str | None, as_json: bool) -> None:
+    """Write down what is said in sound files of any rate, channel count and length.
+
+    A file that cannot be read is told and the others are done; the exit code is then 3.
+
+    \b
+    Example:
+      agentbox transcribe --json speech.wav
+    """
+    config = loaded.config
+    name = model or config.asr.model
+    engine = load_engine(name, config.language, paths.models_dir(config), config.asr.threads)
+    vad = load_vad(config)
+    failed = False
+    for file in files:
+        try:
+            result = transcribe_file(file, engine, vad, config.language)
+        except InputError as error:
+            show_error(error)
+            failed = True
+            continue
+        if as_json:
+            audio_s, decode_s = round(result.audio_s, 3), round(result.decode_s, 4)
+            echo_json({"file": str(file), "text": result.text, "model": name, "audio_s": audio_s, "decode_s": decode_s})
+        else:
+            click.echo(f"{file}: {result.text}" if len(files) > 1 else result.text)
+    if failed:
+        ctx.exit(int(ExitCode.INPUT))
+
+
+@click.command()
+@click.argument("texts", nargs=-1, required=True, metavar="TEXT...")
+@click.option(
+    "--sentences",
+    "files",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    metavar="F",
+    help="A file of sentences, besides those of the configuration.",
+)
+@click.option("--language", metavar="L", help="Another language than asr.language.")
+@with_json
+@with_config
+def understand(
+    loaded: Loaded, texts: tuple[str, ...], files: tuple[Path, ...], language: str | None, as_json: bool
+) -> None:
+    """Say what each TEXT means: the intent and its slots, and whose sentence it is.
+
+    \b
+    Example:
+      agentbox understand "set a pizza timer for ten minutes"
+    """
+    config = loaded.config
+    if language:
+        config = msgspec.structs.replace(config, asr=msgspec.structs.replace(config.asr, language=language))
+    for file in files:
+        if not file.is_file():
+            raise InputError("file_missing", f"There is no file {file}.", "Check the path.")
+    understander = make_understander(config, load_tools(config), extra_files=files)
+    for problem in understander.problems:
+        click.echo(f"{problem.level}: {problem.what} {problem.todo} [{problem.code}]", err=True)
+    for text in texts:
+        meaning = understander.understand(text)
+        intent = meaning if isinstance(meaning, Intent) else None
+        if as_json:
+            echo_json(
+                {
+                    "text": text,
+                    "intent": intent.name if intent else None,
+                    "slots": intent.slots if intent else {},
+                    "source": intent.source if intent else None,
+                }
+            )
+        elif intent is None:
+            click.echo(f"{text}: not understood")
+        else:
+            slots = " ".join(f"{name}={value}" for name, value in intent.slots.items())
+            click.echo(f"{text}: {intent.name} {slots} ({intent.match}, {intent.source})")

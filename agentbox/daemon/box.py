@@ -1,0 +1,218 @@
+"""The daemon: everything the box does, started in order, supervised, and ended cleanly."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+import sys
+import time
+from collections.abc import Awaitable
+
+from agentbox import paths, settings
+from agentbox.asr.catalogue import Catalogue
+from agentbox.asr.engine import Engine
+from agentbox.asr.load import load_engine
+from agentbox.asr.pull import ensure
+from agentbox.asr.worker import InferenceThread
+from agentbox.audio.ear import Ear
+from agentbox.audio.vad import SileroVad
+from agentbox.config import Config
+from agentbox.control.server import ControlServer
+from agentbox.daemon.core import Core, open_core
+from agentbox.daemon.events import Events, Sink, log_event
+from agentbox.daemon.handlers import Handlers
+from agentbox.daemon.hearing import Heard, Hearing
+from agentbox.daemon.sources import Source, make_source
+from agentbox.errors import AgentboxError, ExitCode
+from agentbox.messages import JSON, Notice
+from agentbox.service import notify
+from agentbox.settings import Loaded
+
+_log = logging.getLogger(__name__)
+
+PRESS_S = 8.0
+"""How long the box waits for speech after it was asked to listen."""
+
+SWEEP_EVERY_S = 6 * 3600.0
+"""How often old rows are looked for (`storage.retention_days`)."""
+
+VAD_MODEL = "silero-vad-16k"
+
+
+class Box:
+    """`await Box(loaded, ...).run()` is the daemon's whole life; it gives the exit code.
+
+    `source`: `mic`, `-` or a file; `show`: a sink for the screen.
+    """
+
+    def __init__(
+        self,
+        loaded: Loaded,
+        *,
+        source: str = "mic",
+        fast: bool = False,
+        exit_when_done: bool = False,
+        show: Sink | None = None,
+    ) -> None:
+        self._loaded = loaded
+        self._fast = fast
+        self._source_name = source
+        self._exit_when_done = exit_when_done
+        self.events = Events()
+        self.events.subscribe(log_event)
+        if show is not None:
+            self.events.subscribe(show)
+        self._stop = asyncio.Event()
+        self.core: Core
+        self.hearing: Hearing
+        self.source: Source
+        self.worker: InferenceThread
+
+    async def run(self) -> int:
+        began_s = time.monotonic()
+        loaded = self._loaded
+        # A file that cannot be read is told before anything else is started.
+        self.source = make_source(self._source_name, loaded.config.audio, self.events, fast=self._fast)
+        async with contextlib.AsyncExitStack() as stack:
+            # The model loads beside everything else: it takes longest.
+            engine_task = asyncio.create_task(asyncio.to_thread(_load_models, loaded))
+            self.core = await stack.enter_async_context(open_core(loaded, self.events, services=True))
+            engine, vad = await engine_task
+            self.worker = InferenceThread(engine, loaded.config.language, notify=self.events.notice)
+            self.worker.start()
+            stack.push_async_callback(self.worker.stop)
+            self.hearing = Hearing(
+                Ear(loaded.config.audio, vad, partials=loaded.config.asr.partials),
+                self.worker,
+                self.core.turns,
+                self.events,
+                engine=engine.name,
+                language=loaded.config.language,
+            )
+            handlers = Handlers(self.core, box=self)
+            server = ControlServer(paths.control_socket(loaded.config), handlers.table())
+            await stack.enter_async_context(server)
+            self._catch_signals(stack)
+            self.events.emit("box", "started", timings={"start_ms": (time.monotonic() - began_s) * 1000})
+            notify(f"READY=1\nSTATUS={self.source.state}")
+            code = await self._live()
+            notify("STOPPING=1")
+            self.events.emit("box", "stopping")
+        return code
+
+    async def _live(self) -> int:
+        """Until told to stop, or the sound has ended and nothing is left to do."""
+        feeding = asyncio.create_task(self.source.feed(self.hearing), name="source")
+        turning = asyncio.create_task(self._take_turns(), name="turns")
+        sweeping = asyncio.create_task(self._sweep(), name="sweep")
+        stopping = asyncio.create_task(self._stop.wait(), name="stop")
+        try:
+            await asyncio.wait({feeding, turning, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            if feeding.done() and not self._stop.is_set():
+                feeding.result()
+                if self._exit_when_done:
+                    self.hearing.turns.put_nowait(None)
+                await asyncio.wait({turning, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            if turning.done():
+                turning.result()
+        except AgentboxError as error:
+            self.events.notice(Notice(code=error.code, what=error.what, todo=error.todo, level="error"))
+            return int(error.exit_code)
+        finally:
+            for task in (feeding, turning, sweeping, stopping):
+                task.cancel()
+            await asyncio.gather(feeding, turning, sweeping, stopping, return_exceptions=True)
+        return int(ExitCode.OK)
+
+    async def _take_turns(self) -> None:
+        """Each utterance in the order it was spoken."""
+        while (coming := await self.hearing.turns.get()) is not None:
+            await self._take_turn(coming)
+
+    async def _take_turn(self, coming: Awaitable[Heard]) -> None:
+        try:
+            heard = await coming
+        except AgentboxError as error:
+            # The model could not decode it; the inference thread has told the owner why.
+            self.events.emit("utterance", "failed")
+            _log.warning("an utterance could not be decoded [%s]", error.code)
+            return
+        async with self.core.turn_lock:
+            await self.core.turns.heard(heard)
+
+    async def _sweep(self) -> None:
+        while True:
+            await asyncio.to_thread(self.core.journal.sweep, time.time())
+            await asyncio.sleep(SWEEP_EVERY_S)
+
+    def press(self) -> None:
+        """Listen to the next utterance without a wake phrase (key, SIGUSR1, `agentbox listen`)."""
+        self.core.activation.press(time.monotonic(), PRESS_S)
+        self.events.emit("activation", "pressed")
+
+    def status(self) -> dict[str, JSON]:
+        return {"sound": self.source.state, "speaking": self.hearing.speaking, "inference": self.worker.alive()}
+
+    async def reload(self) -> None:
+        """Read the configuration anew (SIGHUP). A mistake in it changes nothing and is told."""
+        notify(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
+        try:
+            loaded = await asyncio.to_thread(settings.load, self._loaded.file)
+            fixed = [name for name in ("audio", "asr", "storage", "control") if _differs(loaded, self._loaded, name)]
+            await self.core.reload(loaded)
+            self._loaded = loaded
+            if fixed:
+                what = f"Changes of {', '.join(fixed)} count from the next start on."
+                self.events.notice(Notice(code="restart_needed", what=what, todo="Restart agentbox.", level="info"))
+        except AgentboxError as error:
+            self.events.notice(Notice(code=error.code, what=error.what, todo=error.todo, level="error"))
+        finally:
+            notify("READY=1")
+
+    def _catch_signals(self, stack: contextlib.AsyncExitStack) -> None:
+        loop = asyncio.get_running_loop()
+        reloads: set[asyncio.Task[None]] = set()
+
+        def reload() -> None:
+            # The loop keeps only weak references to its tasks.
+            task = loop.create_task(self.reload())
+            reloads.add(task)
+            task.add_done_callback(reloads.discard)
+
+        for number, action in (
+            (signal.SIGTERM, self._stop.set),
+            (signal.SIGINT, self._stop.set),
+            (signal.SIGHUP, reload),
+            (signal.SIGUSR1, self.press),
+        ):
+            loop.add_signal_handler(number, action)
+            stack.callback(loop.remove_signal_handler, number)
+        if self._source_name != "-" and sys.stdin is not None and sys.stdin.isatty():
+            # In the foreground the Enter key is the talk key.
+            loop.add_reader(sys.stdin.fileno(), self._key)
+            stack.callback(loop.remove_reader, sys.stdin.fileno())
+
+    def _key(self) -> None:
+        if sys.stdin.readline():
+            self.press()
+        else:
+            asyncio.get_running_loop().remove_reader(sys.stdin.fileno())
+
+
+def _load_models(loaded: Loaded) -> tuple[Engine, SileroVad]:
+    config = loaded.config
+    engine = load_engine(config.asr.model, config.language, paths.models_dir(config), config.asr.threads)
+    return engine, load_vad(config)
+
+
+def load_vad(config: Config) -> SileroVad:
+    """The voice-activity model, fetched if it is not there. Raises `ModelError` as `load_engine` does."""
+    model = Catalogue.load().get(VAD_MODEL)
+    folder = ensure(model, paths.models_dir(config))
+    return SileroVad(folder / next(iter(model.files)))
+
+
+def _differs(one: Loaded, other: Loaded, section: str) -> bool:
+    return bool(getattr(one.config, section) != getattr(other.config, section))

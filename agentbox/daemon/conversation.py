@@ -1,0 +1,47 @@
+"""What the box remembers of the talk itself, for "say that again", "cancel that" and "stop"."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from agentbox.messages import Reply, ToolResult, Undo
+
+UNDO_S = 120.0
+"""How long "cancel that" still means the last thing done; later it would take back something forgotten."""
+
+
+class Conversation:
+    """The `Conversation` that tools see (tools/context)."""
+
+    def __init__(
+        self, silence: Callable[[], bool] = lambda: False, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._silence = silence
+        self._monotonic = monotonic
+        self._last_reply = ""
+        self._undo: Undo | None = None
+        self._undo_until = float("-inf")
+
+    @property
+    def last_reply(self) -> str:
+        return self._last_reply
+
+    @property
+    def last_undo(self) -> Undo | None:
+        return self._undo if self._monotonic() < self._undo_until else None
+
+    def silence(self) -> bool:
+        return self._silence()
+
+    def said(self, reply: Reply) -> None:
+        """Note what the box said, to be able to say it again."""
+        if reply.text:
+            self._last_reply = reply.text
+
+    def did(self, result: ToolResult) -> None:
+        """Note what was done. A question of the owner's ("what time is it") does not make the deed before final."""
+        if result.undo is not None:
+            self._undo, self._undo_until = result.undo, self._monotonic() + UNDO_S
+        elif result.ok and self._undo is not None and result.tool == self._undo.tool:
+            self._undo = None

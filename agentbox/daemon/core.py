@@ -1,0 +1,154 @@
+"""The box without its ears: journal, mind and turns. The daemon adds sound to it; a command with no daemon uses it
+as it is."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Callable
+
+from agentbox import paths
+from agentbox.audio.playback import Speaker
+from agentbox.config import Config
+from agentbox.daemon.activation import Activation
+from agentbox.daemon.conversation import Conversation
+from agentbox.daemon.events import Events
+from agentbox.daemon.mind import Mind, open_mind
+from agentbox.daemon.turn import Turns
+from agentbox.intents.followups import FollowUps
+from agentbox.messages import JSON, Caller, Notice, Reply, StageEvent, ToolResult
+from agentbox.settings import Loaded
+from agentbox.storage.journal import Journal
+from agentbox.tools.policy import Confirmations
+
+SETTLE_S = 2.0
+"""How long a call with effects waits for its row to be on disk before it goes ahead all the same: a full disk must
+not silence the box, and the owner is told by a notice."""
+
+ALARM_EVERY_S = 3.0
+
+
+class Core:
+    """Made by `open_core`. One turn at a time: `heard`, `ask` and `call` wait for each other."""
+
+    def __init__(self, loaded: Loaded, events: Events, journal: Journal) -> None:
+        config = loaded.config
+        self.loaded = loaded
+        self.events = events
+        self.journal = journal
+        self.started_at = time.time()
+        self.notices: dict[str, Notice] = {}
+        self.speaker = Speaker(config.audio.output_device, self._from_thread) if config.audio.sounds else None
+        self.conversation = Conversation()
+        self.activation = _activation(config)
+        self.confirmations = Confirmations(config.tools.confirm_s)
+        self.followups = FollowUps(config.intents.follow_up_s)
+        self.turn_lock = asyncio.Lock()
+        self._loop = asyncio.get_running_loop()
+        self._minds = contextlib.AsyncExitStack()
+        self.turns: Turns
+        events.subscribe(journal.record)
+        events.subscribe(self._sound)
+        events.subscribe(self._note)
+
+    @property
+    def config(self) -> Config:
+        return self.loaded.config
+
+    async def start(self, *, services: bool) -> None:
+        """Load tools and sentences; `services` lets timers ring."""
+        mind = await self._open_mind(services)
+        self.turns = Turns(
+            mind,
+            self.activation,
+            self.events,
+            self.conversation,
+            self.followups,
+            self.confirmations,
+            durable=lambda: self.journal.settled(SETTLE_S),
+        )
+
+    async def reload(self, loaded: Loaded) -> None:
+        """Take over a new configuration: tools, sentences, policies and activation; between two turns."""
+        async with self.turn_lock:
+            self.loaded = loaded
+            await self._minds.aclose()
+            self._minds = contextlib.AsyncExitStack()
+            self.confirmations = self.turns.confirmations = Confirmations(loaded.config.tools.confirm_s)
+            self.followups = self.turns.followups = FollowUps(loaded.config.intents.follow_up_s)
+            self.activation = self.turns.activation = _activation(loaded.config)
+            self.turns.mind = await self._open_mind(services=True)
+        self.events.emit("box", "reloaded")
+
+    async def ask(self, text: str, caller: Caller = "cli") -> Reply | None:
+        async with self.turn_lock:
+            return await self.turns.asked(text, caller)
+
+    async def call(self, tool: str, arguments: dict[str, JSON], caller: Caller = "cli") -> ToolResult:
+        async with self.turn_lock:
+            return await self.turns.call(tool, arguments, caller)
+
+    async def close(self) -> None:
+        """End the services, let the last sound out, and close the journal after its last row."""
+        await self._minds.aclose()
+        if self.speaker is not None:
+            await asyncio.to_thread(self.speaker.close)
+        await asyncio.to_thread(self.journal.close)
+
+    async def _open_mind(self, services: bool) -> Mind:
+        return await self._minds.enter_async_context(
+            open_mind(self.config, self.journal.store, self._unasked, self.conversation, services=services)
+        )
+
+    def _unasked(self, message: Reply | Notice) -> None:
+        """What a tool says of its own accord."""
+        if isinstance(message, Notice):
+            self.events.notice(message)
+        else:
+            self.conversation.said(message)
+            self.events.emit("reply", message.outcome, utterance_id=message.utterance_id, message=message)
+            # "Stop" must silence a ringing timer without the wake phrase.
+            self.activation.attend(time.monotonic())
+
+    def _from_thread(self, notice: Notice) -> None:
+        self._loop.call_soon_threadsafe(self.events.notice, notice)
+
+    def _sound(self, event: StageEvent) -> None:
+        if self.speaker is not None and isinstance(event.message, Reply) and event.message.sound is not None:
+            self.speaker.play(event.message.sound)
+
+    def _note(self, event: StageEvent) -> None:
+        """Keep the latest notice of each code, for `agentbox status`."""
+        if isinstance(event.message, Notice):
+            self.notices[event.message.code] = event.message
+
+
+def _activation(config: Config) -> Activation:
+    settings = config.activation
+    return Activation(settings.mode, config.phrases, settings.attention_s, settings.likeness)
+
+
+@contextlib.asynccontextmanager
+async def open_core(loaded: Loaded, events: Events, *, services: bool) -> AsyncIterator[Core]:
+    """The core of one configuration, closed when the block ends."""
+    storage = loaded.config.storage
+    early: list[Notice] = []
+    tell: list[Callable[[Notice], None]] = [early.append]
+    journal = await asyncio.to_thread(
+        Journal.open,
+        paths.database(loaded.config),
+        keep_transcripts=storage.transcripts,
+        keep_audio=storage.audio,
+        retention_days=storage.retention_days,
+        on_notice=lambda notice: tell[0](notice),
+    )
+    core = Core(loaded, events, journal)
+    tell[0] = core._from_thread
+    for notice in early:
+        events.notice(notice)
+    try:
+        await core.start(services=services)
+        yield core
+    finally:
+        await core.close()

@@ -1,0 +1,114 @@
+"""Everything that understands and acts, as one thing that can be replaced while the box runs: a reload makes a new
+mind and lets the old one go."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from agentbox.config import Config
+from agentbox.credentials import Credentials
+from agentbox.daemon.conversation import Conversation
+from agentbox.errors import AgentboxError
+from agentbox.intents.understand import Understander
+from agentbox.messages import Notice, Reply
+from agentbox.paths import state_dir
+from agentbox.tools.isolation import HungError, PluginError
+from agentbox.tools.registry import Registry, unknown_options
+from agentbox.tools.runner import Runner
+from agentbox.tools.store import Store
+from agentbox.tools.time_source import SystemClock
+
+_log = logging.getLogger(__name__)
+
+RESTART_S = 5.0
+"""Wait before a tool's background service that failed is started again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mind:
+    """What a turn needs to understand and to act."""
+
+    understander: Understander
+    runner: Runner
+
+
+@contextlib.asynccontextmanager
+async def open_mind(
+    config: Config,
+    stores: Callable[[str], Store],
+    emit: Callable[[Reply | Notice], None],
+    conversation: Conversation,
+    *,
+    services: bool = True,
+) -> AsyncIterator[Mind]:
+    """Load tools and sentences and run the tools' background services until the block ends.
+
+    What is broken is told through `emit` and left out. `services` false: only answer calls; nothing rings.
+    """
+    registry, understander = await asyncio.to_thread(_load, config)
+    runner = Runner(
+        registry,
+        config.tools,
+        language=config.language,
+        clock=SystemClock(),
+        stores=stores,
+        emit=emit,
+        conversation=conversation,
+    )
+    problems = [
+        *registry.problems,
+        *understander.problems,
+        *runner.policies.problems(registry.tools),
+        *unknown_options(config.tools.options, registry),
+    ]
+    for problem in problems:
+        emit(problem)
+    async with runner, contextlib.AsyncExitStack() as stack:
+        for name, life in runner.services().items() if services else ():
+            task = asyncio.create_task(_keep_alive(name, life), name=f"service-{name}")
+            stack.push_async_callback(_end, task)
+        yield Mind(understander, runner)
+
+
+def load_tools(config: Config) -> Registry:
+    """All tools of the configuration. A plugin's code runs here for the first time."""
+    secrets_file = Path(config.storage.secrets_file) if config.storage.secrets_file else None
+    return Registry.load(config.tools, Credentials(state_dir() / "secrets", secrets_file))
+
+
+def make_understander(config: Config, registry: Registry, extra_files: Sequence[Path] = ()) -> Understander:
+    """The sentences for what the box can do. `extra_files`: sentences besides those of the configuration."""
+    return Understander(
+        config.language,
+        builtin=config.intents.builtin,
+        owner_files=[*(Path(file) for file in config.intents.sentences), *extra_files],
+        intents={intent for tool in registry.tools.values() for intent in tool.intents},
+        likeness=config.intents.likeness,
+    )
+
+
+def _load(config: Config) -> tuple[Registry, Understander]:
+    registry = load_tools(config)
+    return registry, make_understander(config, registry)
+
+
+async def _keep_alive(name: str, life: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Run a service for ever; one that fails is started again after a pause."""
+    while True:
+        try:
+            await life()
+        except (PluginError, HungError, AgentboxError) as error:
+            _log.warning("the service of %s stopped: %s", name, error)
+        await asyncio.sleep(RESTART_S)
+
+
+async def _end(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
