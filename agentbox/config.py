@@ -13,7 +13,6 @@ from msgspec import Meta, field
 
 Policy = Literal["allow", "confirm", "deny"]
 Caller = Literal["speech", "cli", "cloud", "brain", "page", "plugin"]
-Fraction = Annotated[float, Meta(ge=0.0, le=1.0)]
 Name = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]{0,63}\Z")]
 
 

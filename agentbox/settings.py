@@ -24,6 +24,7 @@ from agentbox.errors import ConfigError
 Key = tuple[str | int, ...]
 
 _PATHS = (
+    ("asr", "model"),
     ("asr", "models_dir"),
     ("intents", "sentences"),
     ("tools", "plugins_dir"),
@@ -242,6 +243,8 @@ def _make_paths_absolute(values: dict[str, Any], places: dict[Key, _Place]) -> N
             continue
         given = section.get(name)
         key = (section_name, name)
+        if key == ("asr", "model") and "/" not in str(given):
+            continue  # the name of a model, not a folder of the owner's
         if isinstance(given, str):
             section[name] = _absolute(given, key, places)
         elif isinstance(given, list):

@@ -301,6 +301,16 @@ def test_relative_paths_are_taken_from_the_file(tmp_path: Path, home: Path, monk
     assert config.control.socket == str(folder / "run" / "box.sock")
 
 
+def test_a_models_folder_is_a_path_and_a_models_name_is_not(tmp_path: Path, home: Path) -> None:
+    for written, model in {
+        "moonshine-tiny-en": "moonshine-tiny-en",
+        "./mine": str(tmp_path / "mine"),
+        "~/mine": str(home / "mine"),
+        "/srv/mine": "/srv/mine",
+    }.items():
+        assert load(write(tmp_path, f"asr: {{model: {written}}}\n")).config.asr.model == model
+
+
 def test_a_relative_path_in_the_settings_is_taken_from_the_settings_file(tmp_path: Path) -> None:
     (tmp_path / "etc").mkdir()
     (tmp_path / "state").mkdir()
