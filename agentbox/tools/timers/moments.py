@@ -1,0 +1,69 @@
+"""From the parts of a spoken time ("tomorrow", "eight", "in the evening") to a moment. Pure; `now` is given."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Literal
+
+from agentbox.errors import ToolError
+
+Period = Literal["am", "pm"]
+Weekday = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
+Day = Literal["today", "tomorrow", "day_after_tomorrow"] | Weekday
+
+_AHEAD = {"today": 0, "tomorrow": 1, "day_after_tomorrow": 2}
+_WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+
+
+def resolve(
+    now: datetime, hour: int, minute: int = 0, period: Period | None = None, day: Day | None = None, *, by_day: bool
+) -> datetime:
+    """The moment that is meant, in `now`'s zone and after `now`.
+
+    Without a period, an hour from 1 to 12 may be in either half of the day: it is the next time that a clock face
+    shows it. On a named day to come that would be in the morning; `by_day` then takes the hours when people are up:
+    7 to 11 in the morning, 12 noon, 1 to 6 in the afternoon. A weekday is the next one, and may be today. A time that
+    the change to summer time skips is as much later as the clock is put forward.
+    Raises `ToolError`: `time_unclear` (there is no such time), `time_past` (today, but over).
+    """
+    hours = hours_meant(hour, minute, period)
+    if day is not None and day != "today" and len(hours) == 2 and by_day:
+        hours = [hour if hour >= 7 and hour != 12 else hour % 12 + 12]
+    for which in days_meant(now.date(), day):
+        moments = [at for each in hours for at in both(which, time(each, minute), now)]
+        later = [at for at in moments if at.timestamp() > now.timestamp()]
+        if later:
+            return min(later, key=datetime.timestamp)
+    raise ToolError("time_past", "That time is over.")
+
+
+def both(day: date, clock: time, now: datetime) -> Iterator[datetime]:
+    """The moments at which clocks in `now`'s zone show this: two in the hour that the end of summer time repeats."""
+    first = datetime.combine(day, clock, now.tzinfo)
+    second = first.replace(fold=1)
+    yield first
+    # In the hour that is skipped, fold=1 lies before fold=0 (PEP 495); only what is really shown twice counts.
+    if second.astimezone(UTC) > first.astimezone(UTC):
+        yield second
+
+
+def hours_meant(hour: int, minute: int, period: Period | None) -> list[int]:
+    """The hours of the day, 0 to 23, that may be meant. Raises `ToolError` `time_unclear`."""
+    if not 0 <= hour <= 24 or not 0 <= minute <= 59 or (period == "am" and hour > 12):
+        raise ToolError("time_unclear", "There is no such time of day.")
+    if hour == 24:
+        return [0]
+    if period is not None:
+        return [hour % 12 + (12 if period == "pm" else 0)]
+    return [hour] if hour == 0 or hour > 12 else [hour % 12, hour % 12 + 12]
+
+
+def days_meant(today: date, day: Day | None) -> list[date]:
+    """The days on which it may be, in order."""
+    if day is None:
+        return [today, today + timedelta(days=1), today + timedelta(days=2)]
+    if day in _AHEAD:
+        return [today + timedelta(days=_AHEAD[day])]
+    ahead = (_WEEKDAYS.index(day) - today.weekday()) % 7
+    return [today + timedelta(days=ahead), today + timedelta(days=ahead + 7)]
