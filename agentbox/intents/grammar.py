@@ -1,0 +1,304 @@
+"""The sentences of one origin, parsed: the community's, ours, or one file of the owner's."""
+
+from __future__ import annotations
+
+import importlib.resources
+import re
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+import home_assistant_intents
+import yaml
+from hassil import (
+    Expression,
+    Group,
+    IntentData,
+    Intents,
+    ListReference,
+    RangeSlotList,
+    RuleReference,
+    Sentence,
+    SlotList,
+    TextChunk,
+    TextSlotList,
+    check_excluded_context,
+    check_required_context,
+)
+from hassil import Sequence as InOrder
+from hassil.intents import Intent
+
+from agentbox.intents.words import pieces_of
+from agentbox.messages import JSON
+
+OURS = "agentbox"
+BUILTIN = "builtin"
+
+_LISTS_WE_LACK = ("area", "floor", "timer_command")
+"""Lists of the community's sentences for what the box does not do: it stands in one place, and it does not keep a
+command to carry it out later ("in five minutes switch the light off" is a template with a wildcard for the command,
+which would also take "I will be back in five minutes")."""
+
+_NAMED_LIST = re.compile(r"\{([^:}]+)(?::[^}]*)?\}")
+_NAME_CONTEXT = {"domain": "todo"}
+"""In the community's sentences `{name}` is any device, told apart by its domain; ours are lists to write on."""
+
+
+class Template(NamedTuple):
+    """One sentence template: the intent it belongs to, its block (slots, contexts) and the parsed sentence."""
+
+    intent: str
+    block: IntentData
+    sentence: Sentence
+
+
+class Grammar:
+    """The templates of one origin, with their rules and lists, ready to be matched.
+
+    `values` is the hassil format as plain data, already checked. `slot_values` are names for lists that the sentences
+    name and do not define; a list nobody fills is empty. `per_sentence`: keep each template as its own block, so that
+    hassil can be given a few of them.
+    """
+
+    def __init__(
+        self,
+        source: str,
+        values: Mapping[str, JSON],
+        slot_values: Mapping[str, Sequence[str]],
+        *,
+        per_sentence: bool = False,
+    ) -> None:
+        self.source = source
+        self.per_sentence = per_sentence
+        self.language: str = values["language"]
+        self.intents = Intents.from_dict(_split(values) if per_sentence else dict(values))
+        self._fill_lists(slot_values)
+        self.context_keys = frozenset(key for slot_list in self._all_lists() for key in _context_keys(slot_list))
+        self.scopes: list[Scope] = []
+        shared = Scope(self, self.intents.expansion_rules, self.intents.slot_lists)
+        for intent in self.intents.intents.values():
+            for block in intent.data:
+                scope = shared
+                if block.expansion_rules or block.slot_lists:
+                    rules = {**self.intents.expansion_rules, **block.expansion_rules}
+                    scope = Scope(self, rules, {**self.intents.slot_lists, **block.slot_lists})
+                    self.scopes.append(scope)
+                for sentence in block.sentences:
+                    scope.add(Template(intent.name, block, sentence))
+        self.scopes.append(shared)
+
+    def subset(self, templates: Iterable[Template]) -> Intents:
+        """These templates alone (blocks hold one sentence each: `per_sentence`)."""
+        chosen: dict[str, Intent] = {}
+        for intent, block, _ in templates:
+            chosen.setdefault(intent, Intent(intent)).data.append(block)
+        whole = self.intents
+        return Intents(
+            whole.language, chosen, whole.slot_lists, whole.expansion_rules, whole.skip_words, whole.settings
+        )
+
+    def possible(self, block: IntentData, context: Mapping[str, JSON]) -> bool:
+        """Whether a block's contexts can hold: each key it requires is there, or a list's value may bring it."""
+        known = dict(context)
+        return (
+            all(key in known or key in self.context_keys for key in block.requires_context)
+            and check_required_context(block.requires_context, known, allow_missing_keys=True)
+            and check_excluded_context(block.excludes_context, known)
+        )
+
+    def _all_lists(self) -> Iterator[SlotList]:
+        yield from self.intents.slot_lists.values()
+        for intent in self.intents.intents.values():
+            for block in intent.data:
+                yield from block.slot_lists.values()
+
+    def _fill_lists(self, slot_values: Mapping[str, Sequence[str]]) -> None:
+        """Give hassil every list that a sentence names; it raises for one that is missing."""
+        lists = self.intents.slot_lists
+        named = {
+            reference.list_name: reference for expression in self._expressions() for reference in _lists(expression)
+        }
+        for name, reference in named.items():
+            if name in lists:
+                continue
+            bounds = reference.get_inline_range()
+            if bounds is not None:
+                lists[name] = RangeSlotList(name, *bounds)
+            else:
+                context = _NAME_CONTEXT if name == "name" else {}
+                texts = [(text, text, context) for text in slot_values.get(name, ())]
+                lists[name] = TextSlotList.from_tuples(texts, allow_template=False, name=name)
+
+    def _expressions(self) -> Iterator[Expression]:
+        rules = list(self.intents.expansion_rules.values())
+        for intent in self.intents.intents.values():
+            for block in intent.data:
+                rules += block.sentences
+                rules += block.expansion_rules.values()
+        yield from (rule.expression for rule in rules)
+        for slot_list in self._all_lists():
+            if isinstance(slot_list, TextSlotList):
+                yield from (value.text_in for value in slot_list.values)
+
+
+class Scope:
+    """Templates that share rules and lists, and by which words they may begin."""
+
+    def __init__(self, grammar: Grammar, rules: dict[str, Sentence], lists: dict[str, SlotList]) -> None:
+        self.grammar = grammar
+        self.rules = rules
+        self.lists = lists
+        self.templates: list[Template] = []
+        self._firsts: dict[int, tuple[frozenset[str], bool]] = {}
+        self._by_first: defaultdict[str, list[Template]] = defaultdict(list)
+
+    def add(self, template: Template) -> None:
+        self.templates.append(template)
+        for first in self.firsts(template.sentence.expression)[0]:
+            self._by_first[first].append(template)
+
+    def starting_with(self, beginnings: Iterable[str]) -> Iterator[Template]:
+        """Templates that may begin with one of these (see `firsts`)."""
+        seen: set[int] = set()
+        for beginning in beginnings:
+            for template in self._by_first.get(beginning, ()):
+                if id(template) not in seen:
+                    seen.add(id(template))
+                    yield template
+
+    def may_hold(self, template: Template, text: str) -> bool:
+        """Whether the words that the template cannot do without are in `text` (hassil's own sound filter)."""
+        folded = text.casefold()
+        clauses = template.sentence.get_required_clauses(self.rules)
+        return all(any(piece in folded for piece in clause) for clause in clauses)
+
+    def firsts(self, expression: Expression) -> tuple[frozenset[str], bool]:
+        """What the first word of `expression` can be or begin with, and whether it can be empty.
+
+        `NUMBER` stands for any number, `ANYTHING` for any word.
+        """
+        known = self._firsts.get(id(expression))
+        if known is None:
+            self._firsts[id(expression)] = known = self._firsts_of(expression)
+        return known
+
+    def _firsts_of(self, expression: Expression) -> tuple[frozenset[str], bool]:
+        if isinstance(expression, TextChunk):
+            words = pieces_of(expression.text).words
+            return frozenset(words[:1]), not words
+        if isinstance(expression, RuleReference):
+            return self.firsts(self.rules[expression.rule_name].expression)
+        if isinstance(expression, ListReference):
+            slot_list = self.lists[expression.list_name]
+            if isinstance(slot_list, RangeSlotList):
+                return frozenset((NUMBER,)), False
+            if not isinstance(slot_list, TextSlotList):
+                return frozenset((ANYTHING,)), False
+            values = [self.firsts(value.text_in)[0] for value in slot_list.values]
+            return frozenset().union(*values), False
+        assert isinstance(expression, Group)
+        parts = [self.firsts(item) for item in expression.items]
+        if not isinstance(expression, InOrder):
+            return frozenset().union(*(firsts for firsts, _ in parts)), any(empty for _, empty in parts)
+        firsts: frozenset[str] = frozenset()
+        for more, empty in parts:
+            firsts |= more
+            if not empty:
+                return firsts, False
+        return firsts, True
+
+
+NUMBER = "#"
+ANYTHING = "*"
+
+
+def builtin(language: str, intents: Collection[str], slot_values: Mapping[str, Sequence[str]]) -> Grammar | None:
+    """The community's sentences (package home-assistant-intents) in the nearest language, for `intents` alone.
+
+    Left out are templates for what the box does not do, and templates that begin with a wildcard: "{timer_name} timer
+    status" would take any talk that happens to end in these words. None when no language is near.
+    """
+    nearest = nearest_language(language, home_assistant_intents.get_languages())
+    values = home_assistant_intents.get_intents(nearest) if nearest else None
+    if values is None:
+        return None
+    lists = values.get("lists", {})
+    wild = {name for name, definition in lists.items() if definition.get("wildcard")}
+    lacking = {name for name in _LISTS_WE_LACK if not slot_values.get(name)}
+    kept = {}
+    for name, intent in values["intents"].items():
+        if name in intents:
+            blocks = [{**block, "sentences": _usable(block["sentences"], lacking, wild)} for block in intent["data"]]
+            kept[name] = {"data": [block for block in blocks if block["sentences"]]}
+    values = {key: value for key, value in values.items() if key != "responses"}
+    return Grammar(BUILTIN, {**values, "intents": kept}, slot_values)
+
+
+def _usable(sentences: list[str], lacking: set[str], wild: set[str]) -> list[str]:
+    usable = []
+    for sentence in sentences:
+        named = _NAMED_LIST.findall(sentence)
+        begins_wild = bool(named) and named[0] in wild and sentence.lstrip("([").startswith("{")
+        if not begins_wild and lacking.isdisjoint(named):
+            usable.append(sentence)
+    return usable
+
+
+def ours(language: str, intents: Collection[str], slot_values: Mapping[str, Sequence[str]]) -> Grammar | None:
+    """Our own sentences in the nearest language we have, for `intents` alone. None when no language is near."""
+    values = our_values(language)
+    if values is None:
+        return None
+    kept = {name: intent for name, intent in values["intents"].items() if name in intents}
+    return Grammar(OURS, {**values, "intents": kept}, slot_values, per_sentence=True)
+
+
+def our_values(language: str) -> dict[str, JSON] | None:
+    """The file of our own sentences in the nearest language, as plain data."""
+    folder = importlib.resources.files(__package__) / "sentences"
+    files = {file.name.removesuffix(".yaml"): file for file in folder.iterdir() if file.name.endswith(".yaml")}
+    nearest = nearest_language(language, files)
+    if nearest is None:
+        return None
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    values: dict[str, JSON] = yaml.load(files[nearest].read_text(encoding="utf-8"), Loader=loader)  # noqa: S506
+    return values
+
+
+def nearest_language(tag: str, available: Iterable[str]) -> str | None:
+    """The one of `available` BCP-47 tags nearest to `tag`: the same, the bare language, or a region of it.
+
+    `zh` and `zh-Hans` mean `zh-CN`, `zh-Hant` means `zh-TW`.
+    """
+    usual = {"zh": "zh-cn", "zh-hans": "zh-cn", "zh-sg": "zh-cn", "zh-hant": "zh-tw", "zh-mo": "zh-hk"}
+    folded = {name.lower(): name for name in sorted(available)}
+    wanted = tag.lower()
+    wanted = usual.get(wanted, wanted)
+    bare = wanted.split("-")[0]
+    for candidate in (wanted, wanted.rsplit("-", 1)[0], bare, usual.get(bare, bare)):
+        if candidate in folded:
+            return folded[candidate]
+    return next((name for low, name in folded.items() if low.startswith(bare + "-")), None)
+
+
+def _split(values: Mapping[str, JSON]) -> dict[str, JSON]:
+    """The same data with every sentence in a block of its own."""
+    intents = {
+        name: {"data": [{**block, "sentences": [text]} for block in intent["data"] for text in block["sentences"]]}
+        for name, intent in values["intents"].items()
+    }
+    return {**values, "intents": intents}
+
+
+def _lists(expression: Expression) -> Iterator[ListReference]:
+    if isinstance(expression, ListReference):
+        yield expression
+    elif isinstance(expression, Group):
+        for item in expression.items:
+            yield from _lists(item)
+
+
+def _context_keys(slot_list: SlotList) -> Iterator[str]:
+    if isinstance(slot_list, TextSlotList):
+        for value in slot_list.values:
+            yield from value.context or ()

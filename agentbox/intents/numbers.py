@@ -1,0 +1,121 @@
+"""Numbers in words and digits, by the Unicode rule-based number formats, as hassil reads them."""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_left
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import NamedTuple
+
+from hassil import ListReference, RangeSlotList
+from hassil.numbers import get_rbnf_engine
+from hassil.string_matcher import MatchContext, MatchSettings, match_expression
+
+from agentbox.intents.words import Word, is_single, words_of
+
+
+class NumberWords:
+    """The words a language has for the whole numbers 0..100, and texts with their numbers spelled the other way.
+
+    For sentences that hold a literal number ("eight ounce"): the recogniser may have written "8 ounce".
+    """
+
+    def __init__(self, language: str) -> None:
+        self._words: dict[int, str] = {}
+        self._numbers: dict[str, int] = {}
+        for number in range(101):
+            spellings = _formats(language, number)
+            for rules, spelling in spellings.items():
+                # "初二" (a day of the month) and "贰" (on a cheque) are not said for a plain number.
+                if not rules.endswith(("days", "financial")):
+                    self._numbers.setdefault(_plain(spelling), number)
+            self._words[number] = spellings.get("spellout-cardinal") or next(iter(spellings.values()), str(number))
+        longest_first = sorted(self._numbers, key=len, reverse=True)
+        spaced = not any(is_single(spelling[0]) for spelling in longest_first)
+        any_number = "|".join(re.escape(spelling).replace(r"\ ", "[ -]") for spelling in longest_first)
+        edge = r"\b" if spaced else ""  # a script without spaces has no word boundary beside a number
+        self._pattern = re.compile(f"{edge}(?:{any_number}){edge}", re.IGNORECASE) if any_number else None
+        self.parts = frozenset(word.text for spelling in longest_first for word in words_of(spelling))
+        """Every single word (in Chinese: character) that numbers are made of."""
+
+    def to_words(self, text: str) -> str:
+        """`text` with its whole numbers up to 100 spelled out; other numbers stay."""
+        return re.sub(
+            r"(?<![\d.,:/-])\d{1,3}(?![\d]|[.,:/-]\d)",
+            lambda found: self._words.get(int(found[0]), found[0]).replace("-", " "),
+            text,
+        )
+
+    def to_digits(self, text: str) -> str:
+        """`text` with its number words up to one hundred written as digits."""
+        if self._pattern is None:
+            return text
+        return self._pattern.sub(lambda found: str(self._numbers[_plain(found[0])]), text)
+
+
+def number_ends(
+    text: str, words: Sequence[Word], index: int, reference: ListReference, numbers: RangeSlotList, language: str
+) -> list[int]:
+    """The indexes of `words` at which a number of the list that begins at `index` may end.
+
+    hassil itself reads the number, in digits or in words; one that ends inside a word is none.
+    """
+    first = words[index].text
+    spelled = _spellings(numbers.words_language or language, numbers.start, numbers.stop, numbers.step)
+    if not first.isdecimal() and first not in spelled.firsts:
+        return []
+    start = words[index].start
+    if text[start - 1 : start] == "-" and not text[: start - 1].rstrip(" ").endswith(tuple("0123456789")):
+        start -= 1
+    settings = MatchSettings(slot_lists={reference.list_name: numbers}, language=language)
+    starts = [word.start for word in words]
+    ends = []
+    for match in match_expression(settings, MatchContext(text=text[start:] + " "), reference):
+        stop = len(text) - len(match.text) + 1
+        end = bisect_left(starts, stop)
+        if words[end - 1].end <= stop:
+            ends.append(end)
+    return ends
+
+
+def goes_on(said: str, numbers: RangeSlotList, language: str) -> bool:
+    """Whether a longer number of the list begins with the number `said` ("twenty" - "twenty-five")."""
+    spelled = _spellings(numbers.words_language or language, numbers.start, numbers.stop, numbers.step)
+    plain = _plain(said)
+    return (spelled.words.get(int(plain), "") if plain.isdecimal() else plain) in spelled.beginnings
+
+
+class _Spelled(NamedTuple):
+    """The numbers of a range: in words; the words that others of them begin with; the first words there are."""
+
+    words: dict[int, str]
+    beginnings: frozenset[str]
+    firsts: frozenset[str]
+
+
+@lru_cache(maxsize=64)
+def _spellings(language: str, start: int, stop: int, step: int) -> _Spelled:
+    words: dict[int, str] = {}
+    beginnings: set[str] = set()
+    firsts: set[str] = set()
+    for number in range(start, stop + 1, step):
+        for spelling in _formats(language, number).values():
+            plain = _plain(spelling)
+            words.setdefault(number, plain)
+            parts = words_of(plain)
+            firsts.update(part.text for part in parts[:1])
+            beginnings.update(plain[: part.end] for part in parts[:-1])
+    return _Spelled(words, frozenset(beginnings), frozenset(firsts))
+
+
+def _formats(language: str, number: int) -> dict[str, str]:
+    """The spellings of a number by name of rule set; none where the language's numbers are not known."""
+    try:
+        return dict(get_rbnf_engine(language).format_number(number).text_by_ruleset)
+    except ValueError:
+        return {}
+
+
+def _plain(spelling: str) -> str:
+    return " ".join(spelling.casefold().replace("-", " ").split())
