@@ -8,5 +8,9 @@ set -euo pipefail
 
 # A virtual microphone, files to hear with it, and recordings of people.
 set_up test pulseaudio pulseaudio-utils sox espeak-ng asterisk-core-sounds-en asterisk-core-sounds-en-g722
+# Fetched here, with a progress bar, and not under some test's time limit; tests/conftest.py looks in the same place.
+export AGENTBOX_TEST_MODELS=${AGENTBOX_TEST_MODELS:-~/.cache/agentbox-test-models}
+AGENTBOX_STATE=$AGENTBOX_TEST_MODELS "$VENV/bin/agentbox" models pull \
+    --config <(printf 'asr: {models_dir: "%s"}\n' "$AGENTBOX_TEST_MODELS")
 cd -- "$ROOT"
 exec "$VENV/bin/python" -m pytest "$@"
