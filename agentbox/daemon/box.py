@@ -35,7 +35,7 @@ _log = logging.getLogger(__name__)
 PRESS_S = 8.0
 """How long the box waits for speech after it was asked to listen."""
 
-SWEEP_EVERY_S = 6 * 3600.0
+SWEEP_EVERY_S = 900.0
 """How often old rows are looked for (`storage.retention_days`)."""
 
 VAD_MODEL = "silero-vad-16k"
@@ -144,7 +144,7 @@ class Box:
 
     async def _sweep(self) -> None:
         while True:
-            await asyncio.to_thread(self.core.journal.sweep, time.time())
+            await asyncio.to_thread(self.core.journal.sweep, time.time(), time.monotonic())
             await asyncio.sleep(SWEEP_EVERY_S)
 
     def press(self) -> None:

@@ -142,6 +142,7 @@ async def open_core(loaded: Loaded, events: Events, *, services: bool) -> AsyncI
         keep_audio=storage.audio,
         retention_days=storage.retention_days,
         on_notice=lambda notice: tell[0](notice),
+        or_in_memory=True,
     )
     core = Core(loaded, events, journal)
     tell[0] = core._from_thread
