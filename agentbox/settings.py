@@ -120,7 +120,7 @@ def read_yaml(path: Path) -> tuple[dict[str, Any], dict[Key, int]]:
     Raises `ConfigError`: `config_unreadable`, `config_syntax` (which also covers a key given twice).
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise ConfigError("config_unreadable", f"{path} cannot be read: {reason}.", "Check the file.") from error
@@ -231,7 +231,7 @@ def _without_empty(values: Any, kind: Any) -> Any:
     return {
         str(name): _without_empty(value, fields[name].type) if name in fields else value
         for name, value in values.items()
-        if value is not None or name not in fields or NoneType in get_args(fields[name].type) or fields[name].required
+        if value is not None or name not in fields or NoneType in get_args(fields[name].type)
     }
 
 

@@ -12,6 +12,8 @@ import pytest
 import yaml
 
 from agentbox.config import Command, Config, WebRequest, normal_language
+from agentbox.intents.understand import Understander
+from agentbox.messages import Intent
 from agentbox.settings import load, read_yaml
 
 ROOT = Path(__file__).parents[2]
@@ -150,6 +152,20 @@ def test_the_blocks_of_the_reference_load(tmp_path: Path) -> None:
         path = tmp_path / f"{number}.yaml"
         path.write_text(block)
         assert load(path, tmp_path / "none.yaml").config != Config()
+
+
+def test_the_sentences_of_the_reference_are_understood(tmp_path: Path) -> None:
+    block = re.search(r"^```yaml\n# orders\.yaml\n(.*?)^```", REFERENCE.read_text(), re.MULTILINE | re.DOTALL)
+    asked = re.search(r'agentbox understand "(.*?)"', REFERENCE.read_text())
+    assert block is not None
+    assert asked is not None
+    path = tmp_path / "orders.yaml"
+    path.write_text(block[1])
+    understander = Understander("en", owner_files=[path], intents=["Orders"])
+    assert understander.problems == []
+    intent = understander.understand(asked[1])
+    assert isinstance(intent, Intent)
+    assert (intent.name, intent.slots, intent.match) == ("Orders", {"week": "last"}, "exact")
 
 
 @pytest.mark.parametrize(
