@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 from collections.abc import Iterator
 from pathlib import Path
 
 from msgspec import UNSET
 
-from agentbox.control.protocol import Answer, LineBuffer, Request, decode_answer, encode
+from agentbox.control.protocol import MAX_LINE_BYTES, Answer, LineBuffer, Request, decode_answer, encode
 from agentbox.errors import ControlError
 from agentbox.messages import JSON
 
 CONNECT_LIMIT_S = 2.0
+
+MAX_ANSWER_BYTES = 64 << 20
+"""One answer may be long: many turns, or all tools."""
 
 
 class Client:
@@ -22,20 +26,21 @@ class Client:
         self._path = path
 
     def is_running(self) -> bool:
-        """Whether a daemon answers."""
+        """Whether a daemon is there, be it one that this user may not use or that is too busy."""
         try:
             self._connect().close()
-        except ControlError:
-            return False
+        except ControlError as error:
+            return error.code != "not_running"
         return True
 
     def call(self, method: str, params: dict[str, JSON] | None = None, timeout_s: float = 120.0) -> JSON:
         """The method's result.
 
-        Raises what the daemon raised, with its code; `ControlError` `not_running`, `daemon_gone`, `daemon_slow`.
+        `timeout_s` is the wait for the answer. Raises what the daemon raised, with its code; `ControlError`
+        `not_running`, `not_allowed`, `daemon_gone`, `daemon_slow`, `line_too_long`.
         """
         for answer in self._answers(method, params, timeout_s):
-            if answer.error is None:
+            if answer.result is not UNSET:
                 return answer.result
         raise _gone()
 
@@ -51,10 +56,15 @@ class Client:
         raise _gone()
 
     def _answers(self, method: str, params: dict[str, JSON] | None, timeout_s: float | None) -> Iterator[Answer]:
-        buffer = LineBuffer(limit=64 << 20)
+        request = encode(Request(id=1, method=method, params=params or {}))
+        if len(request) > MAX_LINE_BYTES:
+            raise ControlError("line_too_long", "That is too much for one request.", "Ask for less at once.")
+        buffer = LineBuffer(MAX_ANSWER_BYTES)
         with self._connect() as connection:
             try:
-                connection.sendall(encode(Request(id=1, method=method, params=params or {})))
+                # A daemon that refuses this client may have hung up already; why is still there to be read.
+                with contextlib.suppress(BrokenPipeError):
+                    connection.sendall(request)
                 connection.settimeout(timeout_s)
                 while data := connection.recv(65536):
                     for line in buffer.feed(data):
@@ -63,7 +73,7 @@ class Client:
                             raise answer.error.error()
                         yield answer
             except TimeoutError as error:
-                raise ControlError("daemon_slow", "The daemon does not answer in time.", "agentbox status") from error
+                raise _slow() from error
             except OSError as error:
                 raise _gone() from error
 
@@ -74,9 +84,21 @@ class Client:
             connection.connect(str(self._path))
         except OSError as error:
             connection.close()
-            raise ControlError("not_running", "No agentbox daemon is running.", "Start one: agentbox run") from error
+            raise _unreachable(error) from error
         return connection
 
 
+def _unreachable(error: OSError) -> ControlError:
+    if isinstance(error, PermissionError):
+        return ControlError("not_allowed", "This user may not speak to the daemon.", "Use sudo, or join its group.")
+    if isinstance(error, BlockingIOError | TimeoutError):  # the daemon lives and does not take new clients
+        return _slow()
+    return ControlError("not_running", "No agentbox daemon is running.", "Start one: agentbox run")
+
+
+def _slow() -> ControlError:
+    return ControlError("daemon_slow", "The daemon does not answer in time.", "agentbox status")
+
+
 def _gone() -> ControlError:
-    return ControlError("daemon_gone", "The daemon ended before it had answered.", "Its log says why.")
+    return ControlError("daemon_gone", "The daemon hung up before it had answered.", "Its log says why.")

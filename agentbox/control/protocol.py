@@ -8,9 +8,10 @@ stream    {"id": 1, "item": ...} any number of times, then an answer or an error
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from agentbox import errors
 from agentbox.errors import AgentboxError, ControlError
@@ -18,7 +19,7 @@ from agentbox.messages import JSON
 
 MAX_LINE_BYTES = 1 << 20
 
-T = TypeVar("T")
+_NOT_DECODED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -40,7 +41,10 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
         return cls(code=error.code, what=error.what, todo=error.todo, exit_code=int(error.exit_code))
 
     def error(self) -> AgentboxError:
-        """The error again, of the class with its exit code."""
+        """The error again, of the class with its exit code.
+
+        `ToolError` comes back as `AgentboxError`; a tool that fails is a result (`ToolResult`), not an error.
+        """
         for kind in vars(errors).values():
             if isinstance(kind, type) and issubclass(kind, AgentboxError) and kind.exit_code == self.exit_code:
                 return kind(self.code, self.what, self.todo)
@@ -51,8 +55,8 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """`result` or `error` ends the exchange; `item` is one piece of a stream."""
 
     id: int
-    result: Any | msgspec.UnsetType = msgspec.UNSET
-    item: Any | msgspec.UnsetType = msgspec.UNSET
+    result: Any | UnsetType = UNSET
+    item: Any | UnsetType = UNSET
     error: Fault | None = None
 
 
@@ -64,10 +68,13 @@ class LineBuffer:
         self._rest = bytearray()
 
     def feed(self, data: bytes) -> list[bytes]:
-        self._rest += data
-        *lines, rest = bytes(self._rest).split(b"\n")
-        self._rest = bytearray(rest)
-        if len(rest) > self._limit or any(len(line) > self._limit for line in lines):
+        """The lines that `data` completes, without empty ones."""
+        *lines, rest = data.split(b"\n")
+        if lines:
+            lines[0] = bytes(self._rest) + lines[0]
+            self._rest.clear()
+        self._rest += rest
+        if len(self._rest) > self._limit or any(len(line) > self._limit for line in lines):
             raise ControlError("line_too_long", f"A line of the control protocol is over {self._limit} bytes.")
         return [line for line in lines if line.strip()]
 
@@ -79,18 +86,22 @@ def encode(message: Request | Answer) -> bytes:
 
 def decode_request(line: bytes) -> Request:
     """Raises `ControlError` `bad_request`."""
-    return _decode(line, Request)
+    try:
+        return msgspec.json.decode(line, type=Request)
+    except _NOT_DECODED as error:
+        raise ControlError("bad_request", "That is no request.", "See docs/control.md.") from error
 
 
 def decode_answer(line: bytes) -> Answer:
-    """Raises `ControlError` `bad_request`."""
-    return _decode(line, Answer)
-
-
-def _decode(line: bytes, kind: type[T]) -> T:
+    """Raises `ControlError` `bad_answer`."""
     try:
-        return msgspec.json.decode(line, type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ControlError(
-            "bad_request", "That line is not of the control protocol.", "See docs/control.md."
-        ) from error
+        answer = msgspec.json.decode(line, type=Answer)
+    except _NOT_DECODED as error:
+        raise _bad_answer() from error
+    if (answer.result is UNSET) + (answer.item is UNSET) + (answer.error is None) != 2:
+        raise _bad_answer()
+    return answer
+
+
+def _bad_answer() -> ControlError:
+    return ControlError("bad_answer", "The daemon's answer is not of the control protocol.", "Restart the daemon.")
