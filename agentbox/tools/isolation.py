@@ -109,7 +109,7 @@ class ThreadHost:
             await asyncio.wait([answer], timeout=timeout_s)
             late = not answer.done()
             if late:
-                loop.call_soon_threadsafe(call.cancel)
+                _tell(loop, call.cancel)
                 await asyncio.wait([answer], timeout=self._grace_s)
                 if not answer.done():
                     self._abandon(loop)
@@ -118,7 +118,7 @@ class ThreadHost:
             raise (TimeoutError() if late else PluginError("the tool cancelled itself")) from None
         except asyncio.CancelledError:
             answer.cancel()
-            loop.call_soon_threadsafe(call.cancel)
+            _tell(loop, call.cancel)
             raise
         finally:
             self._calls.discard(call)
@@ -133,7 +133,7 @@ class ThreadHost:
     def close(self) -> None:
         loop, thread, self._loop, self._thread = self._loop, self._thread, None, None
         if loop is not None and thread is not None and thread.is_alive():
-            loop.call_soon_threadsafe(loop.stop)
+            _tell(loop, loop.stop)
             thread.join(timeout=self._grace_s)
 
     def _abandon(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -141,7 +141,7 @@ class ThreadHost:
         if loop is self._loop:
             self.abandoned += 1
             self._loop = self._thread = None
-            loop.call_soon_threadsafe(loop.stop)
+            _tell(loop, loop.stop)
         for call in self._calls:
             if call.loop is loop:
                 call.give_up()
@@ -198,6 +198,12 @@ class _Call(Generic[T]):
                 self.finished.set_exception(error)
             else:
                 self.finished.set_result(task.result())
+
+
+def _tell(loop: asyncio.AbstractEventLoop, function: Callable[[], object]) -> None:
+    """Call `function` on another thread's loop; if that has ended, there is nobody left to tell."""
+    with suppress(RuntimeError):
+        loop.call_soon_threadsafe(function)
 
 
 def _live(loop: asyncio.AbstractEventLoop) -> None:

@@ -12,6 +12,7 @@ import importlib
 import importlib.util
 import io
 import stat
+import sys
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -195,15 +196,20 @@ def _ours(made: object) -> bool:
 
 
 def _import_file(path: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(f"agentbox_plugins.{path.stem}", path)
+    spec = importlib.util.spec_from_file_location(f"agentbox_plugin_{path.stem}", path)
     if spec is None or spec.loader is None:
         raise ToolError("tool_module_broken", f"{path} is no Python file.")
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    sys.modules[spec.name] = module  # dataclasses look their module up there
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[spec.name]
+        raise
     return module
 
 
-def _import_apart(name: str, load: Callable[[], Any], timeout_s: float = IMPORT_TIMEOUT_S) -> object:
+def _import_apart(name: str, load: Callable[[], Any]) -> object:
     """What `load` returns, called in a thread: an import that hangs is left behind, and what it prints is dropped.
 
     Raises `PluginError` and `AgentboxError`.
@@ -222,11 +228,11 @@ def _import_apart(name: str, load: Callable[[], Any], timeout_s: float = IMPORT_
     # Tools are loaded before anything else runs, so nobody else's output can be lost meanwhile.
     with contextlib.redirect_stdout(io.StringIO()):
         thread.start()
-        thread.join(timeout_s)
+        thread.join(IMPORT_TIMEOUT_S)
     if failure:
         raise failure[0]
     if not result:
-        raise ToolError("tool_module_broken", f"Importing it took more than {timeout_s:.0f} s.")
+        raise ToolError("tool_module_broken", f"Importing it took more than {IMPORT_TIMEOUT_S:g} s.")
     return result[0]
 
 

@@ -70,7 +70,7 @@ class Box:
     said: list[Reply | Notice] = field(default_factory=list)
 
     async def call(
-        self, tool: str, caller: Caller = "speech", *, confirmed: bool = False, **arguments: Any
+        self, tool: str, caller: Caller = "speech", /, *, confirmed: bool = False, **arguments: Any
     ) -> ToolResult:
         call = ToolCall(id=new_id(), utterance_id="u", tool=tool, arguments=arguments, caller=caller)
         result = await self.runner.run(call, confirmed=confirmed)
