@@ -30,8 +30,9 @@ SCRIPT: list[tuple[str, float]] = [
     ("Set a pizza timer for ten minutes.", 1.8),
     ("Remind me in ten seconds to turn off the oven.", 1.8),
     ("Add milk to the shopping list.", 1.8),
-    # The reminder rings in this long pause.
-    ("What's on the shopping list?", 7.0),
+    # The reminder rings in this long pause, and goes on until it is told to stop.
+    ("What's on the shopping list?", 5.0),
+    ("Stop.", 2.4),
     # No command: the box must let it pass.
     (
         "I was thinking about the garden the other day. The roses did much better this year than the last, "

@@ -32,5 +32,5 @@ if has_microphone; then
     say "try:   what time is it? - set a pizza timer for ten minutes - add milk to the shopping list - what can you do?"
     exec "$agentbox" run
 fi
-say "this machine has no microphone: a spoken sample of 52 seconds is played into the box instead, in real time."
+say "this machine has no microphone: a spoken sample of 53 seconds is played into the box instead, in real time."
 exec "$agentbox" run --source "$ROOT/agentbox/samples/commands.flac" --exit-when-done --show-words
