@@ -136,7 +136,8 @@ class ControlServer:
                 )
             answer = self._handlers[request.method](request.params)
             if isinstance(answer, AsyncIterator):
-                await _while_connected(_send_items(writer, request.id, answer), reading)
+                if not reading.done():  # a stream that waited for its turn may find nobody there
+                    await _while_connected(_send_items(writer, request.id, answer), reading)
             else:
                 await _send(writer, Answer(id=request.id, result=await answer))
         except AgentboxError as error:
