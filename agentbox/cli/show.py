@@ -39,7 +39,8 @@ def describe(event: StageEvent, *, words: bool) -> str | None:
     """The event in words, or null for one that only figures are interested in."""
     message, figures = event.message, event.timings
     if isinstance(message, Notice):
-        return " ".join(filter(None, (message.what, message.todo, f"[{message.code}]")))
+        # The log tells it, on standard error: once is enough.
+        return None
     if event.stage == "box":
         return event.state.replace("_", " ")
     if event.stage == "speech" and event.state == "started":
@@ -77,7 +78,7 @@ def _words(message: Message) -> str | None:
         case Confirmation():
             return message.question
         case Reply():
-            return message.text or f"({message.sound})"
+            return message.text or (f"({message.sound})" if message.outcome == "attention" else None)
         case _:
             return None
 

@@ -26,6 +26,9 @@ from agentbox.tools.time_source import SystemClock
 
 _log = logging.getLogger(__name__)
 
+ANSWERS = frozenset({"AgentboxYes", "AgentboxNo"})
+"""Intents that no tool serves: the turn itself takes them as the answer to its question."""
+
 RESTART_S = 5.0
 """Wait before a tool's background service that failed is started again."""
 
@@ -88,7 +91,7 @@ def make_understander(config: Config, registry: Registry, extra_files: Sequence[
         config.language,
         builtin=config.intents.builtin,
         owner_files=[*(Path(file) for file in config.intents.sentences), *extra_files],
-        intents={intent for tool in registry.tools.values() for intent in tool.intents},
+        intents={intent for tool in registry.tools.values() for intent in tool.intents} | ANSWERS,
         likeness=config.intents.likeness,
     )
 

@@ -11,7 +11,7 @@ from agentbox.daemon.activation import Activation
 from agentbox.daemon.conversation import Conversation
 from agentbox.daemon.events import Events
 from agentbox.daemon.hearing import Heard
-from agentbox.daemon.mind import Mind
+from agentbox.daemon.mind import ANSWERS, Mind
 from agentbox.intents.followups import FollowUps
 from agentbox.messages import (
     JSON,
@@ -118,7 +118,7 @@ class Turns:
         self._events.emit(
             "intent", meaning.match, utterance_id=turn_id, message=meaning, timings={"score": meaning.score}
         )
-        if meaning.name in ("AgentboxYes", "AgentboxNo"):
+        if meaning.name in ANSWERS:
             return await self._answer(turn_id, meaning, caller, speech_ended_s)
         self.followups.note(meaning, self._monotonic())
         tool = self.mind.runner.registry.for_intent(meaning.name)

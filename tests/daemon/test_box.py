@@ -1,0 +1,266 @@
+"""The whole daemon, with the real model, a real database and a real socket."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import soundfile
+
+from agentbox.audio.files import read_file
+from tests.daemon.conftest import SAMPLE, Home, Running
+from tests.pulse import running as pulse_running
+
+ALWAYS = {"activation": {"mode": "always"}}
+
+
+def joined(path: Path, *pieces: Path, gap_s: float = 1.2) -> Path:
+    """Recordings one after the other, with quiet between."""
+    quiet = np.random.default_rng(4).normal(0, 3, int(gap_s * 16000)).astype(np.int16)
+    sound = [quiet]
+    for piece in pieces:
+        sound += [*read_file(piece), quiet]
+    soundfile.write(path, np.concatenate(sound), 16000)
+    return path
+
+
+def messages(events: list[dict[str, Any]], kind: str) -> list[dict[str, Any]]:
+    return [event["message"] for event in events if event["message"] and event["message"]["type"] == kind]
+
+
+def test_the_spoken_sample_is_heard_understood_done_and_remembered(home: Home) -> None:
+    home.configure(ALWAYS)
+    events = home.hear(SAMPLE)
+    assert [intent["name"] for intent in messages(events, "Intent")] == [
+        "HassGetCurrentTime",
+        "HassStartTimer",
+        "AgentboxSetReminder",
+        "HassShoppingListAddItem",
+        "AgentboxReadList",
+        "AgentboxStop",
+        "AgentboxListTimers",
+        "HassCancelTimer",
+        "HassShoppingListCompleteItem",
+    ]
+    assert all(result["ok"] for result in messages(events, "ToolResult"))
+    assert len(messages(events, "NotUnderstood")) == 2  # the stretch of talk, in two sentences
+
+    turns = home.turns()
+    assert [turn["intent"] for turn in turns if turn["intent"]][::-1] == [
+        intent["name"] for intent in messages(events, "Intent")
+    ]
+    [timer] = [turn for turn in turns if turn["intent"] == "HassStartTimer"]
+    assert timer["slots"] == {"name": "pizza", "minutes": 10}
+    assert timer["tool_state"] == "done"
+    whole = home.json("transcripts", "show", timer["id"])[0]
+    assert whole["transcript"]["engine"] == "moonshine-tiny-en"
+    stages = [(row["stage"], row["state"]) for row in whole["stages"]]
+    # What happened before the gate opened is there too: with its times.
+    assert stages[0] == ("speech", "started")
+    assert ("tool_call", "started") in stages
+    assert whole["audio"] is False
+    assert [turn["id"] for turn in home.json("transcripts", "search", "pizza timer")] != []
+
+
+def test_without_the_wake_phrase_no_word_goes_anywhere(home: Home) -> None:
+    home.configure({"log": {"level": "debug"}})
+    done = home.run("run", "--source", str(SAMPLE), "--fast", "--exit-when-done", "--json")
+    assert done.returncode == 0
+    assert '"state": "not_activated"' in done.stdout
+    assert home.turns() == []
+    home.run("transcripts", "list")
+    kept = b"".join(path.read_bytes() for path in home.state.iterdir() if path.is_file())
+    for word in ("pizza", "oven", "milk", "garden", "roses"):
+        assert word not in done.stdout.lower()
+        assert word not in done.stderr.lower()
+        assert word.encode() not in kept.lower()
+
+
+def test_a_real_voice_wakes_it_and_confirms_an_order(home: Home, data: Path, tmp_path: Path) -> None:
+    order_tool = {"name": "order", "intent": "orderDrink", "argv": ["echo", "one", "{coffeeDrink}"]}
+    home.configure(
+        {
+            "activation": {"phrases": ["computer"]},
+            "intents": {"sentences": [str(data / "commands" / "sentences.yaml")]},
+            "tools": {"command": {"enabled": True, "commands": [order_tool]}},
+        }
+    )
+    order = data / "commands" / "audio" / "0ec187f5-4dd7-43f8-818a-2136bf66d94e.flac"
+    wake = data / "wake" / "computer" / "001.flac"
+    events = home.hear(joined(tmp_path / "talk.wav", order, wake, order))
+    assert next(event["state"] for event in events if event["stage"] == "transcript") == "not_activated"
+    assert [activation["by"] for activation in messages(events, "Activation")] == ["wake_phrase", "attention"]
+    [intent] = messages(events, "Intent")
+    assert (intent["name"], intent["source"]) == ("orderDrink", "sentences.yaml")
+    assert intent["slots"] == {"roast": "dark roast", "coffeeDrink": "house coffee"}
+    # A program is risky: speech asks first, and nothing has run.
+    [question] = messages(events, "Confirmation")
+    assert question["arguments"] == {"coffeeDrink": "house coffee"}
+    assert messages(events, "ToolResult")[0]["error_code"] == "confirmation_needed"
+
+
+def test_a_confirmed_program_runs_once(home: Home, start: Callable[..., Running]) -> None:
+    marks = home.state / "marks"
+    marks.mkdir()
+    tool = {"name": "mark", "intent": "Mark", "argv": ["mktemp", "-p", str(marks)], "answer": "marked"}
+    sentences = home.state / "mine.yaml"
+    sentences.write_text("language: en\nintents:\n  Mark:\n    data:\n      - sentences: [leave a mark]\n")
+    home.configure(
+        {
+            "intents": {"sentences": [str(sentences)]},
+            "tools": {"command": {"enabled": True, "commands": [tool]}, "policy": {"mark": {"cli": "confirm"}}},
+        }
+    )
+    start("--source", "-")
+    assert home.run("ask", "yes", "--json").returncode == 1  # nothing was asked
+    [asked] = home.json("ask", "leave a mark")
+    assert (asked["outcome"], asked["ok"]) == ("question", False)
+    assert list(marks.iterdir()) == []
+    [no] = home.json("ask", "no")
+    assert no["outcome"] == "cancelled"
+    home.json("ask", "leave a mark")
+    [yes] = home.json("ask", "yes")
+    assert (yes["ok"], yes["reply"]) == (True, "marked")
+    assert home.run("ask", "yes").returncode == 1
+    assert len(list(marks.iterdir())) == 1
+
+
+def test_what_is_played_into_a_microphone_arrives_in_the_journal(
+    home: Home, start: Callable[..., Running], tmp_path: Path
+) -> None:
+    blocks = np.concatenate(list(read_file(SAMPLE)))
+    soundfile.write(tmp_path / "one.wav", blocks[16000 * 3 : 16000 * 8], 16000)
+    home.configure(ALWAYS)
+    with pulse_running(tmp_path / "pulse") as pulse:
+        home.environ = pulse.environ
+        daemon = start()
+        daemon.until("capture", "listening")
+        pulse.play(tmp_path / "one.wav")
+        reply = daemon.until("reply")
+        assert reply["message"]["text"] == "Pizza timer set for 10 minutes."
+        [state] = home.json("status")
+        assert state["sound"] == "listening"
+        assert daemon.stop() == 0
+    assert [turn["intent"] for turn in home.turns()] == ["HassStartTimer"]
+
+
+def test_commands_reach_a_running_daemon(home: Home, start: Callable[..., Running]) -> None:
+    home.configure({"intents": {"follow_up_s": 60}})
+    daemon = start("--source", "-")
+    [state] = home.json("status")
+    assert (state["running"], state["activation"], state["model"]) == (True, "wake_phrase", "moonshine-tiny-en")
+    [turn] = home.json("ask", "add milk to the shopping list")
+    assert (turn["intent"], turn["ok"], turn["reply"]) == (
+        "HassShoppingListAddItem",
+        True,
+        "Added milk to your shopping list.",
+    )
+    # The daemon keeps the talk: "that" is what was said through another command before.
+    [undone] = home.json("ask", "cancel that")
+    assert undone["ok"], undone
+    [result] = home.json("tools", "call", "read_list", "{}")
+    assert "empty" in result["text"]
+    assert any(tool["name"] == "start_timer" for tool in home.json("tools", "list"))
+    assert len(home.turns()) == 3
+    second = home.run("run", "--source", "-")
+    assert second.returncode == 7
+    assert "already_running" in second.stderr
+    assert daemon.stop() == 0
+    assert home.json("status")[0]["running"] is False
+
+
+def test_a_timer_survives_a_kill_and_rings(home: Home, start: Callable[..., Running]) -> None:
+    first = start("--source", "-")
+    [turn] = home.json("ask", "set a tea timer for 3 seconds")
+    assert turn["ok"], turn
+    first.stop(signal.SIGKILL)
+    second = start("--source", "-")
+    rung = second.until("reply", "alert")
+    assert "tea" in rung["message"]["text"].lower()
+    [stopped] = home.json("ask", "stop")
+    assert stopped["ok"], stopped
+    second.stop()
+    assert [row["intent"] for row in home.turns()][-1] == "HassStartTimer"
+
+
+def test_a_reload_takes_over_what_it_can_and_refuses_what_is_wrong(
+    home: Home, start: Callable[..., Running], tmp_path: Path
+) -> None:
+    sentences = tmp_path / "mine.yaml"
+    home.configure({"intents": {"sentences": [str(sentences)]}})
+    sentences.write_text("language: en\nintents:\n  HassGetCurrentTime:\n    data:\n      - sentences: [tick tock]\n")
+    daemon = start("--source", "-")
+    assert home.json("ask", "tick tock")[0]["intent"] == "HassGetCurrentTime"
+    sentences.write_text("language: en\nintents:\n  HassGetCurrentDate:\n    data:\n      - sentences: [tick tock]\n")
+    daemon.process.send_signal(signal.SIGHUP)
+    daemon.until("box", "reloaded")
+    assert home.json("ask", "tick tock")[0]["intent"] == "HassGetCurrentDate"
+    home.config_file.write_text("audio: {volume: 11}\n")
+    daemon.process.send_signal(signal.SIGHUP)
+    notice = daemon.until("notice", "config_invalid")
+    assert "volume" in notice["message"]["what"]
+    home.configure({})
+    assert home.json("ask", "tick tock")[0]["intent"] == "HassGetCurrentDate"
+    assert daemon.stop() == 0
+
+
+def test_raw_sound_on_standard_input(home: Home) -> None:
+    home.configure(ALWAYS)
+    blocks = np.concatenate(list(read_file(SAMPLE)))[: 16000 * 4]
+    done = home.run("run", "--source", "-", "--exit-when-done", "--json", input=blocks.tobytes() + b"\0")
+    assert done.returncode == 0, done.stderr
+    assert "HassGetCurrentTime" in done.stdout
+
+
+def test_push_to_talk_hears_only_what_is_said_after_the_press(home: Home, start: Callable[..., Running]) -> None:
+    home.configure({"activation": {"mode": "push_to_talk"}})
+    command = np.concatenate(list(read_file(SAMPLE)))[: 16000 * 3].tobytes()
+    daemon = start("--source", "-")
+    assert daemon.process.stdin is not None
+    raw = daemon.process.stdin.fileno()
+    os.write(raw, command)
+    time.sleep(0.5)  # long enough for it to have been heard, had it listened
+    daemon.process.send_signal(signal.SIGUSR1)
+    daemon.until("activation", "pressed")
+    os.write(raw, command)
+    intent = daemon.until("intent")
+    assert intent["message"]["name"] == "HassGetCurrentTime"
+    daemon.stop()
+    assert len(home.turns()) == 1
+
+
+def test_a_box_without_a_microphone_stays_up_and_says_so(home: Home, start: Callable[..., Running]) -> None:
+    home.configure({"audio": {"input_device": "no such microphone", "sounds": False}})
+    daemon = start()
+    notice = daemon.until("notice")
+    assert notice["state"] in ("no_device", "device_missing")
+    [turn] = home.json("ask", "what time is it")
+    assert turn["ok"]
+    [state] = home.json("status")
+    assert state["sound"].startswith("no microphone")
+    assert daemon.stop() == 0
+
+
+def test_nothing_is_kept_where_the_owner_wants_nothing_kept(home: Home) -> None:
+    home.configure({**ALWAYS, "storage": {"transcripts": False}})
+    events = home.hear(SAMPLE)
+    assert messages(events, "Intent")
+    assert home.turns() == []
+    for path in home.state.glob("agentbox.db*"):
+        assert b"garden" not in path.read_bytes().lower()
+
+
+def test_sound_is_kept_only_on_request_and_goes_with_its_turn(home: Home) -> None:
+    home.configure({**ALWAYS, "storage": {"audio": True}})
+    home.hear(SAMPLE)
+    turn = home.turns()[0]
+    assert home.json("transcripts", "show", turn["id"])[0]["audio"] is True
+    assert any(b"fLaC" in path.read_bytes() for path in home.state.glob("agentbox.db*"))
+    assert home.run("transcripts", "delete", "--all", "--yes").returncode == 0
+    assert home.turns() == []
+    assert not any(b"fLaC" in path.read_bytes() for path in home.state.glob("agentbox.db*"))
