@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from agentbox.errors import ToolError
 from agentbox.messages import JSON
 
-_PLACE = re.compile(r"\{(secret:)?([a-z][a-z0-9_]*)\}")
+_PLACE = re.compile(r"\{(secret:)?([A-Za-z_][A-Za-z0-9_]*)\}")
 
 Find = Callable[[str], str]
 
