@@ -42,7 +42,10 @@ class Mixer:
 
     async def read(self) -> Level:
         """Raises `ToolError` `mixer_failed`."""
-        text = "\n".join([await _run(self.program, *arguments) for arguments in self.get])
+        return self.level("\n".join([await _run(self.program, *arguments) for arguments in self.get]))
+
+    def level(self, text: str) -> Level:
+        """What the program printed, read. Raises `ToolError` `mixer_failed`."""
         found = self.percent.search(text)
         if found is None:
             raise ToolError("mixer_failed", f"{self.program} told no volume.", "Try it in a terminal.")

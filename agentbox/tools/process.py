@@ -28,36 +28,48 @@ async def run_program(argv: Sequence[str], *, environ: Mapping[str, str], timeou
     It has a session of its own, so that a time-out or cancelling ends its children too.
     Raises `TimeoutError`, and `OSError` when it cannot be started.
     """
-    process = await asyncio.create_subprocess_exec(
-        *argv,
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.DEVNULL,
-        env=dict(environ),
-        cwd="/",
-        start_new_session=True,
+    # A pipe of our own: asyncio's would keep `wait` from returning while a child of the program holds it open.
+    read_end, write_end = os.pipe()
+    stream = asyncio.StreamReader()
+    transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(stream), os.fdopen(read_end, "rb", buffering=0)
     )
-    assert process.stdout is not None
     output = bytearray()
-    reading = asyncio.create_task(_read(process.stdout, output, max_bytes + 1))
+    try:
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *argv,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=write_end,
+                stderr=asyncio.subprocess.DEVNULL,
+                env=dict(environ),
+                cwd="/",
+                start_new_session=True,
+            )
+        finally:
+            os.close(write_end)
+        reading = asyncio.create_task(_read(stream, output, max_bytes + 1))
+        exit_code = await _ended(process, timeout_s)
+        await asyncio.wait([reading], timeout=_LINGER_S)
+        reading.cancel()
+    finally:
+        transport.close()
+    return Ended(exit_code, bytes(output[:max_bytes]), len(output) > max_bytes)
+
+
+async def _ended(process: asyncio.subprocess.Process, timeout_s: float) -> int:
+    """The exit code. Raises `TimeoutError`; whatever happens, the program has ended when this has."""
     try:
         async with asyncio.timeout(timeout_s):
-            exit_code = await process.wait()
-            await asyncio.wait([reading], timeout=_LINGER_S)
+            return await process.wait()
     finally:
-        reading.cancel()
         if process.returncode is None:
-            _kill_group(process.pid)
+            with suppress(ProcessLookupError):  # it may end in this very moment
+                os.killpg(process.pid, signal.SIGKILL)
             await process.wait()
-    return Ended(exit_code, bytes(output[:max_bytes]), len(output) > max_bytes)
 
 
 async def _read(stream: asyncio.StreamReader, output: bytearray, max_bytes: int) -> None:
     """Keep the first `max_bytes`, and read on, so that the program does not wait for us."""
     while chunk := await stream.read(_READ_BYTES):
         output += chunk[: max_bytes - len(output)]
-
-
-def _kill_group(pid: int) -> None:
-    with suppress(ProcessLookupError):  # it may end in this very moment
-        os.killpg(pid, signal.SIGKILL)

@@ -68,15 +68,15 @@ def _check(request: config.WebRequest) -> None:
             "web_request_wrong", f"The web request {request.name} cannot be used: {why}.", "Mend it under tools.web."
         )
 
-    parts = urlsplit(request.url)
+    try:
+        parts = urlsplit(request.url)
+        httpx.URL(template.fill(request.url, {}, lambda _: "x", quote))
+    except (httpx.InvalidURL, ValueError) as error:
+        raise wrong("its url is none") from error
     if "{" in parts.netloc:
         raise wrong("the host in its url must be fixed")
     if parts.username is not None:
         raise wrong("a user name in its url belongs into a header, with {secret:name}")
-    try:
-        httpx.URL(template.fill(request.url, {}, lambda _: "x", quote))
-    except httpx.InvalidURL as error:
-        raise wrong("its url is none") from error
     if template.secrets(request.answer) or template.secrets(request.failure):
         raise wrong("a secret must not be in its answer")
     for path in request.pick.values():
