@@ -26,7 +26,7 @@ import json, sys
 sys.exit(not any(json.loads(line)["inputs"] for line in sys.stdin))'
 }
 
-say "when it has ended:   $ROOT/deploy/try.sh transcripts list"
+say "when it has ended:   $(printf %q "$ROOT/deploy/try.sh") transcripts list"
 if has_microphone; then
     say "listening on the microphone. Activation mode is \"always\": everything that is said is for the box. Ctrl-C ends it."
     say "try:   what time is it? - set a pizza timer for ten minutes - add milk to the shopping list - what can you do?"
