@@ -9,7 +9,7 @@ from pathlib import Path
 
 from msgspec import UNSET
 
-from agentbox.control.protocol import MAX_LINE_BYTES, Answer, LineBuffer, Request, decode_answer, encode
+from agentbox.control.protocol import Answer, LineBuffer, Request, decode_answer, encode
 from agentbox.errors import ControlError
 from agentbox.messages import JSON
 
@@ -57,8 +57,6 @@ class Client:
 
     def _answers(self, method: str, params: dict[str, JSON] | None, timeout_s: float | None) -> Iterator[Answer]:
         request = encode(Request(id=1, method=method, params=params or {}))
-        if len(request) > MAX_LINE_BYTES:
-            raise ControlError("line_too_long", "That is too much for one request.", "Ask for less at once.")
         buffer = LineBuffer(MAX_ANSWER_BYTES)
         with self._connect() as connection:
             try:

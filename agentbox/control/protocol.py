@@ -75,7 +75,9 @@ class LineBuffer:
             self._rest.clear()
         self._rest += rest
         if len(self._rest) > self._limit or any(len(line) > self._limit for line in lines):
-            raise ControlError("line_too_long", f"A line of the control protocol is over {self._limit} bytes.")
+            raise ControlError(
+                "line_too_long", f"A line of the control protocol is over {self._limit} bytes.", "Ask for less."
+            )
         return [line for line in lines if line.strip()]
 
 
