@@ -49,16 +49,11 @@ class Reacher(Walker[bool]):
         self._beyond = self._end + 1
         self._open = self._end + 3
 
-    def reaches(self) -> Iterator[tuple[Template, Reach]]:
-        """Every template of the scope that the text matches or may be continued to, and how."""
-        for template in self.starting():
-            reach = self.reach(template.sentence)
-            if reach:
-                yield template, reach
-
-    def starting(self) -> Iterator[Template]:
-        """The templates of the scope that may begin with the text's first word."""
-        return self._scope.starting_with(self._begins[0]) if self._words else iter(())
+    def starting(self, *, wild: bool = True) -> Iterator[Template]:
+        """The templates of the scope that may begin with the text's first word; `wild`: also as free text."""
+        if not self._words:
+            return iter(())
+        return self._scope.starting_with(self._begins[0] if wild else self._begins[0] - {ANYTHING})
 
     def reach(self, sentence: Sentence) -> Reach:
         """How `sentence` and the text end with respect to each other."""

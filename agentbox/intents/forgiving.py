@@ -47,11 +47,17 @@ _MAY_BE_MISSING = _set(
 )
 """Small words that are swallowed when people speak fast."""
 
-_SMALL = _MAY_BE_MISSING | _set(
+SMALL_WORDS = _MAY_BE_MISSING | _set(
     "your this that its was be been am or i you do does did will would can could there then so just please now have has"
     " got with from as 呀 呢 吗 嘛 将 你 您 它 是 和 到 为 成 有 就 都 也 再 还 得 地"
 )
 """Words that carry little: they may be too many, or heard as each other."""
+
+_PERSONS = _set("i you")
+"""Small words that are not heard as others: who does something matters."""
+
+_OFTEN = {("and", "add"): 0.8, ("had", "add"): 0.8, ("hard", "add"): 0.8}
+"""Mishearings that small models make often and that sound less alike than they are."""
 
 _FILLERS = _set(
     "um uh er erm ah oh eh hm well so like okay ok right please just now then hey yeah actually maybe kindly really"
@@ -97,8 +103,8 @@ class _Reading(NamedTuple):
     """Words that carry meaning, and numbers, heard as they are."""
     other: int = 0
     """Words that carry meaning heard as another word."""
-    doubtful: bool = False
-    """Whether one of those is a word of other sentences, or not quite the same sound."""
+    doubt: int = 0
+    """0: those sound the same; 1: one is another form of its word ("reminds"); 2: one sounds otherwise."""
     wild: bool = False
     edits: tuple[_Edit, ...] = ()
 
@@ -114,8 +120,7 @@ class Forgiver:
         self._indexes = [_Index(scope) for grammar in grammars for scope in grammar.scopes if scope.templates]
         self._known = _Known(
             numbers=numbers.parts,
-            values=frozenset(word for index in self._indexes if index.is_fixed for word in index.values) - _SMALL,
-            words=frozenset(word for index in self._indexes for word in index.words),
+            values=frozenset(word for index in self._indexes if index.is_fixed for word in index.values) - SMALL_WORDS,
         )
 
     def nearest(self, heard: str, context: Mapping[str, JSON]) -> list[Near]:
@@ -141,11 +146,10 @@ class Forgiver:
 
 
 class _Known(NamedTuple):
-    """Words that are more than sound: parts of numbers, values of lists, and all words of the sentences."""
+    """Words that are never guessed: parts of numbers, and values of our own lists (days, up and down)."""
 
     numbers: frozenset[str]
     values: frozenset[str]
-    words: frozenset[str]
 
 
 class _Index:
@@ -185,7 +189,7 @@ class _Index:
     def likely(self, heard: str, near: Sequence[frozenset[str]], first: frozenset[str]) -> Iterator[Template]:
         """Templates that may begin with `first`, and of which every required piece was heard, or something near."""
         folded = heard.casefold()
-        anywhere = _SMALL.union(*near)
+        anywhere = SMALL_WORDS.union(*near)
         there = {
             piece
             for piece, words in self._pieces.items()
@@ -208,15 +212,16 @@ class _Ear(Walker[_Reading]):
         self._scope = scope
         self._known = known
         self._language = scope.grammar.language
+        self._fixed_values = scope.grammar.source in (OURS, BUILTIN)
         self._begins: list[frozenset[str]] = []
         """For each heard word what an expression can begin with there: something near it, or near a word after
         words that may be too many."""
         after = frozenset[str]()
         for word, words_near in zip(reversed(words), reversed(near), strict=True):
-            droppable = word.text in _FILLERS or word.text in _SMALL
+            droppable = word.text in _FILLERS or word.text in SMALL_WORDS
             after = words_near | {ANYTHING, NUMBER} | (after if droppable else frozenset())
-            if word.text in _SMALL:
-                after |= _SMALL
+            if word.text in SMALL_WORDS:
+                after |= SMALL_WORDS
             self._begins.insert(0, after)
 
     @property
@@ -240,7 +245,7 @@ class _Ear(Walker[_Reading]):
                 yield self._join(reading, rest)
 
     def _word(self, word: str, index: int) -> Iterable[tuple[int, _Reading]]:
-        small = word in _SMALL
+        small = word in SMALL_WORDS
         weight = _SMALL_WEIGHT if small else _SINGLE_WEIGHT if is_single(word) else 1.0
         meaning = 0 if small else 1
         if index < len(self._words):
@@ -261,15 +266,15 @@ class _Ear(Walker[_Reading]):
         if word in self._known.numbers or word in self._known.values or heard in self._known.numbers:
             return
         if small:
-            if heard in _SMALL:
+            if heard in SMALL_WORDS and not {heard, word} & _PERSONS:
                 yield index + 1, _Reading(_SMALL_OTHER, weight, edits=(_Edit(index, index + 1, word),))
             return
-        alike = likeness(heard, word)
+        alike = max(likeness(heard, word), likeness(heard, word + "a") - 0.02, _OFTEN.get((heard, word), 0.0))
         if alike >= _MIN_LIKENESS and heard not in self._known.values:
-            doubtful = heard in self._known.words and not _one_stem(heard, word)
-            doubtful |= not is_single(word) and sound_of(heard) != sound_of(word)
+            same = is_single(word) or sound_of(heard) == sound_of(word)
+            doubt = 0 if same else 1 if _one_stem(heard, word) else 2
             edit = (_Edit(index, index + 1, word),)
-            yield index + 1, _Reading(weight * (1 - alike), weight, 0, 1, doubtful, edits=edit)
+            yield index + 1, _Reading(weight * (1 - alike), weight, 0, 1, doubt, edits=edit)
         if index + 1 < len(self._words) and not is_single(word):
             yield from self._two_as_one(word, index, weight)
 
@@ -280,7 +285,7 @@ class _Ear(Walker[_Reading]):
         alike = likeness(one + two, word)
         if alike >= _MIN_LIKENESS:
             edit = (_Edit(index, index + 2, word),)
-            yield index + 2, _Reading(weight * (1 - alike), weight, 0, 1, alike < 0.85, edits=edit)
+            yield index + 2, _Reading(weight * (1 - alike), weight, 0, 1, 0 if alike >= 0.9 else 2, edits=edit)
 
     def _extra(self, first: int, after: int) -> _Reading | None:
         """What it costs that these heard words are in no template; None when one of them may not be left out."""
@@ -288,7 +293,7 @@ class _Ear(Walker[_Reading]):
         for word in self._words[first:after]:
             if word.text in _FILLERS:
                 cost += _FILLER_EXTRA
-            elif word.text in _SMALL and word.text not in self._known.numbers:
+            elif word.text in SMALL_WORDS and word.text not in self._known.numbers:
                 cost += _SMALL_EXTRA
             else:
                 return None
@@ -305,6 +310,11 @@ class _Ear(Walker[_Reading]):
             for end in number_ends(self._heard, self._words, index, reference, slot_list, self._language):
                 yield end, _Reading(0.0, 1.0, 1)
 
+    def _value(self, ways: dict[Place, _Reading]) -> dict[Place, _Reading]:
+        if self._fixed_values:
+            return {place: reading for place, reading in ways.items() if not reading.edits}
+        return ways
+
     def _join(self, first: _Reading, second: _Reading) -> _Reading:
         if first == _NOTHING:
             return second
@@ -315,7 +325,7 @@ class _Ear(Walker[_Reading]):
             first.weight + second.weight,
             first.exact + second.exact,
             first.other + second.other,
-            first.doubtful or second.doubtful,
+            max(first.doubt, second.doubt),
             first.wild or second.wild,
             first.edits + second.edits,
         )
@@ -329,8 +339,10 @@ def _is_credible(reading: _Reading) -> bool:
     if not reading.edits or reading.cost > _MAX_COST:
         return False
     needed = 2 if reading.wild or not reading.other else 1
-    if reading.doubtful:
-        needed = max(needed, 2 * reading.other)
+    if reading.doubt == 1:
+        needed = 2
+    elif reading.doubt == 2:
+        needed = max(needed, 2 * reading.other) + reading.wild
     return reading.other <= 2 and reading.exact >= needed
 
 

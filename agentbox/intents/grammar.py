@@ -73,6 +73,11 @@ class Grammar:
         self.language: str = values["language"]
         self.intents = Intents.from_dict(_split(values) if per_sentence else dict(values))
         self._fill_lists(slot_values)
+        for slot_list in self._all_lists():
+            if isinstance(slot_list, RangeSlotList) and slot_list.multiplier is not None:
+                # hassil (3.12) remembers number words by range alone: "down by ten" became +10 once "up by ten" had
+                # been heard. Such numbers are read as digits, which `NumberWords.to_digits` makes of words.
+                slot_list.digits, slot_list.words = True, False
         self.context_keys = frozenset(key for slot_list in self._all_lists() for key in _context_keys(slot_list))
         self.scopes: list[Scope] = []
         shared = Scope(self, self.intents.expansion_rules, self.intents.slot_lists)
