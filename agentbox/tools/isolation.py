@@ -260,11 +260,12 @@ class PluginOutput:
     lines (`--json` promises one object a line). What a plugin has to say to its author belongs into `logging`."""
 
     def __init__(self, real: TextIO) -> None:
-        self.real = real
-        self._nowhere = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - closed by `close`
+        self._real = real
+        self._nowhere = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - closed by `remove`
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._nowhere if _inside_plugin.get() else self.real, name)
+        dropped = _inside_plugin.get() and not self._nowhere.closed
+        return getattr(self._nowhere if dropped else self._real, name)
 
     @classmethod
     def install(cls) -> PluginOutput:
@@ -274,5 +275,28 @@ class PluginOutput:
 
     def remove(self) -> None:
         if sys.stdout is self:
-            sys.stdout = self.real
+            sys.stdout = self._real
         self._nowhere.close()
+
+
+def import_apart(load: Callable[[], T], timeout_s: float) -> T:
+    """What `load` returns, called in a thread: an import that hangs is left behind, and what it prints is dropped.
+
+    Raises `TimeoutError`, `PluginError`, and what `contained` lets through.
+    """
+    answer: concurrent.futures.Future[T] = concurrent.futures.Future()
+
+    def work() -> None:
+        _inside_plugin.set(True)
+        try:
+            with contained():
+                answer.set_result(load())
+        except (PluginError, AgentboxError) as error:
+            answer.set_exception(error)
+
+    output = PluginOutput.install()
+    try:
+        threading.Thread(target=work, name="plugin-import", daemon=True).start()
+        return answer.result(timeout_s)
+    finally:
+        output.remove()

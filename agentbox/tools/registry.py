@@ -7,13 +7,10 @@ intent, the one found first has it.
 
 from __future__ import annotations
 
-import contextlib
 import importlib
 import importlib.util
-import io
 import stat
 import sys
-import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -29,7 +26,7 @@ from agentbox.messages import JSON, Notice
 from agentbox.tools.command import command_tool
 from agentbox.tools.context import Service
 from agentbox.tools.declaration import Tool
-from agentbox.tools.isolation import PluginError, contained
+from agentbox.tools.isolation import PluginError, import_apart
 from agentbox.tools.sentences import sentences_of
 
 GROUP = "agentbox.tools"
@@ -139,11 +136,17 @@ class _Finder:
 
     def add(self, name: str, builtin: bool, load: Callable[[], Any]) -> None:
         try:
-            imported = load() if builtin else _import_apart(name, load)
+            imported = load() if builtin else import_apart(load, IMPORT_TIMEOUT_S)
             self.modules.append(_module(name, builtin, imported))
-        except (PluginError, AgentboxError) as error:
-            why = error.what if isinstance(error, AgentboxError) else f"It raised {error}."
-            self.problem("tool_module_broken", f"The tool module {name} cannot be used. {why}")
+        except AgentboxError as error:
+            self._broken(name, error.what)
+        except PluginError as error:
+            self._broken(name, f"It raised {error}.")
+        except TimeoutError:
+            self._broken(name, f"Importing it took more than {IMPORT_TIMEOUT_S:g} s.")
+
+    def _broken(self, name: str, why: str) -> None:
+        self.problem("tool_module_broken", f"The tool module {name} cannot be used. {why}")
 
     def add_tools(self, name: str, entries: Iterable[Any], make: Callable[[Any], Tool]) -> None:
         tools = []
@@ -207,33 +210,6 @@ def _import_file(path: Path) -> ModuleType:
         del sys.modules[spec.name]
         raise
     return module
-
-
-def _import_apart(name: str, load: Callable[[], Any]) -> object:
-    """What `load` returns, called in a thread: an import that hangs is left behind, and what it prints is dropped.
-
-    Raises `PluginError` and `AgentboxError`.
-    """
-    result: list[object] = []
-    failure: list[PluginError | AgentboxError] = []
-
-    def work() -> None:
-        try:
-            with contained():
-                result.append(load())
-        except (PluginError, AgentboxError) as error:
-            failure.append(error)
-
-    thread = threading.Thread(target=work, name=f"import-{name}", daemon=True)
-    # Tools are loaded before anything else runs, so nobody else's output can be lost meanwhile.
-    with contextlib.redirect_stdout(io.StringIO()):
-        thread.start()
-        thread.join(IMPORT_TIMEOUT_S)
-    if failure:
-        raise failure[0]
-    if not result:
-        raise ToolError("tool_module_broken", f"Importing it took more than {IMPORT_TIMEOUT_S:g} s.")
-    return result[0]
 
 
 def unknown_options(options: Mapping[str, object], registry: Registry) -> list[Notice]:

@@ -112,8 +112,8 @@ class Runner:
         """
         started_s = self._clock.read().elapsed_s
         try:
-            outcome = await self._outcome(call, confirmed)
-            result = self._result(call, outcome)
+            ran, outcome = await self._outcome(call, confirmed)
+            result = self._result(ran, outcome)
         except ConfirmationNeededError as needed:
             result = self._failed(call, ToolError("confirmation_needed", "A yes is needed.", spoken=needed.question))
         except AgentboxError as error:
@@ -130,7 +130,8 @@ class Runner:
         duration_ms = (self._clock.read().elapsed_s - started_s) * 1000
         return msgspec.structs.replace(result, duration_ms=duration_ms)
 
-    async def _outcome(self, call: ToolCall, confirmed: bool) -> Outcome:
+    async def _outcome(self, call: ToolCall, confirmed: bool) -> tuple[ToolCall, Outcome]:
+        """How the call ended, and the call that was made: "cancel that" becomes the one that takes it back."""
         tool = self.registry.tools.get(call.tool)
         if tool is None:
             raise ToolError("tool_unknown", f"There is no tool {call.tool}.", "`agentbox tools list` names them.")
@@ -148,11 +149,14 @@ class Runner:
         timeout_s = tool.timeout_s or self._settings.timeout_s
         outcome = _checked(await host.run(_awaited(tool, context, arguments), timeout_s))
         if outcome.instead is None or not module.builtin:
-            return outcome
-        # The other call passes all checks of its own; it has no confirmation, and it cannot be taken back again.
+            return call, outcome
+        # The other call passes all checks of its own, and cannot be taken back again.
         other = msgspec.structs.replace(call, tool=outcome.instead.tool, arguments=outcome.instead.arguments)
-        done = await self._outcome(other, False)
-        return Outcome(done.text, done.data)
+        try:
+            ran, done = await self._outcome(other, False)
+        except ConfirmationNeededError:
+            raise ToolError("tool_denied", f"{other.tool} needs a yes of its own.", "Ask for it by itself.") from None
+        return ran, Outcome(done.text, done.data)
 
     def _result(self, call: ToolCall, outcome: Outcome) -> ToolResult:
         """The outcome as a message: plain JSON, no control characters, and no larger than the owner allows."""

@@ -48,6 +48,21 @@ async def test_taking_back_obeys_the_policy_too() -> None:
         assert (await box.call("undo")).error_code == "tool_denied"
 
 
+async def test_taking_back_what_needs_a_yes_is_not_done_in_passing() -> None:
+    settings = config.Tools(policy={"cancel_timer": {"speech": "confirm"}})
+    async with a_box(settings) as box:
+        await box.call("start_timer", minutes=5)
+        assert (await box.call("undo", confirmed=True)).error_code == "tool_denied"
+        assert (await box.call("timer_status")).ok
+
+
+async def test_the_result_names_the_tool_that_took_it_back() -> None:
+    async with a_box() as box:
+        await box.call("start_timer", minutes=5)
+        result = await box.undo()
+        assert (result.tool, result.undo) == ("cancel_timer", None)
+
+
 async def test_taking_back_cannot_be_done_twice() -> None:
     async with a_box() as box:
         await box.call("add_item", item="milk")

@@ -20,7 +20,7 @@ def test_what_a_template_names() -> None:
     body = {"a": ["{who} {when}", {"b": "{who}{secret:key}"}], "{not_a_key}": 5}
     assert slots(body) == ["who", "when"]
     assert secrets(body) == ["key"]
-    assert slots("{} {A} {a-b} {{who}}") == ["who"]
+    assert slots("{} {1} {a-b} {coffeeDrink} {{who}}") == ["coffeeDrink", "who"]
 
 
 def test_a_string_that_is_one_slot_becomes_its_value() -> None:
