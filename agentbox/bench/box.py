@@ -130,7 +130,10 @@ def latency(models_dir: Path, data: Path, clips: int = 120, seed: int = 1) -> La
     config = {
         "activation": {"mode": "always"},
         "intents": {"sentences": [str(data / "sentences.yaml")]},
-        "tools": {"command": {"enabled": True, "commands": [{"name": "bench", "argv": ["true"], "intent": intent}]}},
+        "tools": {
+            "command": {"enabled": True, "commands": [{"name": "bench", "argv": ["true"], "intent": intent}]},
+            "policy": {"bench": {"speech": "allow"}},
+        },
     }
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "sound.wav"

@@ -156,20 +156,24 @@ class Box:
         return {"sound": self.source.state, "speaking": self.hearing.speaking, "inference": self.worker.alive()}
 
     async def reload(self) -> None:
-        """Read the configuration anew (SIGHUP). A mistake in it changes nothing and is told."""
+        """Read the configuration anew. A mistake in it changes nothing: raises `ConfigError`."""
         notify(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
         try:
             loaded = await asyncio.to_thread(settings.load, self._loaded.file)
             fixed = [name for name in ("audio", "asr", "storage", "control") if _differs(loaded, self._loaded, name)]
             await self.core.reload(loaded)
             self._loaded = loaded
-            if fixed:
-                what = f"Changes of {', '.join(fixed)} count from the next start on."
-                self.events.notice(Notice(code="restart_needed", what=what, todo="Restart agentbox.", level="info"))
-        except AgentboxError as error:
-            self.events.notice(Notice(code=error.code, what=error.what, todo=error.todo, level="error"))
         finally:
             notify("READY=1")
+        if fixed:
+            what = f"Changes of {', '.join(fixed)} count from the next start on."
+            self.events.notice(Notice(code="restart_needed", what=what, todo="Restart agentbox.", level="info"))
+
+    async def _reload_on_signal(self) -> None:
+        try:
+            await self.reload()
+        except AgentboxError as error:
+            self.events.notice(Notice(code=error.code, what=error.what, todo=error.todo, level="error"))
 
     def _catch_signals(self, stack: contextlib.AsyncExitStack) -> None:
         loop = asyncio.get_running_loop()
@@ -177,7 +181,7 @@ class Box:
 
         def reload() -> None:
             # The loop keeps only weak references to its tasks.
-            task = loop.create_task(self.reload())
+            task = loop.create_task(self._reload_on_signal())
             reloads.add(task)
             task.add_done_callback(reloads.discard)
 

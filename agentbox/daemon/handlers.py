@@ -121,7 +121,8 @@ class Handlers:
         return to_json(result)
 
     async def transcripts_list(self, params: Params) -> JSON:
-        return await self._journal(lambda: self._core.journal.recent(_want(params, "limit", int), params.get("before")))
+        before = _want(params, "before", float) if "before" in params else None
+        return await self._journal(lambda: self._core.journal.recent(_want(params, "limit", int), before))
 
     async def transcripts_search(self, params: Params) -> JSON:
         return await self._journal(

@@ -1,0 +1,104 @@
+"""`agentbox bench`: the figures of docs/benchmarks.md, measured again on this machine."""
+
+from __future__ import annotations
+
+import platform
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from agentbox import paths
+from agentbox.bench import box
+from agentbox.cli.common import Group, with_config
+from agentbox.errors import InputError
+from agentbox.settings import Loaded
+
+
+@click.group(cls=Group)
+def bench() -> None:
+    """Measure this machine: what the box costs and how fast it answers."""
+
+
+@bench.command()
+@click.option("--seconds", default=60.0, show_default=True, help="How long each sound lasts.")
+@with_config
+def idle(loaded: Loaded, seconds: float) -> None:
+    """CPU and memory of the whole daemon while nobody speaks: a quiet room, and steady noise.
+
+    \b
+    Example:
+      agentbox bench idle --seconds 30
+    """
+    table = _table("Idle", "sound", "seconds", "CPU of one core", "PSS", "transcripts")
+    for row in box.idle(paths.models_dir(loaded.config), seconds):
+        table.add_row(
+            row.sound,
+            f"{row.seconds:.0f}",
+            f"{row.cpu_percent:.2f} %",
+            f"{row.pss_mb:.0f} MB",
+            str(row.transcripts),
+        )
+    _show(table)
+
+
+@bench.command()
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("../shared/data/commands"),
+    show_default=True,
+    help="A folder with audio/*.flac and sentences.yaml.",
+)
+@click.option("--clips", default=120, show_default=True, help="How many recordings, drawn with a fixed seed.")
+@with_config
+def latency(loaded: Loaded, data: Path, clips: int) -> None:
+    """From the end of speech to the tool call, over real recorded commands, in real time.
+
+    Only commands whose exact transcript matched count here; how many are understood is another figure.
+
+    \b
+    Example:
+      agentbox bench latency --clips 60
+    """
+    if not (data / "sentences.yaml").is_file():
+        raise InputError("file_missing", f"There are no recordings at {data}.", "Name a folder with --data.")
+    result = box.latency(paths.models_dir(loaded.config), data, clips)
+    table = _table(f"End of speech to tool call, {result.commands} commands of {result.clips} clips", "", "p50", "p95")
+    for name, values in (
+        ("in all", result.total_ms),
+        ("silence waited for", result.silence_ms),
+        ("added to it", result.added_ms),
+    ):
+        table.add_row(name, f"{box.median(values):.0f} ms", f"{box.percentile(values, 95):.0f} ms")
+    _show(table)
+
+
+@bench.command()
+@click.option("--runs", default=5, show_default=True, help="Starts, after one that is not counted.")
+@with_config
+def start(loaded: Loaded, runs: int) -> None:
+    """From the start of the process to listening.
+
+    \b
+    Example:
+      agentbox bench start
+    """
+    seconds = box.start_up(paths.models_dir(loaded.config), runs)
+    table = _table("Start to listening", "runs", "median", "longest")
+    table.add_row(str(len(seconds)), f"{box.median(seconds):.2f} s", f"{max(seconds):.2f} s")
+    _show(table)
+
+
+def _table(title: str, *columns: str) -> Table:
+    table = Table(title=title, title_justify="left")
+    for index, column in enumerate(columns):
+        table.add_column(column, justify="left" if index == 0 else "right")
+    return table
+
+
+def _show(table: Table) -> None:
+    console = Console()
+    console.print(table)
+    console.print(f"{platform.machine()}, {platform.system()} {platform.release()}, Python {platform.python_version()}")
