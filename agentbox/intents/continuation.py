@@ -11,7 +11,7 @@ from enum import Flag, auto
 
 from hassil import Expression, ListReference, RangeSlotList, Sentence, SlotList, WildcardSlotList
 
-from agentbox.intents.grammar import ANYTHING, NUMBER, Scope, Template
+from agentbox.intents.grammar import ANYTHING, NUMBER, Scope, Tail, Template
 from agentbox.intents.numbers import goes_on, number_ends
 from agentbox.intents.walk import Place, Walker
 from agentbox.intents.words import words_of
@@ -34,8 +34,9 @@ class Reach(Flag):
 class Reacher(Walker[bool]):
     """Walks templates along one text, word for word.
 
-    Beside the places in the text there are three past its end: the template goes on there (`_beyond`, and `_beyond
-    + 1` once it had a slot there), or a wildcard took the rest of the text (`_open`).
+    Beside the places in the text there are some past its end: the template goes on there (`_beyond`, and `_beyond
+    + 1` once it had a slot there), a wildcard took the rest of the text (`_open`), or more would have to be said after
+    such a wildcard (`_nowhere`).
     """
 
     def __init__(self, text: str, scope: Scope) -> None:
@@ -44,10 +45,11 @@ class Reacher(Walker[bool]):
         self._scope = scope
         self._language = scope.grammar.language
         self._words = words_of(text)
-        self._begins = [_beginnings(word.text) for word in self._words]
+        self._begins = [_beginnings(word.text, scope) for word in self._words]
         self._end = len(self._words)
         self._beyond = self._end + 1
         self._open = self._end + 3
+        self._nowhere = self._end + 4
 
     def starting(self, *, wild: bool = True) -> Iterator[Template]:
         """The templates of the scope that may begin with the text's first word; `wild`: also as free text."""
@@ -66,21 +68,31 @@ class Reacher(Walker[bool]):
 
     def _walk(self, expression: Expression, place: Place) -> dict[Place, bool]:
         index, begun = place
-        if index < self._end and not begun:
+        if index >= self._end and not begun:
+            return {(self._past(index, tail), ""): True for tail in self._scope.tails(expression)}
+        if not begun:
             firsts, empty = self._scope.firsts(expression)
             if not empty and self._begins[index].isdisjoint(firsts):
                 return {}
         return super()._walk(expression, place)
 
+    def _past(self, index: int, tail: Tail) -> int:
+        """Where a walk stands past the end of the text when the template goes on there with `tail`."""
+        if tail is Tail.NOTHING:
+            return index
+        if index >= self._open:
+            return self._nowhere
+        return max(index, self._beyond + (tail is Tail.SLOT))
+
     def _word(self, word: str, index: int) -> Iterable[tuple[int, bool]]:
         if index < self._end:
             return ((index + 1, True),) if self._words[index].text == word else ()
-        if index == self._open:
+        if index >= self._open:
             return ()
         return ((max(index, self._beyond), True),)
 
     def _slot(self, reference: ListReference, slot_list: SlotList, index: int) -> Iterable[tuple[int, bool]]:
-        if index == self._open:
+        if index >= self._open:
             return
         if index >= self._end:
             yield self._beyond + 1, True
@@ -106,6 +118,9 @@ class Reacher(Walker[bool]):
         return False
 
 
-def _beginnings(word: str) -> frozenset[str]:
+def _beginnings(word: str, scope: Scope) -> frozenset[str]:
     """What a template's first word may be or begin with (see `Scope.firsts`) to match this word."""
-    return frozenset(word[:length] for length in range(1, len(word) + 1)) | {ANYTHING, NUMBER}
+    pieces = {word[:length] for length in range(1, len(word) + 1)} | {ANYTHING}
+    if scope.grammar.begins_number(word):
+        pieces.add(NUMBER)
+    return frozenset(pieces)

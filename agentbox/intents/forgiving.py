@@ -219,7 +219,9 @@ class _Ear(Walker[_Reading]):
         after = frozenset[str]()
         for word, words_near in zip(reversed(words), reversed(near), strict=True):
             droppable = word.text in _FILLERS or word.text in SMALL_WORDS
-            after = words_near | {ANYTHING, NUMBER} | (after if droppable else frozenset())
+            after = words_near | {ANYTHING} | (after if droppable else frozenset())
+            if scope.grammar.begins_number(word.text):
+                after |= {NUMBER}
             if word.text in SMALL_WORDS:
                 after |= SMALL_WORDS
             self._begins.insert(0, after)

@@ -6,11 +6,14 @@ import importlib.resources
 import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from enum import IntEnum
+from functools import cached_property
 from typing import NamedTuple
 
 import home_assistant_intents
 import yaml
 from hassil import (
+    Alternative,
     Expression,
     Group,
     IntentData,
@@ -28,6 +31,7 @@ from hassil import (
 from hassil import Sequence as InOrder
 from hassil.intents import Intent
 
+from agentbox.intents.numbers import first_words
 from agentbox.intents.words import pieces_of
 from agentbox.messages import JSON
 
@@ -42,6 +46,14 @@ which would also take "I will be back in five minutes")."""
 _NAMED_LIST = re.compile(r"\{([^:}]+)(?::[^}]*)?\}")
 _NAME_CONTEXT = {"domain": "todo"}
 """In the community's sentences `{name}` is any device, told apart by its domain; ours are lists to write on."""
+
+
+class Tail(IntEnum):
+    """What a part of a template can add to a sentence, the more telling the higher."""
+
+    NOTHING = 0
+    WORDS = 1
+    SLOT = 2
 
 
 class Template(NamedTuple):
@@ -111,6 +123,15 @@ class Grammar:
             and check_excluded_context(block.excludes_context, known)
         )
 
+    def begins_number(self, word: str) -> bool:
+        """Whether a number of some list can begin with `word`."""
+        return word.isdecimal() or word in self._number_words
+
+    @cached_property
+    def _number_words(self) -> frozenset[str]:
+        ranges = [slot_list for slot_list in self._all_lists() if isinstance(slot_list, RangeSlotList)]
+        return frozenset().union(*(first_words(numbers, self.language) for numbers in ranges))
+
     def _all_lists(self) -> Iterator[SlotList]:
         yield from self.intents.slot_lists.values()
         for intent in self.intents.intents.values():
@@ -155,6 +176,7 @@ class Scope:
         self.lists = lists
         self.templates: list[Template] = []
         self._firsts: dict[int, tuple[frozenset[str], bool]] = {}
+        self._tails: dict[int, frozenset[Tail]] = {}
         self._by_first: defaultdict[str, list[Template]] = defaultdict(list)
 
     def add(self, template: Template) -> None:
@@ -186,6 +208,30 @@ class Scope:
         if known is None:
             self._firsts[id(expression)] = known = self._firsts_of(expression)
         return known
+
+    def tails(self, expression: Expression) -> frozenset[Tail]:
+        """What `expression` can add to a sentence. Nothing at all: it cannot be said (a list without values)."""
+        known = self._tails.get(id(expression))
+        if known is None:
+            self._tails[id(expression)] = known = frozenset(self._tails_of(expression))
+        return known
+
+    def _tails_of(self, expression: Expression) -> Collection[Tail]:
+        if isinstance(expression, TextChunk):
+            return {Tail.WORDS if pieces_of(expression.text).words else Tail.NOTHING}
+        if isinstance(expression, RuleReference):
+            return self.tails(self.rules[expression.rule_name].expression)
+        if isinstance(expression, ListReference):
+            slot_list = self.lists[expression.list_name]
+            empty = isinstance(slot_list, TextSlotList) and not slot_list.values
+            return () if empty else {Tail.SLOT}
+        assert isinstance(expression, Group)
+        if isinstance(expression, Alternative):
+            return frozenset().union(*(self.tails(item) for item in expression.items))
+        tails: Collection[Tail] = {Tail.NOTHING}
+        for item in expression.items:
+            tails = {max(before, after) for before in tails for after in self.tails(item)}
+        return tails
 
     def _firsts_of(self, expression: Expression) -> tuple[frozenset[str], bool]:
         if isinstance(expression, TextChunk):

@@ -62,8 +62,7 @@ def number_ends(
     hassil itself reads the number, in digits or in words; one that ends inside a word is none.
     """
     first = words[index].text
-    spelled = _spellings(numbers.words_language or language, numbers.start, numbers.stop, numbers.step)
-    if not first.isdecimal() and first not in spelled.firsts:
+    if not first.isdecimal() and first not in first_words(numbers, language):
         return []
     start = words[index].start
     if text[start - 1 : start] == "-" and not text[: start - 1].rstrip(" ").endswith(tuple("0123456789")):
@@ -81,9 +80,18 @@ def number_ends(
 
 def goes_on(said: str, numbers: RangeSlotList, language: str) -> bool:
     """Whether a longer number of the list begins with the number `said` ("twenty" - "twenty-five")."""
+    if not numbers.words:
+        return False
     spelled = _spellings(numbers.words_language or language, numbers.start, numbers.stop, numbers.step)
     plain = _plain(said)
     return (spelled.words.get(int(plain), "") if plain.isdecimal() else plain) in spelled.beginnings
+
+
+def first_words(numbers: RangeSlotList, language: str) -> frozenset[str]:
+    """The words that the spelled-out numbers of a list begin with."""
+    if not numbers.words:
+        return frozenset()
+    return _spellings(numbers.words_language or language, numbers.start, numbers.stop, numbers.step).firsts
 
 
 class _Spelled(NamedTuple):
