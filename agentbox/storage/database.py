@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
+import fcntl
 import os
 import sqlite3
 import time
 from pathlib import Path
-from types import TracebackType
 
 from sqlite_utils import Database
 
@@ -16,61 +15,99 @@ from agentbox.messages import Notice
 from agentbox.paths import prepare
 from agentbox.storage.schema import migrations
 
-BUSY_MS = 5000
+OPENING_BUSY_MS = 5000
+BUSY_MS = 1000
+"""How long a statement waits for another process. A tool's store is used from the event loop, so it is short."""
 
-_DAMAGED = ("malformed", "not a database", "file is encrypted", "disk image")
-
-
-def is_damage(error: sqlite3.DatabaseError) -> bool:
-    """Whether the file itself is broken, and not the disk full or the file locked."""
-    return any(sign in str(error) for sign in _DAMAGED)
+QUICK_CHECK_BYTES = 64_000_000
+"""A file larger than this is checked at the start only after a crash: reading it all would take seconds."""
 
 
-def open_database(path: Path) -> tuple[Database, Notice | None]:
-    """The database at `path`, made or brought up to date; a damaged one is kept aside and a fresh one started,
-    which the notice tells.
+class Presence:
+    """Tells other processes that this one uses the journal, by a lock on a file beside it (`<journal>-lock`).
 
-    Raises `StorageError` `state_not_writable`, `database_failed`.
+    Whoever finds nobody else may judge what a crash left behind, and move a damaged file away.
     """
-    prepare(path.parent)
+
+    def __init__(self, path: Path) -> None:
+        """Raises `StorageError` `state_not_writable`."""
+        try:
+            self._fd = os.open(f"{path}-lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise _not_writable(path) from error
+
+    def alone(self) -> bool:
+        """Whether no other process uses the journal; then none can begin to, until `share`."""
+        try:
+            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            fcntl.flock(self._fd, fcntl.LOCK_SH)
+            return False
+        return True
+
+    def share(self) -> None:
+        fcntl.flock(self._fd, fcntl.LOCK_SH)
+
+    def close(self) -> None:
+        os.close(self._fd)
+
+
+def is_damage(error: sqlite3.Error) -> bool:
+    """Whether the file itself is broken, and not the disk full or the file locked."""
+    return _code(error) in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+
+def open_database(path: Path, *, alone: bool) -> tuple[Database, Notice | None]:
+    """The database at `path`, made or brought up to date. Who is `alone` with a damaged one keeps it aside and
+    starts a fresh one, which the notice tells.
+
+    Raises `StorageError` `state_not_writable`, `disk_full`, `disk_failed`, `database_damaged`, `database_failed`.
+    """
     try:
         return _open(path), None
-    except sqlite3.DatabaseError as error:
-        if not is_damage(error):
+    except sqlite3.Error as error:
+        if not (is_damage(error) and alone):
             raise storage_failed(path, error) from error
     notice = set_aside(path)
     try:
         return _open(path), notice
-    except sqlite3.DatabaseError as error:
+    except sqlite3.Error as error:
         raise storage_failed(path, error) from error
 
 
 def open_memory() -> Database:
     """A database that forgets at exit: the box goes on where its disk cannot be written."""
-    database = Database(sqlite3.connect(":memory:", check_same_thread=False))
-    database.execute("PRAGMA foreign_keys = ON")
+    database = Database(sqlite3.connect(":memory:", check_same_thread=False), execute_plugins=False)
+    for pragma in ("foreign_keys = ON", "secure_delete = ON"):
+        database.execute(f"PRAGMA {pragma}")
     migrations.apply(database)
     return database
 
 
 def open_for_reading(path: Path) -> Database:
-    """A connection of its own that changes nothing. Raises `StorageError` `database_failed`."""
-    try:
-        connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=BUSY_MS / 1000)
-        database = Database(connection)
-        database.execute("SELECT 1 FROM turns LIMIT 1").fetchone()
-    except sqlite3.DatabaseError as error:
-        raise storage_failed(path, error) from error
-    return database
+    """A connection of its own that changes nothing. Raises `sqlite3.Error`."""
+    connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=BUSY_MS / 1000)
+    return Database(connection, execute_plugins=False)
 
 
 def set_aside(path: Path) -> Notice:
-    """Move a damaged file and its companions out of the way; what can be saved of it can still be saved."""
-    aside = path.with_name(f"{path.name}.corrupt-{time.strftime('%Y%m%dT%H%M%S')}")
-    for suffix in ("", "-wal", "-shm"):
-        companion = Path(f"{path}{suffix}")
-        if companion.exists():
-            companion.rename(f"{aside}{suffix}")
+    """Move a damaged file and its companions out of the way; what can be saved of it can still be saved.
+
+    Raises `StorageError` `state_not_writable`.
+    """
+    stamp = time.strftime("%Y%m%dT%H%M%S")
+    aside = path.with_name(f"{path.name}.corrupt-{stamp}")
+    count = 1
+    while aside.exists():
+        count += 1
+        aside = path.with_name(f"{path.name}.corrupt-{stamp}-{count}")
+    try:
+        for suffix in ("", "-wal", "-shm"):
+            companion = Path(f"{path}{suffix}")
+            if companion.exists():
+                companion.rename(f"{aside}{suffix}")
+    except OSError as error:
+        raise _not_writable(path) from error
     return Notice(
         code="database_damaged",
         what=f"The journal {path.name} was damaged. It is kept as {aside.name}, and a new one was begun.",
@@ -81,46 +118,62 @@ def set_aside(path: Path) -> Notice:
 
 def storage_failed(path: Path, error: sqlite3.Error) -> StorageError:
     """`error` as one that a person can act on."""
-    text = str(error)
-    if "readonly" in text or "unable to open" in text:
-        todo = "Give this user write access to the folder, or set storage.path."
-        return StorageError("state_not_writable", f"The journal {path} cannot be written.", todo)
-    if "full" in text or "disk I/O" in text:
-        todo = "Make room on the disk: agentbox transcripts delete, or lower storage.retention_days."
-        return StorageError("disk_full", f"The journal {path} cannot grow: the disk is full.", todo)
-    return StorageError("database_failed", f"The journal {path} cannot be used: {text}.", "Run: agentbox doctor")
+    code = _code(error)
+    if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM):
+        return _not_writable(path)
+    if code == sqlite3.SQLITE_FULL:
+        what = f"The journal {path} cannot grow: the disk is full."
+        return StorageError("disk_full", what, "Make room on the disk. Lower storage.retention_days to keep less.")
+    if code == sqlite3.SQLITE_IOERR:
+        what = f"The disk failed while the journal {path} was read or written."
+        return StorageError("disk_failed", what, "Is it full, over its quota, or broken? The kernel's log tells: dmesg")
+    if is_damage(error):
+        todo = "A running box keeps it aside and begins a new one; agentbox doctor tells more."
+        return StorageError("database_damaged", f"The journal {path} is damaged.", todo)
+    return StorageError("database_failed", f"The journal {path} cannot be used: {error}.", "Run: agentbox doctor")
 
 
-class StorageErrors(contextlib.AbstractContextManager[None]):
-    """Turns SQLite's errors inside the block into `StorageError`."""
+def _not_writable(path: Path) -> StorageError:
+    todo = "Give this user write access to the folder and the file, or set storage.path."
+    return StorageError("state_not_writable", f"The journal {path} cannot be written.", todo)
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if isinstance(error, sqlite3.Error):
-            raise storage_failed(self._path, error) from error
+def _code(error: sqlite3.Error) -> int:
+    """SQLite's primary result code; 0 for an error of the Python module's own."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF
 
 
 def _open(path: Path) -> Database:
-    if not path.exists():
-        # Made by us before SQLite does, or others could read it for a moment; -wal and -shm follow its mode.
-        try:
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-        except OSError as error:
-            raise sqlite3.OperationalError("unable to open database file") from error
-    connection = sqlite3.connect(path, timeout=BUSY_MS / 1000, check_same_thread=False)
+    prepare(path.parent)
     try:
-        database = Database(connection)
+        # Made by us before SQLite does, or others could read it for a moment; -wal and -shm follow its mode.
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        size = path.stat().st_size
+    except OSError as error:
+        raise _not_writable(path) from error
+    crashed = Path(f"{path}-wal").exists()
+    connection = sqlite3.connect(path, timeout=OPENING_BUSY_MS / 1000, check_same_thread=False)
+    try:
+        database = Database(connection, execute_plugins=False)
         for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON", "secure_delete = ON"):
-            database.execute(f"PRAGMA {pragma}")
-        (verdict,) = database.execute("PRAGMA quick_check(1)").fetchone()
-        if verdict != "ok":
-            raise sqlite3.DatabaseError("database disk image is malformed")
+            database.execute(f"PRAGMA {pragma}").fetchall()
+        if crashed or size <= QUICK_CHECK_BYTES:
+            _check(database)
         migrations.apply(database)
+        # Says now whether the file can be written, and cuts off what a crash left of deleted rows in the log.
+        database.execute("BEGIN IMMEDIATE")
+        database.rollback()
+        database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        database.execute(f"PRAGMA busy_timeout = {BUSY_MS}").fetchall()
     except BaseException:
         connection.close()
         raise
     return database
+
+
+def _check(database: Database) -> None:
+    (verdict,) = database.execute("PRAGMA quick_check(1)").fetchone()
+    if verdict != "ok":
+        damage = sqlite3.DatabaseError("database disk image is malformed")
+        damage.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+        raise damage

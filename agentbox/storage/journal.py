@@ -8,54 +8,83 @@ again; the owner is told once, and once more when it works.
 from __future__ import annotations
 
 import asyncio
+import functools
+import itertools
+import logging
 import sqlite3
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+import soundfile
 from sqlite_utils import Database
 
 from agentbox.errors import StorageError
-from agentbox.messages import JSON, Notice, StageEvent
-from agentbox.storage import queries
-from agentbox.storage.database import (
-    StorageErrors,
-    is_damage,
-    open_database,
-    open_for_reading,
-    open_memory,
-    set_aside,
-    storage_failed,
-)
+from agentbox.messages import JSON, Notice, StageEvent, Utterance
+from agentbox.storage import queries, rows
+from agentbox.storage.connection import Connection
+from agentbox.storage.pending import Pending, without_sound
 from agentbox.storage.retention import Retention
-from agentbox.storage.rows import Rows
 from agentbox.storage.store import SqliteStore
 
 RETRY_S = (0.5, 1.0, 2.0, 5.0, 15.0)
+BATCH = 500
 MAX_WAITING = 20_000
 """Events kept while the disk fails, some hours of talk; past that the oldest are given up, and counted."""
 
+CUT_AGAIN_S = 1.0
+EXPORT_TURNS = 100
+"""Turns read at once for an export."""
+
+_UNWRITABLE = (
+    ValueError,
+    TypeError,
+    OverflowError,
+    sqlite3.IntegrityError,
+    sqlite3.DataError,
+    sqlite3.InterfaceError,
+    sqlite3.ProgrammingError,
+)
+"""What a value that no row can hold raises. It must not keep the rows behind it from being written."""
+
+_log = logging.getLogger("agentbox.storage")
+
 
 class Journal:
-    """Made by `Journal.open`."""
+    """Made by `Journal.open`. Its methods may be called from any thread; what reads and deletes raises
+    `StorageError`."""
 
     def __init__(
-        self, path: Path, database: Database, rows: Rows, retention_days: int, on_notice: Callable[[Notice], None]
+        self,
+        connection: Connection,
+        *,
+        keep_transcripts: bool,
+        keep_audio: bool,
+        retention_days: int,
+        on_notice: Callable[[Notice], None],
     ) -> None:
-        self.path = path
-        self.in_memory = False
-        self._database = database
-        self._rows = rows
+        self.path = connection.path
+        self.in_memory = connection.in_memory
+        self._connection = connection
+        self._keep = keep_transcripts
+        self._keep_audio = keep_audio
         self._retention = Retention(retention_days)
         self._on_notice = on_notice
-        self._use = threading.RLock()
-        """Held by whoever uses the connection: the writer, a tool's store, a deletion."""
         self._changed = threading.Condition()
+        """Guards all below, and tells of changes."""
+        self._pending = Pending()
         self._waiting: deque[StageEvent] = deque()
-        self._taken = self._written = self._given_up = 0
-        self._failing = False
+        self._taken = self._done = 0
+        self._lost = 0
+        """Of the events done, those that are on no disk."""
+        self._given_up = 0
+        self._failures = 0
+        """Attempts to write that failed, ever; `_failure` says why the last one did, until one works."""
+        self._failure: StorageError | None = None
+        self._hurry = False
         self._closing = False
+        self._log_to_cut = False
         self._thread = threading.Thread(target=self._work, name="journal", daemon=True)
         self._thread.start()
 
@@ -75,82 +104,104 @@ class Journal:
         `on_notice` may be called from any thread. `or_in_memory`: where the file cannot be used go on without one,
         and say so. Calls that a crash left unfinished become `unknown` and are reported; nobody runs them again.
 
-        Raises `StorageError` `state_not_writable`, `disk_full`, `database_failed`.
+        Raises `StorageError` `state_not_writable`, `disk_full`, `disk_failed`, `database_damaged` (and another
+        process uses it), `database_failed`.
         """
-        rows = Rows(keep_transcripts=keep_transcripts, keep_audio=keep_audio)
         try:
-            database, notice = open_database(path)
+            connection = Connection(path, on_notice)
         except StorageError as error:
             if not or_in_memory:
                 raise
-            journal = cls(path, open_memory(), rows, retention_days, on_notice)
-            journal.in_memory = True
+            connection = Connection(path, on_notice, in_memory=True)
             what = f"{error.what} Nothing is remembered beyond the next restart."
             on_notice(Notice(code=error.code, what=what, todo=error.todo, level="error"))
-            return journal
-        journal = cls(path, database, rows, retention_days, on_notice)
-        if notice is not None:
-            on_notice(notice)
-        journal._settle_crashed_calls()
-        return journal
+        if connection.calls_unknown:
+            count = connection.calls_unknown
+            what = f"{count} action(s) were under way when the box stopped; whether they took effect is not known."
+            todo = "They are not repeated. agentbox transcripts list shows the turns."
+            on_notice(Notice(code="calls_unknown", what=what, todo=todo))
+        return cls(
+            connection,
+            keep_transcripts=keep_transcripts,
+            keep_audio=keep_audio,
+            retention_days=retention_days,
+            on_notice=on_notice,
+        )
 
     def record(self, event: StageEvent) -> None:
         """Take an event, from any thread."""
-        if not self._rows.wants(event):
+        if not self._keep:
             return
         with self._changed:
-            if len(self._waiting) >= MAX_WAITING:
-                self._waiting.popleft()
-                self._given_up += 1
-                self._written += 1
-            self._waiting.append(event)
-            self._taken += 1
+            # A failing disk costs the sound first: it is what would fill the memory.
+            if not self._keep_audio or self._failure is not None:
+                event = without_sound(event)
+            for admitted in self._pending.admit(event):
+                if len(self._waiting) >= MAX_WAITING:
+                    self._waiting.popleft()
+                    self._given_up += 1
+                    self._lost += 1
+                    self._done += 1
+                self._waiting.append(admitted)
+                self._taken += 1
             self._changed.notify_all()
 
     def settle(self, timeout_s: float = 5.0) -> bool:
-        """Wait until everything recorded so far is on disk. False if it is not after `timeout_s`."""
+        """Wait until everything recorded so far is on disk. False if it is not, or not after `timeout_s`.
+
+        On a disk that is known to fail this waits for one more attempt and no longer.
+        """
         with self._changed:
-            wanted = self._taken
-            return self._changed.wait_for(lambda: self._written >= wanted, timeout_s)
+            wanted, lost, failures, failing = self._taken, self._lost, self._failures, self._failure is not None
+            if self._done >= wanted:
+                return True
+            self._hurry = True
+            self._changed.notify_all()
+            self._changed.wait_for(
+                lambda: self._done >= wanted or (failing and self._failures > failures) or not self._thread.is_alive(),
+                timeout_s,
+            )
+            return self._done >= wanted and self._lost == lost
 
     async def settled(self, timeout_s: float = 5.0) -> bool:
         """`settle`, beside the event loop."""
         with self._changed:
-            if self._written >= self._taken:
+            if self._done >= self._taken:
                 return True
         return await asyncio.to_thread(self.settle, timeout_s)
 
     def close(self, timeout_s: float = 2.0) -> None:
-        """Write what waits and close the file. May be called twice."""
+        """Write what waits, with one last attempt, and close the file. May be called twice."""
         with self._changed:
-            self._closing = True
+            already, self._closing = self._closing, True
             self._changed.notify_all()
         self._thread.join(timeout_s)
-        with self._use:
-            self._database.close()
+        self._connection.close()
+        if self._waiting and not already:
+            _log.error("%d rows of the journal could not be written and are lost", len(self._waiting))
 
     def store(self, namespace: str) -> SqliteStore:
         """Where the tool module `namespace` keeps its values; durable when `put` returns."""
-        return SqliteStore(namespace, lambda: self._database, self._use, self.path)
+        return SqliteStore(namespace, self._connection)
 
     def recent(self, limit: int = 20, before: float | None = None) -> list[dict[str, JSON]]:
         """The last turns, newest first, each with its text, intent and reply. `before`: only older ones."""
-        return self._read(lambda database: queries.recent(database, limit, before))
+        return self._connection.read(lambda database: queries.recent(database, limit, before))
 
     def search(self, text: str, limit: int = 20) -> list[dict[str, JSON]]:
         """Turns whose words hold all words of `text`, best first."""
-        return self._read(lambda database: queries.search(database, text, limit))
+        return self._connection.read(lambda database: queries.search(database, text, limit))
 
     def get(self, turn_id: str) -> dict[str, JSON] | None:
         """Everything kept of one turn. `turn_id` may be the start of an id that no other turn shares."""
-        return self._read(lambda database: queries.whole(database, turn_id))
+        return self._connection.read(lambda database: queries.whole(database, turn_id))
 
     def export(self) -> Iterator[dict[str, JSON]]:
         """Every turn whole, oldest first."""
-        for turn_id in self._read(queries.all_ids):
-            turn = self.get(turn_id)
-            if turn is not None:
-                yield turn
+        ids = self._connection.read(queries.all_ids)
+        for start in range(0, len(ids), EXPORT_TURNS):
+            some = ids[start : start + EXPORT_TURNS]
+            yield from self._connection.read(functools.partial(queries.wholes, ids=some))
 
     def delete(self, turn_ids: Sequence[str]) -> int:
         """Delete turns by id (or the start of one) for good; how many there were."""
@@ -165,40 +216,43 @@ class Journal:
         return self._delete(queries.delete_all)
 
     def sweep(self, now: float, monotonic_s: float) -> int:
-        """Delete what is older than `retention_days`, if the clock can be trusted; how many turns that were."""
+        """Delete what is older than `retention_days`, if the clock can be trusted; how many turns that were.
+
+        A failing disk is told by a notice; the next sweep tries again.
+        """
         cutoff = self._retention.cutoff(now, monotonic_s)
         if cutoff is None:
             return 0
-        with self._use, StorageErrors(self.path), self._database.atomic():
-            queries.adopt_unset(self._database, now)
-        return self.delete_between(0.0, cutoff) if self._read(lambda db: queries.any_before(db, cutoff)) else 0
-
-    def _read(self, work: Callable[[Database], queries.T]) -> queries.T:
-        if self.in_memory:
-            with self._use, StorageErrors(self.path):
-                return work(self._database)
-        database = open_for_reading(self.path)
         try:
-            with StorageErrors(self.path):
-                return work(database)
-        finally:
-            database.close()
+            with self._connection.use() as database:
+                queries.adopt_unset(database, now)
+            if not self._connection.read(lambda database: queries.any_before(database, cutoff)):
+                return 0
+            return self.delete_between(0.0, cutoff)
+        except StorageError as error:
+            self._on_notice(Notice(code=error.code, what=error.what, todo=error.todo, level="error"))
+            return 0
 
     def _delete(self, work: Callable[[Database], int]) -> int:
-        self.settle()
-        with self._use, StorageErrors(self.path):
-            with self._database.atomic():
-                count = work(self._database)
-            queries.scrub(self._database)
+        settled = self.settle()
+        count = self._delete_now(work)
+        if not settled:
+            # What waited for the disk may belong to what is deleted. The deletion may have made room for it.
+            if not self.settle():
+                what = "What the disk did not take yet waits in memory, and cannot be deleted before it is written."
+                raise self._failure or StorageError("database_failed", what, "Try again.")
+            count += self._delete_now(work)
         return count
 
-    def _settle_crashed_calls(self) -> None:
-        with self._use, StorageErrors(self.path), self._database.atomic():
-            count = queries.settle_crashed_calls(self._database)
-        if count:
-            what = f"{count} action(s) were under way when the box stopped; whether they took effect is not known."
-            todo = "They are not repeated. agentbox transcripts list shows the turns."
-            self._on_notice(Notice(code="calls_unknown", what=what, todo=todo))
+    def _delete_now(self, work: Callable[[Database], int]) -> int:
+        with self._connection.use() as database:
+            count = work(database)
+            queries.forget_words(database)
+        if not self._connection.cut_log():
+            with self._changed:
+                self._log_to_cut = True
+                self._changed.notify_all()
+        return count
 
     # From here on: the writer thread.
 
@@ -206,60 +260,81 @@ class Journal:
         failures = 0
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._waiting or self._closing)
-                if not self._waiting:
+                # With a log to cut, look again soon: a reader was in the way.
+                self._changed.wait_for(
+                    lambda: self._waiting or self._closing, CUT_AGAIN_S if self._log_to_cut else None
+                )
+                if not self._waiting and self._closing:
                     return
-                batch = list(self._waiting)
+                batch = list(itertools.islice(self._waiting, BATCH))
+                self._hurry = False
             try:
-                self._write(batch)
-            except sqlite3.Error as error:
+                unwritable = self._write(batch) if batch else 0
+                if not batch and self._connection.cut_log():
+                    self._log_to_cut = False
+            except StorageError as error:
                 failures += 1
-                self._tell_failure(error)
+                if error.code == "database_damaged" and failures == 1:
+                    continue  # the next attempt finds a fresh file, and the owner has been told
+                self._failed(error)
                 if self._closing:
                     return
                 with self._changed:
-                    self._changed.wait_for(lambda: self._closing, RETRY_S[min(failures, len(RETRY_S)) - 1])
+                    pause_s = RETRY_S[min(failures, len(RETRY_S)) - 1]
+                    self._changed.wait_for(lambda: self._closing or self._hurry, pause_s)
                 continue
             failures = 0
-            self._tell_success()
-            with self._changed:
-                for event in batch:
-                    # The oldest may have been given up meanwhile; then it is no longer at the head.
-                    if self._waiting and self._waiting[0] is event:
-                        self._waiting.popleft()
-                        self._written += 1
-                self._changed.notify_all()
+            self._worked(batch, unwritable)
 
-    def _write(self, batch: list[StageEvent]) -> None:
-        with self._use:
-            try:
-                with self._database.atomic():
-                    for event in batch:
-                        self._rows.write(self._database, event)
-            except sqlite3.DatabaseError as error:
-                if not is_damage(error) or self.in_memory:
-                    raise
-                self._database.close()
-                notice = set_aside(self.path)
+    def _write(self, batch: list[StageEvent]) -> int:
+        """All of the batch in one transaction; how many events no row could hold."""
+        with_sound = [(event, self._sound(event)) for event in batch]
+        unwritable = 0
+        with self._connection.use() as database:
+            for event, sound in with_sound:
                 try:
-                    self._database, _ = open_database(self.path)
-                except StorageError as failed:
-                    raise sqlite3.OperationalError(failed.what) from failed
-                self._on_notice(notice)
-                with self._database.atomic():
-                    for event in batch:
-                        self._rows.write(self._database, event)
+                    with database.atomic():
+                        rows.write(database, event, sound)
+                except _UNWRITABLE as error:
+                    unwritable += 1
+                    _log.error("an event of the stage %s cannot be kept: %s", event.stage, type(error).__name__)
+        return unwritable
 
-    def _tell_failure(self, error: sqlite3.Error) -> None:
-        if self._failing:
-            return
-        self._failing = True
-        failed = storage_failed(self.path, error)
-        what = f"{failed.what} What is said now is kept in memory and written when it works again."
-        self._on_notice(Notice(code=failed.code, what=what, todo=failed.todo, level="error"))
+    def _sound(self, event: StageEvent) -> bytes | None:
+        if not self._keep_audio or not isinstance(event.message, Utterance) or not event.message.pcm:
+            return None
+        try:
+            return rows.as_flac(event.message.pcm)
+        except (ValueError, soundfile.SoundFileError) as error:
+            _log.error("the sound of an utterance cannot be kept: %s", type(error).__name__)
+            return None
 
-    def _tell_success(self) -> None:
-        if self._failing:
-            lost = f" {self._given_up} rows were given up." if self._given_up else ""
-            self._on_notice(Notice(code="storage_back", what=f"The journal is written again.{lost}", level="info"))
-        self._failing, self._given_up = False, 0
+    def _failed(self, error: StorageError) -> None:
+        with self._changed:
+            first, self._failure = self._failure is None, error
+            self._failures += 1
+            self._changed.notify_all()
+        if first:
+            what = f"{error.what} What is said now is kept in memory and written when it works again."
+            self._tell(Notice(code=error.code, what=what, todo=error.todo, level="error"))
+
+    def _worked(self, batch: list[StageEvent], unwritable: int) -> None:
+        with self._changed:
+            for event in batch:
+                # The oldest may have been given up meanwhile; then it is no longer at the head.
+                if self._waiting and self._waiting[0] is event:
+                    self._waiting.popleft()
+                    self._done += 1
+            self._lost += unwritable
+            failed, self._failure = self._failure is not None, None
+            given_up, self._given_up = self._given_up, 0
+            self._changed.notify_all()
+        if failed:
+            lost = f" {given_up} events were given up." if given_up else ""
+            self._tell(Notice(code="storage_back", what=f"The journal is written again.{lost}", level="info"))
+
+    def _tell(self, notice: Notice) -> None:
+        if self._closing:
+            _log.error("%s [%s]", notice.what, notice.code)  # who listened may be gone
+        else:
+            self._on_notice(notice)

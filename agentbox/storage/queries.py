@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Any, TypeVar
+from typing import Any
 
 from sqlite_utils import Database
 
 from agentbox.messages import JSON
 from agentbox.storage.retention import UNSET_BEFORE
+from agentbox.storage.rows import clean
 from agentbox.storage.search import query
-
-T = TypeVar("T")
 
 MIN_PREFIX = 6
 """Characters of an id that count as one; fewer would make a slip of the finger delete something."""
@@ -46,7 +45,7 @@ def search(database: Database, text: str, limit: int) -> list[dict[str, JSON]]:
         return []
     return _summaries(
         database,
-        f"{_SUMMARY} JOIN search ON search.turn_id = turns.id WHERE search MATCH ? ORDER BY search.rank LIMIT ?",
+        f"{_SUMMARY} JOIN search ON search.rowid = turns.number WHERE search MATCH ? ORDER BY search.rank LIMIT ?",
         [match, limit],
     )
 
@@ -54,24 +53,32 @@ def search(database: Database, text: str, limit: int) -> list[dict[str, JSON]]:
 def whole(database: Database, turn_id: str) -> dict[str, JSON] | None:
     """All rows of one turn, by its id or the start of it."""
     found = _resolve(database, turn_id)
-    if found is None:
-        return None
-    [turn] = database.query("SELECT * FROM turns WHERE id = ?", [found])
+    return None if found is None else next(iter(wholes(database, [found])), None)
 
+
+def wholes(database: Database, ids: Sequence[str]) -> list[dict[str, JSON]]:
+    """All rows of several turns, in their order; without those that are gone."""
+    turns = (_whole(database, turn_id) for turn_id in ids)
+    return [turn for turn in turns if turn is not None]
+
+
+def _whole(database: Database, turn_id: str) -> dict[str, JSON] | None:
     def rows(table: str, order: str) -> list[dict[str, Any]]:
-        return [
-            _decoded(row)
-            for row in database.query(f"SELECT * FROM {table} WHERE turn_id = ? ORDER BY {order}", [found])  # noqa: S608
-        ]
+        found = database.query(f"SELECT * FROM {table} WHERE turn_id = ? ORDER BY {order}", [turn_id])  # noqa: S608
+        return [_decoded(row) for row in found]
 
-    (has_audio,) = database.execute("SELECT count(*) FROM audio WHERE turn_id = ?", [found]).fetchone()
+    turn = next(iter(list(database.query("SELECT * FROM turns WHERE id = ?", [turn_id]))), None)
+    if turn is None:
+        return None
+    del turn["number"]
+    (has_audio,) = database.execute("SELECT count(*) FROM audio WHERE turn_id = ?", [turn_id]).fetchone()
     return {
         **turn,
         "transcript": next(iter(rows("transcripts", "turn_id")), None),
         "intent": next(iter(rows("intents", "turn_id")), None),
-        "tool_calls": rows("tool_calls", "started_at"),
+        "tool_calls": rows("tool_calls", "started_at, id"),
         "replies": rows("replies", "id"),
-        "stages": rows("stage_times", "id"),
+        "stages": rows("stage_times", "monotonic_s, id"),
         "audio": bool(has_audio),
     }
 
@@ -90,8 +97,8 @@ def delete_ids(database: Database, turn_ids: Sequence[str]) -> int:
 
 def delete_between(database: Database, since: float, until: float) -> int:
     """Turns, and what was said unasked and noticed, in a stretch of time."""
-    for table in ("replies", "notices"):
-        database.execute(f"DELETE FROM {table} WHERE at >= ? AND at < ?", [since, until])  # noqa: S608
+    for table, which in (("replies", "turn_id IS NULL AND"), ("notices", "")):
+        database.execute(f"DELETE FROM {table} WHERE {which} at >= ? AND at < ?", [since, until])  # noqa: S608
     return int(database.execute("DELETE FROM turns WHERE started_at >= ? AND started_at < ?", [since, until]).rowcount)
 
 
@@ -101,21 +108,26 @@ def delete_all(database: Database) -> int:
     return int(database.execute("DELETE FROM turns").rowcount)
 
 
-def scrub(database: Database) -> None:
-    """Make what was deleted unreadable: `secure_delete` overwrites freed pages, the search index forgets its words
-    only when it is built anew, and the write-ahead log still holds old pages until it is cut to nothing."""
-    with database.atomic():
-        database.execute("INSERT INTO search (search) VALUES ('rebuild')")
-    database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+def forget_words(database: Database) -> None:
+    """Build the search index anew: a deletion alone only marks its words as gone (SQLite has a secure deletion for
+    the index from 3.42 on; this works with any)."""
+    database.execute("INSERT INTO search (search) VALUES ('rebuild')")
 
 
 def any_before(database: Database, cutoff: float) -> bool:
-    return bool(database.execute("SELECT EXISTS (SELECT 1 FROM turns WHERE started_at < ?)", [cutoff]).fetchone()[0])
+    """Whether anything is older than `cutoff`."""
+    sql = """
+        SELECT EXISTS (SELECT 1 FROM turns WHERE started_at < :cutoff)
+            OR EXISTS (SELECT 1 FROM replies WHERE turn_id IS NULL AND at < :cutoff)
+            OR EXISTS (SELECT 1 FROM notices WHERE at < :cutoff)
+    """
+    return bool(database.execute(sql, {"cutoff": cutoff}).fetchone()[0])
 
 
 def adopt_unset(database: Database, now: float) -> None:
-    """Turns from before the clock was ever set are as old as of `now`."""
-    database.execute("UPDATE turns SET started_at = ? WHERE started_at < ?", [now, UNSET_BEFORE])
+    """What is from before the clock was ever set is as old as of `now`."""
+    for table, column in (("turns", "started_at"), ("replies", "at"), ("notices", "at")):
+        database.execute(f"UPDATE {table} SET {column} = ? WHERE {column} < ?", [now, UNSET_BEFORE])  # noqa: S608
 
 
 def settle_crashed_calls(database: Database) -> int:
@@ -125,12 +137,12 @@ def settle_crashed_calls(database: Database) -> int:
 
 def _resolve(database: Database, turn_id: str) -> str | None:
     """The whole id that `turn_id` is or begins; null when there is none or more than one."""
+    turn_id = clean(turn_id)
     if len(turn_id) < MIN_PREFIX:
         return None
-    rows = database.execute(
-        "SELECT id FROM turns WHERE substr(id, 1, ?) = ? LIMIT 2", [len(turn_id), turn_id]
-    ).fetchall()
-    return rows[0][0] if len(rows) == 1 else None
+    sql = "SELECT id FROM turns WHERE id >= ? AND id < ? ORDER BY id LIMIT 2"
+    found = [row[0] for row in database.execute(sql, [turn_id, f"{turn_id}\uffff"]).fetchall()]
+    return found[0] if len(found) == 1 or turn_id in found else None
 
 
 def _summaries(database: Database, sql: str, values: list[Any]) -> list[dict[str, JSON]]:

@@ -1,10 +1,13 @@
-"""Stage events as rows: which event becomes what. Called by the writer, inside its transaction."""
+"""Stage events as rows: which event becomes what. Called by the writer, inside its transaction.
+
+Nothing here remembers anything: an event can be written again after a failure, and what belongs to a turn that is
+not in the file (deleted while it was under way) is let go.
+"""
 
 from __future__ import annotations
 
 import io
 import json
-from collections import OrderedDict
 from typing import Any
 
 import msgspec
@@ -26,150 +29,127 @@ from agentbox.messages import (
 )
 from agentbox.storage.search import indexed
 
-PENDING_TURNS = 64
-"""Utterances not (yet) activated whose timings are kept in memory; their words never come here."""
 
-OPEN_TURNS = 256
-
-
-class Rows:
-    """Writes events. Of an utterance that is never activated nothing is written at all."""
-
-    def __init__(self, *, keep_transcripts: bool, keep_audio: bool) -> None:
-        self._keep = keep_transcripts
-        self._keep_audio = keep_audio
-        self._pending: OrderedDict[str, list[StageEvent]] = OrderedDict()
-        self._open: OrderedDict[str, None] = OrderedDict()
-
-    def wants(self, event: StageEvent) -> bool:
-        """Whether the event leads to any row."""
-        return self._keep and (bool(event.utterance_id) or isinstance(event.message, Reply | Notice))
-
-    def write(self, db: Database, event: StageEvent) -> None:
-        turn = event.utterance_id
-        if not turn:
-            self._without_turn(db, event)
-        elif isinstance(event.message, Activation):
-            self._begin(db, event, event.message)
-        elif turn in self._open:
-            self._continue(db, event)
-        else:
-            self._pending.setdefault(turn, []).append(event)
-            if len(self._pending) > PENDING_TURNS:
-                self._pending.popitem(last=False)
-
-    def _begin(self, db: Database, event: StageEvent, activation: Activation) -> None:
-        turn = event.utterance_id
-        _insert(
-            db,
-            "turns",
-            {
-                "id": turn,
-                "started_at": event.at,
-                "activated_by": activation.by,
-                "phrase": activation.phrase,
-                "text": activation.command,
-            },
-        )
-        _index(db, turn, activation.command)
-        self._open[turn] = None
-        if len(self._open) > OPEN_TURNS:
-            self._open.popitem(last=False)
-        for before in self._pending.get(turn, []):
-            _stage_time(db, before)
-        _stage_time(db, event)
-
-    def _continue(self, db: Database, event: StageEvent) -> None:
-        turn, message = event.utterance_id, event.message
-        _stage_time(db, event)
-        match message:
-            case Utterance():
-                self._utterance(db, turn, message)
-            case Transcript():
-                row = {
-                    name: getattr(message, name) for name in ("text", "engine", "language", "confidence", "decode_ms")
-                }
-                _insert(db, "transcripts", {"turn_id": turn, **row})
-                _index(db, turn, message.text)
-            case Intent():
-                names = ("name", "source", "match", "score", "sentence", "language")
-                row = {name: getattr(message, name) for name in names}
-                _insert(db, "intents", {"turn_id": turn, "slots": _json(message.slots), **row})
-            case ToolCall():
-                row = {name: getattr(message, name) for name in ("id", "tool", "caller")}
-                row |= {"arguments": _json(message.arguments), "effects": int(message.effects)}
-                _insert(db, "tool_calls", {"turn_id": turn, "state": "started", "started_at": event.at, **row})
-            case ToolResult():
-                db.execute(
-                    "UPDATE tool_calls SET state = ?, text = ?, data = ?, error_code = ?, duration_ms = ? WHERE id = ?",
-                    [
-                        "done" if message.ok else "failed",
-                        message.text,
-                        _json(message.data),
-                        message.error_code,
-                        message.duration_ms,
-                        message.call_id,
-                    ],
-                )
-            case Reply():
-                _reply(db, event, message)
-            case _:
-                return
-
-    def _utterance(self, db: Database, turn: str, utterance: Utterance) -> None:
-        names = ("started_at", "first_sample", "audio_ms", "speech_ms", "silence_ms", "end_reason")
-        values = [getattr(utterance, name) for name in names]
-        db.execute(f"UPDATE turns SET {', '.join(f'{name} = ?' for name in names)} WHERE id = ?", [*values, turn])  # noqa: S608
-        if self._keep_audio:
-            _insert(db, "audio", {"turn_id": turn, "flac": _flac(utterance.pcm)})
-
-    def _without_turn(self, db: Database, event: StageEvent) -> None:
-        if isinstance(event.message, Reply):
-            _reply(db, event, event.message)
-        elif isinstance(event.message, Notice):
-            notice = event.message
-            _insert(db, "notices", {"at": event.at, "code": notice.code, "what": notice.what, "level": notice.level})
+def write(db: Database, event: StageEvent, sound: bytes | None = None) -> None:
+    """Write the rows of one event; `sound` is its utterance as FLAC, where that is kept."""
+    turn, message = event.utterance_id, event.message
+    if not turn:
+        _without_turn(db, event)
+        return
+    if isinstance(message, Activation):
+        _begin(db, event, message)
+    elif not db.execute("SELECT 1 FROM turns WHERE id = ?", [clean(turn)]).fetchone():
+        return
+    _stage_time(db, event)
+    match message:
+        case Utterance():
+            _utterance(db, event, message)
+            if sound is not None:
+                _insert(db, "audio", {"turn_id": turn, "flac": sound})
+        case Transcript():
+            row = _fields(message, "text", "engine", "language", "confidence", "decode_ms")
+            _insert(db, "transcripts", {"turn_id": turn, **row})
+            _execute(
+                db,
+                "UPDATE search SET words = ? WHERE rowid = (SELECT number FROM turns WHERE id = ?)",
+                indexed(message.text),
+                turn,
+            )
+        case Intent():
+            row = _fields(message, "name", "source", "match", "score", "sentence", "language")
+            _insert(db, "intents", {"turn_id": turn, "slots": _json(message.slots), **row})
+        case ToolCall():
+            row = {"turn_id": turn, "state": "started", "started_at": event.at, "effects": int(message.effects)}
+            row |= {"arguments": _json(message.arguments), **_fields(message, "id", "tool", "caller")}
+            _insert(db, "tool_calls", row)
+        case ToolResult():
+            _result(db, message)
+        case Reply():
+            _reply(db, event, message)
+        case _:
+            return
 
 
-def _insert(db: Database, table: str, row: dict[str, Any]) -> None:
-    """Names come from this module; values are bound. A second row of the same key is not taken: the first stands."""
-    marks = ", ".join("?" * len(row))
-    db.execute(f"INSERT OR IGNORE INTO {table} ({', '.join(row)}) VALUES ({marks})", list(row.values()))  # noqa: S608
+def as_flac(pcm: bytes) -> bytes:
+    """16 kHz mono signed 16-bit sound, a third smaller or more. Raises `ValueError` for half a sample."""
+    out = io.BytesIO()
+    soundfile.write(out, np.frombuffer(pcm, dtype="<i2"), SAMPLE_RATE_HZ, format="FLAC", subtype="PCM_16")
+    return out.getvalue()
 
 
-def _index(db: Database, turn: str, text: str) -> None:
-    db.execute("DELETE FROM search WHERE turn_id = ?", [turn])
-    db.execute("INSERT INTO search (words, turn_id) VALUES (?, ?)", [indexed(text), turn])
+def clean(text: str) -> str:
+    """Text that SQLite takes: halves of surrogate pairs (bytes that were no UTF-8) become `?`."""
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def _begin(db: Database, event: StageEvent, activation: Activation) -> None:
+    row = {
+        "id": event.utterance_id,
+        "started_at": event.at,
+        "activated_by": activation.by,
+        "phrase": activation.phrase,
+        "text": activation.command,
+    }
+    if number := _insert(db, "turns", row):
+        _execute(db, "INSERT INTO search (rowid, words) VALUES (?, ?)", number, indexed(activation.command))
+
+
+def _utterance(db: Database, event: StageEvent, utterance: Utterance) -> None:
+    values = _fields(utterance, "started_at", "first_sample", "audio_ms", "speech_ms", "silence_ms", "end_reason")
+    # Where the sound itself was let go early, its length is among the timings (pending.py).
+    values["audio_ms"] = int(event.timings.get("audio_ms", values["audio_ms"]))
+    names = ", ".join(f"{name} = ?" for name in values)
+    _execute(db, f"UPDATE turns SET {names} WHERE id = ?", *values.values(), event.utterance_id)  # noqa: S608
+
+
+def _result(db: Database, result: ToolResult) -> None:
+    _execute(
+        db,
+        "UPDATE tool_calls SET state = ?, text = ?, data = ?, error_code = ?, duration_ms = ? WHERE id = ?",
+        "done" if result.ok else "failed",
+        result.text,
+        _json(result.data),
+        result.error_code,
+        result.duration_ms,
+        result.call_id,
+    )
+
+
+def _without_turn(db: Database, event: StageEvent) -> None:
+    if isinstance(event.message, Reply):
+        _reply(db, event, event.message)
+    elif isinstance(event.message, Notice):
+        _insert(db, "notices", {"at": event.at, **_fields(event.message, "code", "what", "level")})
 
 
 def _reply(db: Database, event: StageEvent, reply: Reply) -> None:
-    _insert(
-        db,
-        "replies",
-        {"turn_id": event.utterance_id or None, "at": event.at, "text": reply.text, "outcome": reply.outcome},
-    )
+    row = {"turn_id": event.utterance_id or None, "at": event.at, "text": reply.text, "outcome": reply.outcome}
+    _insert(db, "replies", row)
 
 
 def _stage_time(db: Database, event: StageEvent) -> None:
-    _insert(
-        db,
-        "stage_times",
-        {
-            "turn_id": event.utterance_id,
-            "stage": event.stage,
-            "state": event.state,
-            "at": event.at,
-            "monotonic_s": event.monotonic_s,
-            "timings": _json(event.timings),
-        },
-    )
+    row = _fields(event, "stage", "state", "at", "monotonic_s")
+    _insert(db, "stage_times", {"turn_id": event.utterance_id, **row, "timings": _json(event.timings)})
+
+
+def _insert(db: Database, table: str, row: dict[str, Any]) -> int:
+    """The number of the new row. A second row of the same key is not taken, and gives 0: the first stands.
+
+    Names come from this module; values are bound.
+    """
+    marks = ", ".join("?" * len(row))
+    sql = f"INSERT OR IGNORE INTO {table} ({', '.join(row)}) VALUES ({marks})"  # noqa: S608
+    cursor = _execute(db, sql, *row.values())
+    return int(cursor.lastrowid) if cursor.rowcount else 0
+
+
+def _execute(db: Database, sql: str, *values: Any) -> Any:
+    return db.execute(sql, [clean(value) if isinstance(value, str) else value for value in values])
+
+
+def _fields(message: Any, *names: str) -> dict[str, Any]:
+    return {name: getattr(message, name) for name in names}
 
 
 def _json(value: Any) -> str:
     return json.dumps(msgspec.to_builtins(value), ensure_ascii=False)
-
-
-def _flac(pcm: bytes) -> bytes:
-    out = io.BytesIO()
-    soundfile.write(out, np.frombuffer(pcm, dtype="<i2"), SAMPLE_RATE_HZ, format="FLAC", subtype="PCM_16")
-    return out.getvalue()

@@ -12,8 +12,10 @@ def m001_turns(db: Database) -> None:
     """Everything about a turn hangs on its row and goes with it."""
     db.executescript(
         """
+        -- `number` ties a turn to its row in `search`, so that neither is looked for by reading all of the other.
         CREATE TABLE turns (
-            id TEXT PRIMARY KEY,
+            number INTEGER PRIMARY KEY,
+            id TEXT NOT NULL UNIQUE,
             started_at REAL NOT NULL,
             activated_by TEXT NOT NULL,
             phrase TEXT,
@@ -26,7 +28,7 @@ def m001_turns(db: Database) -> None:
         ) STRICT;
         CREATE INDEX turns_by_time ON turns (started_at);
         CREATE TABLE transcripts (
-            turn_id TEXT PRIMARY KEY REFERENCES turns ON DELETE CASCADE,
+            turn_id TEXT PRIMARY KEY REFERENCES turns (id) ON DELETE CASCADE,
             text TEXT NOT NULL,
             engine TEXT NOT NULL,
             language TEXT NOT NULL,
@@ -34,7 +36,7 @@ def m001_turns(db: Database) -> None:
             decode_ms REAL NOT NULL
         ) STRICT;
         CREATE TABLE intents (
-            turn_id TEXT PRIMARY KEY REFERENCES turns ON DELETE CASCADE,
+            turn_id TEXT PRIMARY KEY REFERENCES turns (id) ON DELETE CASCADE,
             name TEXT NOT NULL,
             slots TEXT NOT NULL,
             source TEXT NOT NULL,
@@ -45,7 +47,7 @@ def m001_turns(db: Database) -> None:
         ) STRICT;
         CREATE TABLE tool_calls (
             id TEXT PRIMARY KEY,
-            turn_id TEXT NOT NULL REFERENCES turns ON DELETE CASCADE,
+            turn_id TEXT NOT NULL REFERENCES turns (id) ON DELETE CASCADE,
             tool TEXT NOT NULL,
             arguments TEXT NOT NULL,
             caller TEXT NOT NULL,
@@ -60,7 +62,7 @@ def m001_turns(db: Database) -> None:
         CREATE INDEX tool_calls_by_turn ON tool_calls (turn_id);
         CREATE TABLE replies (
             id INTEGER PRIMARY KEY,
-            turn_id TEXT REFERENCES turns ON DELETE CASCADE,
+            turn_id TEXT REFERENCES turns (id) ON DELETE CASCADE,
             at REAL NOT NULL,
             text TEXT NOT NULL,
             outcome TEXT NOT NULL
@@ -68,7 +70,7 @@ def m001_turns(db: Database) -> None:
         CREATE INDEX replies_by_turn ON replies (turn_id);
         CREATE TABLE stage_times (
             id INTEGER PRIMARY KEY,
-            turn_id TEXT NOT NULL REFERENCES turns ON DELETE CASCADE,
+            turn_id TEXT NOT NULL REFERENCES turns (id) ON DELETE CASCADE,
             stage TEXT NOT NULL,
             state TEXT NOT NULL,
             at REAL NOT NULL,
@@ -77,7 +79,7 @@ def m001_turns(db: Database) -> None:
         ) STRICT;
         CREATE INDEX stage_times_by_turn ON stage_times (turn_id);
         CREATE TABLE audio (
-            turn_id TEXT PRIMARY KEY REFERENCES turns ON DELETE CASCADE,
+            turn_id TEXT PRIMARY KEY REFERENCES turns (id) ON DELETE CASCADE,
             flac BLOB NOT NULL
         ) STRICT;
         CREATE TABLE notices (
@@ -88,9 +90,9 @@ def m001_turns(db: Database) -> None:
             level TEXT NOT NULL
         ) STRICT;
         -- `words` is the text as search sees it (search.py), not as it was heard.
-        CREATE VIRTUAL TABLE search USING fts5 (words, turn_id UNINDEXED, tokenize = "unicode61 remove_diacritics 2");
+        CREATE VIRTUAL TABLE search USING fts5 (words, tokenize = "unicode61 remove_diacritics 2");
         CREATE TRIGGER search_follows_turns AFTER DELETE ON turns BEGIN
-            DELETE FROM search WHERE turn_id = old.id;
+            DELETE FROM search WHERE rowid = old.number;
         END;
         """
     )

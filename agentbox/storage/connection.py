@@ -1,0 +1,148 @@
+"""The one connection that writes, for one user at a time: the journal's writer, a tool's store, a deletion."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TypeVar
+
+from sqlite_utils import Database
+
+from agentbox.errors import StorageError
+from agentbox.messages import Notice
+from agentbox.paths import prepare
+from agentbox.storage import queries
+from agentbox.storage.database import (
+    BUSY_MS,
+    Presence,
+    is_damage,
+    open_database,
+    open_for_reading,
+    open_memory,
+    set_aside,
+    storage_failed,
+)
+
+T = TypeVar("T")
+
+
+class Connection:
+    """Opens the file at `path`, or a database in memory where `in_memory` is true.
+
+    A file found damaged while it is used is kept aside, and a fresh one begun, by the next use; `on_notice` is told.
+    Every method raises `StorageError`.
+    """
+
+    def __init__(self, path: Path, on_notice: Callable[[Notice], None], *, in_memory: bool = False) -> None:
+        self.path = path
+        self.in_memory = in_memory
+        self.calls_unknown = 0
+        """Calls that were under way when the last user of the file went away without a word."""
+        self._on_notice = on_notice
+        self._lock = threading.Lock()
+        self._presence: Presence | None = None
+        self._database: Database | None = None
+        self._inode = 0
+        self._closed = False
+        if in_memory:
+            self._database = open_memory()
+            return
+        prepare(path.parent)
+        self._presence = Presence(path)
+        try:
+            self._open(self._presence)
+        except BaseException:
+            self._presence.close()
+            raise
+
+    @contextlib.contextmanager
+    def use(self) -> Iterator[Database]:
+        """The database in a transaction: all of the block is on disk after it, or nothing if it raises."""
+        with self._lock:
+            database = self._current()
+            try:
+                with database.atomic():
+                    yield database
+            except sqlite3.Error as error:
+                self._drop_if_damaged(database, error)
+                raise storage_failed(self.path, error) from error
+
+    def read(self, work: Callable[[Database], T]) -> T:
+        """What `work` finds in one unchanging state of the file; it holds nobody up."""
+        if self.in_memory:
+            with self.use() as database:
+                return work(database)
+        try:
+            database = open_for_reading(self.path)
+            with contextlib.closing(database.conn), database.atomic():
+                return work(database)
+        except sqlite3.Error as error:
+            raise storage_failed(self.path, error) from error
+
+    def cut_log(self) -> bool:
+        """Empty the write-ahead log, which still holds pages as they were before a deletion. False while a reader is
+        in the way."""
+        with self._lock:
+            database = self._current()
+            try:
+                database.execute("PRAGMA busy_timeout = 0").fetchall()
+                (busy, _, _) = database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+                database.execute(f"PRAGMA busy_timeout = {BUSY_MS}").fetchall()
+            except sqlite3.Error as error:
+                self._drop_if_damaged(database, error)
+                raise storage_failed(self.path, error) from error
+        return not busy
+
+    def close(self) -> None:
+        with self._lock:
+            self._closed = True
+            if self._database is not None:
+                self._database.close()
+                self._database = None
+            if self._presence is not None:
+                self._presence.close()
+                self._presence = None
+
+    def _current(self) -> Database:
+        if self._closed:
+            raise StorageError("database_failed", f"The journal {self.path} is closed.")
+        if self._database is None:
+            assert self._presence is not None
+            self._open(self._presence)
+        assert self._database is not None
+        return self._database
+
+    def _drop_if_damaged(self, database: Database, error: sqlite3.Error) -> None:
+        if is_damage(error) and not self.in_memory:
+            database.close()
+            self._database = None
+
+    def _open(self, presence: Presence) -> None:
+        """Open the file, the first time or after damage was found in it."""
+        alone = presence.alone()
+        notice = None
+        try:
+            if self._inode and os.path.exists(self.path) and os.stat(self.path).st_ino == self._inode:
+                # The damage need not show in SQLite's quick check, so that the file is not tried again.
+                if not alone:
+                    what = f"The journal {self.path} is damaged, and another process uses it."
+                    raise StorageError("database_damaged", what, "It is replaced when the other process has ended.")
+                notice = set_aside(self.path)
+            database, found = open_database(self.path, alone=alone)
+            try:
+                if alone:
+                    with database.atomic():
+                        self.calls_unknown = queries.settle_crashed_calls(database)
+            except sqlite3.Error as error:
+                database.close()
+                raise storage_failed(self.path, error) from error
+            self._inode = os.stat(self.path).st_ino
+            self._database = database
+        finally:
+            presence.share()
+        if notice := notice or found:
+            self._on_notice(notice)
