@@ -43,17 +43,18 @@ class HungError(Exception):
 
 
 @contextmanager
-def contained() -> Iterator[None]:
+def contained(kinds: type[BaseException] = Exception) -> Iterator[None]:
     """The boundary to tool code: whatever it raises leaves here as `PluginError`.
 
     What is meant to be heard (`AgentboxError`, `ConfirmationNeededError`) passes, and so does being cancelled.
+    `kinds`: in a plugin's own thread even `SystemExit` and its like are the plugin's doing, and caught.
     """
     try:
         yield
-    except (AgentboxError, ConfirmationNeededError):
+    except (AgentboxError, ConfirmationNeededError, asyncio.CancelledError, GeneratorExit):
         raise
-    # The one place where anything at all is caught: code that is not ours may raise what it likes, even SystemExit.
-    except (Exception, SystemExit) as error:
+    # The one place where anything at all is caught: code that is not ours may raise what it likes.
+    except kinds as error:
         frames = traceback.extract_tb(error.__traceback__)
         place = f" at {frames[-1].filename}:{frames[-1].lineno}" if frames else ""
         raise PluginError(f"{type(error).__name__}{place}") from None
@@ -125,7 +126,7 @@ class ThreadHost:
 
     def post(self, function: Callable[[], object]) -> None:
         def call() -> None:
-            with contained():
+            with contained(BaseException):
                 function()
 
         self._running_loop().call_soon_threadsafe(call, context=self._context.copy())
@@ -186,7 +187,7 @@ class _Call(Generic[T]):
             self.finished.set_exception(HungError())
 
     async def _contained(self) -> T:
-        with contained():
+        with contained(BaseException):
             return await self._coroutine
 
     def _end(self, task: asyncio.Task[T]) -> None:
@@ -195,7 +196,9 @@ class _Call(Generic[T]):
             if task.cancelled():
                 self.finished.set_exception(_CancelledError())
             elif (error := task.exception()) is not None:
-                self.finished.set_exception(error)
+                # A GeneratorExit passes `contained`; on this side it would not end a call but the box.
+                known = error if isinstance(error, Exception) else PluginError(type(error).__name__)
+                self.finished.set_exception(known)
             else:
                 self.finished.set_result(task.result())
 
@@ -259,13 +262,13 @@ class PluginOutput:
     """Stands in for `sys.stdout`: what plugins print goes nowhere, so that it cannot end up between the box's own
     lines (`--json` promises one object a line). What a plugin has to say to its author belongs into `logging`."""
 
-    def __init__(self, real: TextIO) -> None:
-        self._real = real
+    def __init__(self, real: TextIO | None) -> None:
+        self._real = real  # null where the box was started without a standard output
         self._nowhere = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - closed by `remove`
 
     def __getattr__(self, name: str) -> Any:
         dropped = _inside_plugin.get() and not self._nowhere.closed
-        return getattr(self._nowhere if dropped else self._real, name)
+        return getattr(self._nowhere if dropped or self._real is None else self._real, name)
 
     @classmethod
     def install(cls) -> PluginOutput:
@@ -289,7 +292,7 @@ def import_apart(load: Callable[[], T], timeout_s: float) -> T:
     def work() -> None:
         _inside_plugin.set(True)
         try:
-            with contained():
+            with contained(BaseException):
                 answer.set_result(load())
         except (PluginError, AgentboxError) as error:
             answer.set_exception(error)

@@ -97,6 +97,7 @@ def test_the_owners_folder_is_read_when_it_is_named(write: Write) -> None:
     [
         "raise RuntimeError('no')",
         "import sys; sys.exit()",
+        "raise KeyboardInterrupt",
         "import no_such_module",
         "def broken(",
         "x = 1",

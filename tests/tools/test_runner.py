@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 
 from agentbox import config
@@ -53,6 +54,14 @@ PLUGIN = """
     async def exits(context: ToolContext) -> str:
         "Exit."
         sys.exit(3)
+
+    class Odd(BaseException):
+        pass
+
+    @tool()
+    async def raises_anything(context: ToolContext, which: int) -> str:
+        "Raise what no tool should."
+        raise [KeyboardInterrupt, Odd, GeneratorExit, StopIteration, asyncio.CancelledError, MemoryError][which]
 
     @tool()
     async def explains(context: ToolContext) -> str:
@@ -193,6 +202,16 @@ async def test_what_a_tool_raises_is_one_error_without_its_words(
     assert "PIN" not in caplog.text
 
 
+@pytest.mark.parametrize("which", range(6))
+async def test_whatever_it_raises_the_box_and_the_module_go_on(settings: config.Tools, which: int) -> None:
+    async with a_box(settings) as box:
+        life = asyncio.create_task(box.runner.services()["misc"]())
+        assert await code(box, "raises_anything", which=which) == "tool_failed"
+        assert (await box.call("greet")).ok
+        assert not life.done()
+        life.cancel()
+
+
 async def test_what_is_meant_to_be_heard_is_heard(settings: config.Tools) -> None:
     async with a_box(settings) as box:
         result = await box.call("explains")
@@ -264,8 +283,9 @@ async def test_what_a_tool_prints_goes_nowhere(settings: config.Tools, capfd: py
     async with a_box(settings) as box:
         assert (await box.call("prints")).ok
         print("one")
-    print("two")
-    assert capfd.readouterr().out == "one\ntwo\n"
+        click.echo("two")
+    print("three")
+    assert capfd.readouterr().out == "one\ntwo\nthree\n"
 
 
 async def test_a_result_is_cut_to_size_and_says_so(settings: config.Tools) -> None:
