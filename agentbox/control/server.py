@@ -148,6 +148,11 @@ class _ClientGoneError(Exception):
     """The client closed the connection, or does not read."""
 
 
+def already_running() -> ControlError:
+    """Another daemon has this socket."""
+    return ControlError("already_running", "An agentbox daemon already runs here.", "agentbox status shows it.")
+
+
 @contextlib.contextmanager
 def _locked(path: Path) -> Iterator[None]:
     """Hold the lock that says a daemon lives here; it ends with the process, however that ends.
@@ -160,9 +165,7 @@ def _locked(path: Path) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise ControlError(
-                "already_running", "An agentbox daemon already runs with this state.", "agentbox status shows it."
-            ) from error
+            raise already_running() from error
         yield
     finally:
         os.close(lock)

@@ -45,6 +45,14 @@ class Activation:
         self._likeness = likeness
         self._open_until = float("-inf")
         self._pressed_until = float("-inf")
+        self._alert_until = float("-inf")
+
+    def alert(self, now: float) -> None:
+        """The box makes noise of its own accord: for a while "stop" counts without a wake phrase."""
+        self._alert_until = now + self.attention_s
+
+    def alerting(self, now: float) -> bool:
+        return now < self._alert_until
 
     def attend(self, now: float, seconds: float | None = None) -> None:
         """Listen without a wake phrase from `now` on for `seconds` (default `attention_s`)."""
@@ -56,7 +64,7 @@ class Activation:
 
     def listening(self, now: float) -> bool:
         """Whether sound is looked at at all: with push-to-talk only while it was asked for."""
-        return self.mode != "push_to_talk" or now < max(self._pressed_until, self._open_until)
+        return self.mode != "push_to_talk" or now < max(self._pressed_until, self._open_until, self._alert_until)
 
     def opens(self, now: float) -> ActivatedBy | None:
         """Why an utterance that starts now needs no wake phrase, or null if it does."""

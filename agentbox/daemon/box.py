@@ -9,6 +9,7 @@ import signal
 import sys
 import time
 from collections.abc import Awaitable
+from pathlib import Path
 
 from agentbox import paths, settings
 from agentbox.asr.catalogue import Catalogue
@@ -19,13 +20,14 @@ from agentbox.asr.worker import InferenceThread
 from agentbox.audio.ear import Ear
 from agentbox.audio.vad import SileroVad
 from agentbox.config import Config
-from agentbox.control.server import ControlServer
+from agentbox.control.client import Client
+from agentbox.control.server import ControlServer, already_running
 from agentbox.daemon.core import Core, open_core
 from agentbox.daemon.events import Events, Sink, log_event
 from agentbox.daemon.handlers import Handlers
 from agentbox.daemon.hearing import Heard, Hearing
 from agentbox.daemon.sources import Source, make_source
-from agentbox.errors import AgentboxError, ExitCode
+from agentbox.errors import AgentboxError, ControlError, ExitCode, StorageError
 from agentbox.messages import JSON, Notice
 from agentbox.service import notify
 from agentbox.settings import Loaded
@@ -75,9 +77,14 @@ class Box:
         loaded = self._loaded
         # A file that cannot be read is told before anything else is started.
         self.source = make_source(self._source_name, loaded.config.audio, self.events, fast=self._fast)
+        socket = paths.control_socket(loaded.config)
+        if Client(socket).is_running():
+            # Told before a second set of timers begins to ring; the server's lock is what makes sure.
+            raise already_running()
         async with contextlib.AsyncExitStack() as stack:
             # The model loads beside everything else: it takes longest.
             engine_task = asyncio.create_task(asyncio.to_thread(_load_models, loaded))
+            stack.callback(engine_task.cancel)
             self.core = await stack.enter_async_context(open_core(loaded, self.events, services=True))
             engine, vad = await engine_task
             self.worker = InferenceThread(engine, loaded.config.language, notify=self.events.notice)
@@ -91,9 +98,7 @@ class Box:
                 engine=engine.name,
                 language=loaded.config.language,
             )
-            handlers = Handlers(self.core, box=self)
-            server = ControlServer(paths.control_socket(loaded.config), handlers.table())
-            await stack.enter_async_context(server)
+            await self._open_socket(socket, stack)
             self._catch_signals(stack)
             self.events.emit("box", "started", timings={"start_ms": (time.monotonic() - began_s) * 1000})
             notify(f"READY=1\nSTATUS={self.source.state}")
@@ -101,6 +106,16 @@ class Box:
             notify("STOPPING=1")
             self.events.emit("box", "stopping")
         return code
+
+    async def _open_socket(self, path: Path, stack: contextlib.AsyncExitStack) -> None:
+        server = ControlServer(path, Handlers(self.core, box=self).table())
+        try:
+            await stack.enter_async_context(server)
+        except (ControlError, StorageError) as error:
+            if error.code == "already_running":
+                raise
+            # A box that nobody can ask still hears and acts.
+            self.events.notice(Notice(code=error.code, what=error.what, todo=error.todo, level="error"))
 
     async def _live(self) -> int:
         """Until told to stop, or the sound has ended and nothing is left to do."""

@@ -108,8 +108,7 @@ class Core:
         else:
             self.conversation.said(message)
             self.events.emit("reply", message.outcome, utterance_id=message.utterance_id, message=message)
-            # "Stop" must silence a ringing timer without the wake phrase.
-            self.activation.attend(time.monotonic())
+            self.activation.alert(time.monotonic())
 
     def _from_thread(self, notice: Notice) -> None:
         self._loop.call_soon_threadsafe(self.events.notice, notice)
@@ -131,7 +130,11 @@ def _activation(config: Config) -> Activation:
 
 @contextlib.asynccontextmanager
 async def open_core(loaded: Loaded, events: Events, *, services: bool) -> AsyncIterator[Core]:
-    """The core of one configuration, closed when the block ends."""
+    """The core of one configuration, closed when the block ends.
+
+    `services`: the daemon's, where timers ring, and which goes on where the disk cannot be written. Without, for one
+    command, it raises `StorageError` then.
+    """
     storage = loaded.config.storage
     early: list[Notice] = []
     tell: list[Callable[[Notice], None]] = [early.append]
@@ -142,7 +145,7 @@ async def open_core(loaded: Loaded, events: Events, *, services: bool) -> AsyncI
         keep_audio=storage.audio,
         retention_days=storage.retention_days,
         on_notice=lambda notice: tell[0](notice),
-        or_in_memory=True,
+        or_in_memory=services,
     )
     core = Core(loaded, events, journal)
     tell[0] = core._from_thread

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Literal
 
 from agentbox.audio.segment import Completeness
-from agentbox.daemon.activation import Activation
+from agentbox.daemon.activation import Activation, Opened
 from agentbox.daemon.conversation import Conversation
 from agentbox.daemon.events import Events
 from agentbox.daemon.hearing import Heard
@@ -27,6 +27,8 @@ from agentbox.messages import (
 )
 from agentbox.messages import Activation as Activated
 from agentbox.tools.policy import Confirmations
+
+STOP = "AgentboxStop"
 
 Outcome = Literal["done", "failed", "not_understood", "question", "attention", "cancelled"]
 
@@ -77,7 +79,7 @@ class Turns:
     async def heard(self, heard: Heard) -> Reply | None:
         """A spoken turn. Null when the words were not for the box, or were none."""
         utterance, transcript = heard.utterance, heard.transcript
-        opened = None if not transcript.text else self.activation.decide(transcript.text, heard.by)
+        opened = self._opened(transcript.text, heard.by) if transcript.text else None
         if opened is None:
             state = "not_activated" if transcript.text else "suppressed"
             self._events.emit("transcript", state, utterance_id=utterance.id, timings=heard.timings)
@@ -90,6 +92,15 @@ class Turns:
             self.activation.attend(self._monotonic())
             return self._reply(utterance.id, "", "heard", "attention")
         return await self._words(utterance.id, opened.command, opened.by, "speech", heard.speech_ended_s)
+
+    def _opened(self, text: str, by: ActivatedBy | None) -> Opened | None:
+        """Whether the words are for the box. While it rings, "stop" always is; whatever else is said then is not."""
+        opened = self.activation.decide(text, by)
+        if opened is None and self.activation.alerting(self._monotonic()):
+            meaning = self.mind.understander.understand(text)
+            if isinstance(meaning, Intent) and meaning.name == STOP and meaning.match == "exact":
+                return Opened("attention", text)
+        return opened
 
     async def asked(self, text: str, caller: Caller = "cli") -> Reply | None:
         """A turn from text, as if it had been heard and was meant for the box."""

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import signal
+import threading
 import time
 from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -174,6 +178,53 @@ def test_commands_reach_a_running_daemon(home: Home, start: Callable[..., Runnin
     assert home.json("status")[0]["running"] is False
 
 
+class Shop(BaseHTTPRequestHandler):
+    """A web service of the owner's."""
+
+    def do_GET(self) -> None:
+        allowed = self.headers["Authorization"] == "Bearer s3cr3t-t0ken"
+        body = json.dumps({"orders": {"total": 7 if self.path == "/api/orders?week=last" else 0}}).encode()
+        self.send_response(200 if allowed else 401)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Quiet."""
+
+
+def test_last_weeks_orders_are_asked_of_a_web_service_and_the_secret_stays_secret(home: Home) -> None:
+    sentences = home.state / "orders.yaml"
+    sentences.write_text(
+        'language: en\nintents:\n  Orders:\n    data:\n      - sentences: ["check {week}[\'s] orders"]\n'
+        "lists:\n  week:\n    values:\n      - {in: last week, out: last}\n"
+    )
+    with ThreadingHTTPServer(("127.0.0.1", 0), Shop) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        request = {
+            "name": "orders",
+            "intent": "Orders",
+            "url": f"http://127.0.0.1:{server.server_port}/api/orders",
+            "query": {"week": "{week}"},
+            "headers": {"Authorization": "Bearer {secret:shop}"},
+            "pick": {"count": "orders.total"},
+            "answer": "{count} orders.",
+        }
+        home.configure(
+            {"intents": {"sentences": [str(sentences)]}, "tools": {"web": [request]}, "log": {"level": "debug"}}
+        )
+        home.environ = {"AGENTBOX_SECRET_SHOP": "s3cr3t-t0ken"}
+        [turn] = home.json("ask", "Check last week's orders.")
+        assert (turn["slots"], turn["reply"]) == ({"week": "last"}, "7 orders.")
+        home.environ = {"AGENTBOX_SECRET_SHOP": "wr0ng-t0ken"}
+        refused = home.run("ask", "check last week's orders", "--json")
+        assert refused.returncode == 1
+        server.shutdown()
+    written = refused.stdout + refused.stderr + home.run("transcripts", "export").stdout
+    assert "t0ken" not in written
+    assert "week=last" not in refused.stderr
+    assert not any(b"t0ken" in path.read_bytes() for path in home.state.glob("agentbox.db*"))
+
+
 def test_a_timer_survives_a_kill_and_rings(home: Home, start: Callable[..., Running]) -> None:
     first = start("--source", "-")
     [turn] = home.json("ask", "set a tea timer for 3 seconds")
@@ -186,6 +237,46 @@ def test_a_timer_survives_a_kill_and_rings(home: Home, start: Callable[..., Runn
     assert stopped["ok"], stopped
     second.stop()
     assert [row["intent"] for row in home.turns()][-1] == "HassStartTimer"
+
+
+def test_while_it_rings_stop_needs_no_wake_phrase_and_nothing_else_is_taken(home: Home) -> None:
+    # The sample's reminder rings between its fifth and its sixth command, which is "stop".
+    home.configure({"activation": {"mode": "wake_phrase"}})
+    assert home.json("ask", "remind me in 1 second to look up")[0]["ok"]
+    time.sleep(1)
+    events = home.json("run", "--source", str(SAMPLE), "--exit-when-done")
+    assert [intent["name"] for intent in messages(events, "Intent")] == ["AgentboxStop"]
+    assert [turn["intent"] for turn in home.turns()] == ["AgentboxStop", "AgentboxSetReminder"]
+
+
+def test_a_state_that_cannot_be_written_does_not_silence_the_box(home: Home) -> None:
+    home.configure({**ALWAYS, "storage": {"path": "/proc/agentbox/agentbox.db"}})
+    done = home.run("run", "--source", str(SAMPLE), "--fast", "--exit-when-done", "--json")
+    assert done.returncode == 0, done.stderr
+    assert "state_not_writable" in done.stdout
+    assert "HassStartTimer" in done.stdout
+    listed = home.run("transcripts", "list")
+    assert (listed.returncode, "state_not_writable" in listed.stderr) == (6, True)
+
+
+def test_a_damaged_model_is_told_and_not_run(home: Home, tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(home.models_dir / "moonshine-tiny-en", folder)
+    (folder / "tokenizer.bin").write_bytes(b"\xff" * 1000)
+    home.configure({"asr": {"models_dir": str(home.models_dir), "model": str(folder)}})
+    done = home.run("run", "--source", str(SAMPLE), "--fast", "--exit-when-done")
+    assert done.returncode == 4
+    assert "model_damaged" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_file_that_is_no_sound_ends_it_with_a_code(home: Home, tmp_path: Path) -> None:
+    (tmp_path / "notes.wav").write_text("no sound")
+    done = home.run("run", "--source", str(tmp_path / "notes.wav"), "--exit-when-done")
+    assert (done.returncode, "file_not_audio" in done.stderr) == (3, True)
+    done = home.run("transcribe", str(tmp_path / "none.wav"), str(SAMPLE), "--json")
+    assert done.returncode == 3
+    assert json.loads(done.stdout)["text"].startswith("What time is it")
 
 
 def test_a_reload_takes_over_what_it_can_and_refuses_what_is_wrong(
