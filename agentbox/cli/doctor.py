@@ -9,24 +9,24 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from pathlib import Path
 from typing import Literal, NamedTuple
 
 import click
 import numpy as np
 
-from agentbox import paths
+from agentbox import paths, settings
 from agentbox.asr.catalogue import Catalogue, check
 from agentbox.asr.load import check_language, is_folder
 from agentbox.asr.pull import folder_of
 from agentbox.audio.capture import Microphone
 from agentbox.audio.devices import find_device
 from agentbox.audio.gate import level_dbfs
-from agentbox.cli.common import echo_json, with_config, with_json
+from agentbox.cli.common import echo_json, with_json
 from agentbox.config import Config
 from agentbox.control.client import Client
 from agentbox.daemon.box import VAD_MODEL
 from agentbox.errors import AgentboxError, ExitCode
-from agentbox.settings import Loaded
 
 LISTEN_S = 1.0
 LITTLE_DISK_BYTES = 200 << 20
@@ -46,9 +46,9 @@ class Finding(NamedTuple):
 
 @click.command()
 @with_json
-@with_config
+@click.option("--config", "config_file", type=click.Path(path_type=Path), metavar="F", help="Configuration file.")
 @click.pass_context
-def doctor(ctx: click.Context, loaded: Loaded, as_json: bool) -> None:
+def doctor(ctx: click.Context, config_file: Path | None, as_json: bool) -> None:
     """Look at microphone, speaker, model, disk, database, clock and daemon; exit code 1 if something fails.
 
     \b
@@ -56,7 +56,7 @@ def doctor(ctx: click.Context, loaded: Loaded, as_json: bool) -> None:
       agentbox doctor
     """
     failed = False
-    for finding in examine(loaded):
+    for finding in examine(config_file):
         failed = failed or finding.state == "fail"
         if as_json:
             echo_json(finding._asdict())
@@ -69,10 +69,16 @@ def doctor(ctx: click.Context, loaded: Loaded, as_json: bool) -> None:
         ctx.exit(int(ExitCode.FAILED))
 
 
-def examine(loaded: Loaded) -> Iterator[Finding]:
+def examine(config_file: Path | None) -> Iterator[Finding]:
     """Every check, one after the other; one that fails does not stop the rest."""
-    config = loaded.config
-    yield Finding("config", "ok", str(loaded.file or "no file; the defaults are used"))
+    config = Config()
+    try:
+        loaded = settings.load(config_file)
+    except AgentboxError as error:
+        yield Finding("config", "fail", f"{error.what} [{error.code}]", f"{error.todo} The rest is for the defaults.")
+    else:
+        config = loaded.config
+        yield Finding("config", "ok", str(loaded.file or "no file; the defaults are used"))
     running = Client(paths.control_socket(config)).is_running()
     checks: dict[str, Callable[[Config], Finding]] = {
         "daemon": lambda _: _daemon(running),

@@ -26,20 +26,21 @@ SETTLE_S = 2.0
 """How long a call with effects waits for its row to be on disk before it goes ahead all the same: a full disk must
 not silence the box, and the owner is told by a notice."""
 
-ALARM_EVERY_S = 3.0
-
 
 class Core:
     """Made by `open_core`. One turn at a time: `heard`, `ask` and `call` wait for each other."""
 
-    def __init__(self, loaded: Loaded, events: Events, journal: Journal) -> None:
+    def __init__(self, loaded: Loaded, events: Events, journal: Journal, *, services: bool) -> None:
         config = loaded.config
+        self._services = services
         self.loaded = loaded
         self.events = events
         self.journal = journal
         self.started_at = time.time()
         self.notices: dict[str, Notice] = {}
-        self.speaker = Speaker(config.audio.output_device, self._from_thread) if config.audio.sounds else None
+        self.speaker: Speaker | None = None
+        if services and config.audio.sounds:
+            self.speaker = Speaker(config.audio.output_device, self._from_thread)
         self.conversation = Conversation()
         self.activation = _activation(config)
         self.confirmations = Confirmations(config.tools.confirm_s)
@@ -56,9 +57,9 @@ class Core:
     def config(self) -> Config:
         return self.loaded.config
 
-    async def start(self, *, services: bool) -> None:
-        """Load tools and sentences; `services` lets timers ring."""
-        mind = await self._open_mind(services)
+    async def start(self) -> None:
+        """Load tools and sentences."""
+        mind = await self._open_mind()
         self.turns = Turns(
             mind,
             self.activation,
@@ -78,7 +79,7 @@ class Core:
             self.confirmations = self.turns.confirmations = Confirmations(loaded.config.tools.confirm_s)
             self.followups = self.turns.followups = FollowUps(loaded.config.intents.follow_up_s)
             self.activation = self.turns.activation = _activation(loaded.config)
-            self.turns.mind = await self._open_mind(services=True)
+            self.turns.mind = await self._open_mind()
         self.events.emit("box", "reloaded")
 
     async def ask(self, text: str, caller: Caller = "cli") -> Reply | None:
@@ -96,9 +97,9 @@ class Core:
             await asyncio.to_thread(self.speaker.close)
         await asyncio.to_thread(self.journal.close)
 
-    async def _open_mind(self, services: bool) -> Mind:
+    async def _open_mind(self) -> Mind:
         return await self._minds.enter_async_context(
-            open_mind(self.config, self.journal.store, self._unasked, self.conversation, services=services)
+            open_mind(self.config, self.journal.store, self._unasked, self.conversation, services=self._services)
         )
 
     def _unasked(self, message: Reply | Notice) -> None:
@@ -132,8 +133,8 @@ def _activation(config: Config) -> Activation:
 async def open_core(loaded: Loaded, events: Events, *, services: bool) -> AsyncIterator[Core]:
     """The core of one configuration, closed when the block ends.
 
-    `services`: the daemon's, where timers ring, and which goes on where the disk cannot be written. Without, for one
-    command, it raises `StorageError` then.
+    `services`: the daemon's, which makes sounds, where timers ring, and which goes on where the disk cannot be
+    written. Without, for one command, it raises `StorageError` then.
     """
     storage = loaded.config.storage
     early: list[Notice] = []
@@ -147,12 +148,12 @@ async def open_core(loaded: Loaded, events: Events, *, services: bool) -> AsyncI
         on_notice=lambda notice: tell[0](notice),
         or_in_memory=services,
     )
-    core = Core(loaded, events, journal)
+    core = Core(loaded, events, journal, services=services)
     tell[0] = core._from_thread
     for notice in early:
         events.notice(notice)
     try:
-        await core.start(services=services)
+        await core.start()
         yield core
     finally:
         await core.close()
