@@ -48,7 +48,7 @@ def test_the_unit_keeps_what_the_daemon_needs() -> None:
     for needed in (
         "Type=notify",
         "NotifyAccess=main",
-        "ExecReload=/bin/kill -HUP $MAINPID",
+        "ExecReload=/bin/sh -c 'kill -HUP $MAINPID'",
         "DynamicUser=yes",
         "SupplementaryGroups=audio",
         "StateDirectory=agentbox",
