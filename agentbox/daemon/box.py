@@ -108,7 +108,7 @@ class Box:
         return code
 
     async def _open_socket(self, path: Path, stack: contextlib.AsyncExitStack) -> None:
-        server = ControlServer(path, Handlers(self.core, box=self).table())
+        server = ControlServer(path, Handlers(self.core, daemon=self).table())
         try:
             await stack.enter_async_context(server)
         except (ControlError, StorageError) as error:

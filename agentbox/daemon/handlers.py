@@ -9,7 +9,7 @@ import asyncio
 import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 import msgspec
 
@@ -17,9 +17,6 @@ from agentbox import __version__
 from agentbox.daemon.core import Core
 from agentbox.errors import ControlError, InputError
 from agentbox.messages import JSON, Reply, StageEvent, public_json, to_json
-
-if TYPE_CHECKING:
-    from agentbox.daemon.box import Box
 
 Params: TypeAlias = dict[str, JSON]
 Handler: TypeAlias = Callable[[Params], Awaitable[JSON]] | Callable[[Params], AsyncIterator[JSON]]
@@ -32,12 +29,25 @@ LISTEN_S = 30.0
 """The longest that `listen` waits for a turn to end."""
 
 
-class Handlers:
-    """`table()` is the methods by name. `box` is null where no daemon runs: what needs one says so."""
+class Daemon(Protocol):
+    """What only a running daemon can do."""
 
-    def __init__(self, core: Core, box: Box | None = None) -> None:
+    def press(self) -> None:
+        """Listen to the next utterance without a wake phrase."""
+
+    def status(self) -> dict[str, JSON]:
+        """How the ears are."""
+
+    async def reload(self) -> None:
+        """Read the configuration anew. Raises `ConfigError`."""
+
+
+class Handlers:
+    """`table()` is the methods by name. `daemon` is null where none runs: what needs one says so."""
+
+    def __init__(self, core: Core, daemon: Daemon | None = None) -> None:
         self._core = core
-        self._box = box
+        self._daemon = daemon
 
     def table(self) -> dict[str, Handler]:
         return {
@@ -58,7 +68,7 @@ class Handlers:
     async def status(self, _: Params) -> JSON:
         core = self._core
         return {
-            "running": self._box is not None,
+            "running": self._daemon is not None,
             "version": __version__,
             "pid": os.getpid(),
             "up_s": round(time.time() - core.started_at, 1),
@@ -67,7 +77,7 @@ class Handlers:
             "activation": core.activation.mode,
             "config": str(core.loaded.file) if core.loaded.file else None,
             "notices": [msgspec.to_builtins(notice) for notice in core.notices.values()],
-            **(self._box.status() if self._box is not None else {"sound": "no daemon runs"}),
+            **(self._daemon.status() if self._daemon is not None else {"sound": "no daemon runs"}),
         }
 
     async def ask(self, params: Params) -> JSON:
@@ -83,8 +93,7 @@ class Handlers:
 
     async def listen(self, _: Params) -> AsyncIterator[JSON]:
         """Press the talk key; the stage events until the turn is answered."""
-        box = self._needs_daemon()
-        box.press()
+        self._needs_daemon().press()
         ends = {("reply", None), ("transcript", "not_activated"), ("transcript", "suppressed"), ("intent", "none")}
         async for event in self._stream(LISTEN_S):
             yield public_json(event)
@@ -153,10 +162,10 @@ class Handlers:
         await self._core.journal.settled(5.0)
         return await asyncio.to_thread(work)
 
-    def _needs_daemon(self) -> Box:
-        if self._box is None:
+    def _needs_daemon(self) -> Daemon:
+        if self._daemon is None:
             raise ControlError("not_running", "No agentbox daemon is running.", "Start one: agentbox run")
-        return self._box
+        return self._daemon
 
     async def _stream(self, limit_s: float | None) -> AsyncIterator[StageEvent]:
         queue: asyncio.Queue[StageEvent] = asyncio.Queue(STREAM_LENGTH)
