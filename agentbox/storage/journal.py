@@ -269,11 +269,15 @@ class Journal:
                 batch = list(itertools.islice(self._waiting, BATCH))
                 self._hurry = False
             try:
-                unwritable = self._write(batch) if batch else 0
-                if not batch and self._connection.cut_log():
-                    self._log_to_cut = False
+                if batch:
+                    unwritable = self._write(batch)
+                else:
+                    unwritable = 0
+                    self._log_to_cut = False  # before it is cut: a deletion meanwhile sets it again
+                    self._log_to_cut |= not self._connection.cut_log()
             except StorageError as error:
                 failures += 1
+                self._log_to_cut |= not batch
                 if error.code == "database_damaged" and failures == 1:
                     continue  # the next attempt finds a fresh file, and the owner has been told
                 self._failed(error)

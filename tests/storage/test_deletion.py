@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Callable
 
 import pytest
@@ -108,8 +109,11 @@ def test_a_reader_in_the_way_only_delays_it(box: Box, keep: Keep) -> None:
     assert journal.delete([secret]) == 1
     assert _traces(box) != []
     reader.close()
-    journal.close()  # or the next second
-    assert _traces(box) == []
+    for _ in range(100):
+        if not _traces(box):
+            return
+        time.sleep(0.05)
+    pytest.fail("the log was not cut")
 
 
 def test_what_a_crash_left_of_a_deletion_is_gone_after_the_next_start(box: Box, keep: Keep) -> None:
