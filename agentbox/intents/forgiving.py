@@ -27,7 +27,7 @@ from rapidfuzz.process import cdist
 
 from agentbox.intents.grammar import ANYTHING, BUILTIN, NUMBER, OURS, Grammar, Scope, Template
 from agentbox.intents.numbers import NumberWords, number_ends
-from agentbox.intents.sounds import likeness, sound_of
+from agentbox.intents.sounds import likeness, same_syllable, sound_of
 from agentbox.intents.templates import parts_of
 from agentbox.intents.walk import Place, Walker
 from agentbox.intents.words import Word, is_single, pieces_of, words_of
@@ -71,9 +71,10 @@ _SINGLE_WEIGHT = 0.5
 _SMALL_MISSING = 0.15
 _SMALL_EXTRA = 0.2
 _SMALL_OTHER = 0.15
+_SMALL_MISHEARD = 0.25
 _FILLER_EXTRA = 0.05
 _MAX_COST = 1.0
-_MIN_CLOSE = 0.6
+_MIN_CLOSE = 0.52
 """Below this, two words are not even compared with care. Less than `_MIN_LIKENESS`: pieces of words count here."""
 
 
@@ -105,7 +106,8 @@ class _Reading(NamedTuple):
     """Words that carry meaning heard as another word."""
     doubt: int = 0
     """0: those sound the same; 1: one is another form of its word ("reminds"); 2: one sounds otherwise."""
-    wild: bool = False
+    free: tuple[tuple[int, int], ...] = ()
+    """Stretches of heard words taken as free text."""
     edits: tuple[_Edit, ...] = ()
 
 
@@ -181,7 +183,8 @@ class _Index:
         by_letters = cdist(heard, self.words, scorer=Levenshtein.normalized_similarity)
         close = 0.7 * by_sound + 0.3 * by_letters >= _MIN_CLOSE
         sets = [
-            frozenset(compress(self.words, row)) | _beginnings(word) for word, row in zip(heard, close, strict=True)
+            frozenset(compress(self.words, row)) | _beginnings(word) | same_syllable(word)
+            for word, row in zip(heard, close, strict=True)
         ]
         pairs = [*sets[len(words) :], frozenset[str]()]
         return [alone | pair for alone, pair in zip(sets, pairs, strict=False)]
@@ -268,12 +271,15 @@ class _Ear(Walker[_Reading]):
         if word in self._known.numbers or word in self._known.values or heard in self._known.numbers:
             return
         if small:
+            another = (_Edit(index, index + 1, word),)
             if heard in SMALL_WORDS and not {heard, word} & _PERSONS:
-                yield index + 1, _Reading(_SMALL_OTHER, weight, edits=(_Edit(index, index + 1, word),))
+                yield index + 1, _Reading(_SMALL_OTHER, weight, edits=another)
+            elif heard not in SMALL_WORDS and likeness(heard, word) >= _MIN_LIKENESS:
+                yield index + 1, _Reading(_SMALL_MISHEARD, weight, edits=another)
             return
         alike = max(likeness(heard, word), likeness(heard, word + "a") - 0.02, _OFTEN.get((heard, word), 0.0))
         if alike >= _MIN_LIKENESS and heard not in self._known.values:
-            same = is_single(word) or sound_of(heard) == sound_of(word)
+            same = is_single(word) or (heard, word) in _OFTEN or sound_of(heard) == sound_of(word)
             doubt = 0 if same else 1 if _one_stem(heard, word) else 2
             edit = (_Edit(index, index + 1, word),)
             yield index + 1, _Reading(weight * (1 - alike), weight, 0, 1, doubt, edits=edit)
@@ -306,7 +312,7 @@ class _Ear(Walker[_Reading]):
             return
         if isinstance(slot_list, WildcardSlotList):
             for end in range(index + 1, len(self._words) + 1):
-                yield end, _Reading(wild=True)
+                yield end, _Reading(free=((index, end),))
         else:
             assert isinstance(slot_list, RangeSlotList)
             for end in number_ends(self._heard, self._words, index, reference, slot_list, self._language):
@@ -314,7 +320,11 @@ class _Ear(Walker[_Reading]):
 
     def _value(self, ways: dict[Place, _Reading]) -> dict[Place, _Reading]:
         if self._fixed_values:
-            return {place: reading for place, reading in ways.items() if not reading.edits}
+            return {
+                place: reading._replace(exact=max(1, reading.exact))
+                for place, reading in self._whole(ways).items()
+                if not reading.edits
+            }
         return ways
 
     def _join(self, first: _Reading, second: _Reading) -> _Reading:
@@ -328,7 +338,7 @@ class _Ear(Walker[_Reading]):
             first.exact + second.exact,
             first.other + second.other,
             max(first.doubt, second.doubt),
-            first.wild or second.wild,
+            first.free + second.free,
             first.edits + second.edits,
         )
 
@@ -340,11 +350,14 @@ def _is_credible(reading: _Reading) -> bool:
     """Whether enough was heard as it is for the rest to be a mishearing and not other talk."""
     if not reading.edits or reading.cost > _MAX_COST:
         return False
-    needed = 2 if reading.wild or not reading.other else 1
+    bounds = {place for stretch in reading.free for place in stretch}
+    if any(edit.first == edit.after and edit.first in bounds for edit in reading.edits):
+        return False  # the word that parts free text from the rest was not heard
+    needed = 2 if reading.free or not reading.other else 1
     if reading.doubt == 1:
         needed = 2
     elif reading.doubt == 2:
-        needed = max(needed, 2 * reading.other) + reading.wild
+        needed = max(needed, 2 * reading.other) + bool(reading.free)
     return reading.other <= 2 and reading.exact >= needed
 
 
@@ -353,7 +366,7 @@ def _mended(heard: str, words: Sequence[Word], edits: Iterable[_Edit]) -> str:
     pieces, position = [], 0
     for first, after, put in edits:
         start = words[first].start if first < len(words) else len(heard)
-        pieces += [heard[position:start].removesuffix("'"), f" {put} " if put else " "]
+        pieces += [heard[position:start].rstrip("'-"), f" {put} " if put else " "]
         position = words[after - 1].end if after > first else start
     pieces.append(heard[position:])
     return " ".join("".join(pieces).split())

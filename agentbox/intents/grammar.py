@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.resources
-import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from enum import IntEnum
 from functools import cached_property
 from typing import NamedTuple
 
-import home_assistant_intents
-import yaml
 from hassil import (
     Alternative,
     Expression,
@@ -38,12 +34,6 @@ from agentbox.messages import JSON
 OURS = "agentbox"
 BUILTIN = "builtin"
 
-_LISTS_WE_LACK = ("area", "floor", "timer_command")
-"""Lists of the community's sentences for what the box does not do: it stands in one place, and it does not keep a
-command to carry it out later ("in five minutes switch the light off" is a template with a wildcard for the command,
-which would also take "I will be back in five minutes")."""
-
-_NAMED_LIST = re.compile(r"\{([^:}]+)(?::[^}]*)?\}")
 _NAME_CONTEXT = {"domain": "todo"}
 """In the community's sentences `{name}` is any device, told apart by its domain; ours are lists to write on."""
 
@@ -54,6 +44,9 @@ class Tail(IntEnum):
     NOTHING = 0
     WORDS = 1
     SLOT = 2
+
+
+_ONLY = {tail: frozenset((tail,)) for tail in Tail}
 
 
 class Template(NamedTuple):
@@ -176,7 +169,10 @@ class Scope:
         self.lists = lists
         self.templates: list[Template] = []
         self._firsts: dict[int, tuple[frozenset[str], bool]] = {}
+        self._ways: dict[frozenset[str], frozenset[str]] = {}
+        self._known: dict[tuple[frozenset[str], bool], tuple[frozenset[str], bool]] = {}
         self._tails: dict[int, frozenset[Tail]] = {}
+        self._many_tails: dict[frozenset[Tail], frozenset[Tail]] = {}
         self._by_first: defaultdict[str, list[Template]] = defaultdict(list)
 
     def add(self, template: Template) -> None:
@@ -204,21 +200,28 @@ class Scope:
 
         `NUMBER` stands for any number, `ANYTHING` for any word.
         """
+        if isinstance(expression, TextChunk):
+            pieces = pieces_of(expression.text)
+            return pieces.first, not pieces.words
         known = self._firsts.get(id(expression))
         if known is None:
-            self._firsts[id(expression)] = known = self._firsts_of(expression)
+            firsts, empty = self._firsts_of(expression)
+            # Thousands of expressions begin in a few hundred ways: one object for each way saves megabytes.
+            firsts = self._ways.setdefault(firsts, firsts)
+            self._firsts[id(expression)] = known = self._known.setdefault((firsts, empty), (firsts, empty))
         return known
 
     def tails(self, expression: Expression) -> frozenset[Tail]:
         """What `expression` can add to a sentence. Nothing at all: it cannot be said (a list without values)."""
+        if isinstance(expression, TextChunk):
+            return _ONLY[Tail.WORDS if pieces_of(expression.text).words else Tail.NOTHING]
         known = self._tails.get(id(expression))
         if known is None:
-            self._tails[id(expression)] = known = frozenset(self._tails_of(expression))
+            known = frozenset(self._tails_of(expression))
+            self._tails[id(expression)] = known = self._many_tails.setdefault(known, known)
         return known
 
     def _tails_of(self, expression: Expression) -> Collection[Tail]:
-        if isinstance(expression, TextChunk):
-            return {Tail.WORDS if pieces_of(expression.text).words else Tail.NOTHING}
         if isinstance(expression, RuleReference):
             return self.tails(self.rules[expression.rule_name].expression)
         if isinstance(expression, ListReference):
@@ -234,9 +237,6 @@ class Scope:
         return tails
 
     def _firsts_of(self, expression: Expression) -> tuple[frozenset[str], bool]:
-        if isinstance(expression, TextChunk):
-            words = pieces_of(expression.text).words
-            return frozenset(words[:1]), not words
         if isinstance(expression, RuleReference):
             return self.firsts(self.rules[expression.rule_name].expression)
         if isinstance(expression, ListReference):
@@ -261,75 +261,6 @@ class Scope:
 
 NUMBER = "#"
 ANYTHING = "*"
-
-
-def builtin(language: str, intents: Collection[str], slot_values: Mapping[str, Sequence[str]]) -> Grammar | None:
-    """The community's sentences (package home-assistant-intents) in the nearest language, for `intents` alone.
-
-    Left out are templates for what the box does not do, and templates that begin with a wildcard: "{timer_name} timer
-    status" would take any talk that happens to end in these words. None when no language is near.
-    """
-    nearest = nearest_language(language, home_assistant_intents.get_languages())
-    values = home_assistant_intents.get_intents(nearest) if nearest else None
-    if values is None:
-        return None
-    lists = values.get("lists", {})
-    wild = {name for name, definition in lists.items() if definition.get("wildcard")}
-    lacking = {name for name in _LISTS_WE_LACK if not slot_values.get(name)}
-    kept = {}
-    for name, intent in values["intents"].items():
-        if name in intents:
-            blocks = [{**block, "sentences": _usable(block["sentences"], lacking, wild)} for block in intent["data"]]
-            kept[name] = {"data": [block for block in blocks if block["sentences"]]}
-    values = {key: value for key, value in values.items() if key != "responses"}
-    return Grammar(BUILTIN, {**values, "intents": kept}, slot_values)
-
-
-def _usable(sentences: list[str], lacking: set[str], wild: set[str]) -> list[str]:
-    usable = []
-    for sentence in sentences:
-        named = _NAMED_LIST.findall(sentence)
-        begins_wild = bool(named) and named[0] in wild and sentence.lstrip("([").startswith("{")
-        if not begins_wild and lacking.isdisjoint(named):
-            usable.append(sentence)
-    return usable
-
-
-def ours(language: str, intents: Collection[str], slot_values: Mapping[str, Sequence[str]]) -> Grammar | None:
-    """Our own sentences in the nearest language we have, for `intents` alone. None when no language is near."""
-    values = our_values(language)
-    if values is None:
-        return None
-    kept = {name: intent for name, intent in values["intents"].items() if name in intents}
-    return Grammar(OURS, {**values, "intents": kept}, slot_values, per_sentence=True)
-
-
-def our_values(language: str) -> dict[str, JSON] | None:
-    """The file of our own sentences in the nearest language, as plain data."""
-    folder = importlib.resources.files(__package__) / "sentences"
-    files = {file.name.removesuffix(".yaml"): file for file in folder.iterdir() if file.name.endswith(".yaml")}
-    nearest = nearest_language(language, files)
-    if nearest is None:
-        return None
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    values: dict[str, JSON] = yaml.load(files[nearest].read_text(encoding="utf-8"), Loader=loader)  # noqa: S506
-    return values
-
-
-def nearest_language(tag: str, available: Iterable[str]) -> str | None:
-    """The one of `available` BCP-47 tags nearest to `tag`: the same, the bare language, or a region of it.
-
-    `zh` and `zh-Hans` mean `zh-CN`, `zh-Hant` means `zh-TW`.
-    """
-    usual = {"zh": "zh-cn", "zh-hans": "zh-cn", "zh-sg": "zh-cn", "zh-hant": "zh-tw", "zh-mo": "zh-hk"}
-    folded = {name.lower(): name for name in sorted(available)}
-    wanted = tag.lower()
-    wanted = usual.get(wanted, wanted)
-    bare = wanted.split("-")[0]
-    for candidate in (wanted, wanted.rsplit("-", 1)[0], bare, usual.get(bare, bare)):
-        if candidate in folded:
-            return folded[candidate]
-    return next((name for low, name in folded.items() if low.startswith(bare + "-")), None)
 
 
 def _split(values: Mapping[str, JSON]) -> dict[str, JSON]:

@@ -65,7 +65,11 @@ def number_ends(
     if not first.isdecimal() and first not in first_words(numbers, language):
         return []
     start = words[index].start
-    if text[start - 1 : start] == "-" and not text[: start - 1].rstrip(" ").endswith(tuple("0123456789")):
+    if (
+        first.isdecimal()
+        and text[start - 1 : start] == "-"
+        and not text[: start - 1].rstrip(" ").endswith(tuple("0123456789"))
+    ):
         start -= 1
     settings = MatchSettings(slot_lists={reference.list_name: numbers}, language=language)
     starts = [word.start for word in words]
@@ -126,4 +130,4 @@ def _formats(language: str, number: int) -> dict[str, str]:
 
 
 def _plain(spelling: str) -> str:
-    return " ".join(spelling.casefold().replace("-", " ").split())
+    return " ".join(spelling.lower().replace("-", " ").split())

@@ -5,6 +5,7 @@ hassil reads; what is here decides which templates are worth giving to it, and w
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
@@ -15,16 +16,20 @@ from agentbox.intents.continuation import Reach, Reacher
 from agentbox.intents.forgiving import SMALL_WORDS
 from agentbox.intents.grammar import Grammar, Template
 from agentbox.intents.numbers import NumberWords
-from agentbox.intents.words import words_of
+from agentbox.intents.words import is_single, words_of
 from agentbox.messages import JSON
 
 _PREFERRED = "answer"
 """Metadata of sentences that answer a question or take back the last thing: they go before others of their origin."""
 
-_NOT_IN_FRONT = frozenset(("at", "in", "to", "of", "for", "on", "off", "from", "by", "and", "than", "then"))
+_NOT_IN_FRONT = frozenset(("at", "in", "to", "of", "for", "on", "off", "from", "by", "and", "than", "then", "not"))
 """No name begins with these: "take two minutes off in the timer" is not about a timer called "in the"."""
 
+_NO_NAME = re.compile(r"\b(?:hour|minute|second)s?\b|小时|分钟|秒钟|[从把]", re.IGNORECASE)
+"""No name holds these: in "a fife minutes timer" a number was misheard, and "把…从…" is a sentence."""
+
 _MAX_NAME = 4
+_MAX_CHARACTERS = 8
 
 
 class Match(NamedTuple):
@@ -33,6 +38,16 @@ class Match(NamedTuple):
     grammar: Grammar
     text: str
     result: RecognizeResult
+
+    @property
+    def name(self) -> str:
+        """The intent's name."""
+        return self.result.intent.name
+
+    @property
+    def free_slots(self) -> int:
+        """How many slots were filled with free text."""
+        return sum(entity.is_wildcard for entity in self.result.entities_list)
 
     @property
     def slots(self) -> dict[str, JSON]:
@@ -54,7 +69,7 @@ class Match(NamedTuple):
     def goes_on(self, grammar: Grammar, context: Mapping[str, JSON]) -> bool:
         """Whether a sentence of `grammar` goes on where this one ends, and then means something else."""
         sentence = self.result.intent_sentence
-        meant = self.result.intent.name, self.result.intent_data.slots
+        meant = self.name, self.result.intent_data.slots
         text = self._without_skipped()
         for scope in grammar.scopes:
             reacher = Reacher(text, scope)
@@ -112,7 +127,12 @@ def _is_believable(result: RecognizeResult, numbers: NumberWords) -> bool:
             is_number = [word.isdecimal() or word in numbers.parts for word in words]
             if all(number or word in SMALL_WORDS for word, number in zip(words, is_number, strict=True)):
                 return False
-            if entity.name == "name" and (words[0] in _NOT_IN_FRONT or any(is_number[:-1]) or len(words) > _MAX_NAME):
+            if entity.name == "name" and (
+                words[0] in _NOT_IN_FRONT
+                or any(is_number[:-1])
+                or len(words) > (_MAX_CHARACTERS if is_single(words[0]) else _MAX_NAME)
+                or _NO_NAME.search(entity.text)
+            ):
                 return False
     return True
 

@@ -61,6 +61,11 @@ for _group in _SYLLABLES.split():
         _SAME[_character] = _SAME.get(_character, frozenset()) | frozenset(_group)
 
 
+def same_syllable(character: str) -> frozenset[str]:
+    """The Chinese characters of the table that sound like this one; none when it is not there."""
+    return _SAME.get(character, frozenset())
+
+
 @lru_cache(maxsize=4096)
 def sound_of(word: str) -> str:
     """The key of a lower-case word's sound: "said" and "set" have one key, "timer" begins with the key of "time"."""
@@ -75,7 +80,7 @@ def likeness(heard: str, meant: str) -> float:
     if heard == meant:
         return 1.0
     if is_single(heard) or is_single(meant):
-        return 0.85 if meant in _SAME.get(heard, ()) else 0.0
+        return 0.85 if meant in same_syllable(heard) else 0.0
     sounds = sound_of(heard), sound_of(meant)
     by_sound = Levenshtein.normalized_similarity(*sounds)
     by_letters = Levenshtein.normalized_similarity(heard, meant)

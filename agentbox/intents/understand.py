@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
-from agentbox.intents import grammar, owner
+from agentbox.intents import owner, sources
 from agentbox.intents.forgiving import Forgiver
 from agentbox.intents.grammar import Grammar
 from agentbox.intents.normalise import MAX_CHARACTERS, normalise
@@ -62,8 +62,8 @@ class Understander:
         self._list_names = {name.casefold() for name in slot_values.get("name", ())}
         self._numbers = NumberWords(language)
         self._grammars = list(_load_owner(owner_files, language, intents, slot_values, self.problems))
-        own = grammar.ours(language, intents, slot_values)
-        community = grammar.builtin(language, intents, slot_values) if builtin else None
+        own = sources.ours(language, intents, slot_values)
+        community = sources.builtin(language, intents, slot_values) if builtin else None
         self._grammars += [loaded for loaded in (own, community) if loaded is not None]
         if own is None and (community is None or not community.intents.intents):
             what = f"There are no built-in sentences for the language {language}."
@@ -91,7 +91,7 @@ class Understander:
         sentence = match.result.intent_sentence
         return Intent(
             utterance_id=utterance_id,
-            name=match.result.intent.name,
+            name=match.name,
             slots=match.slots,
             text=text,
             source=match.grammar.source,
@@ -132,23 +132,26 @@ class Understander:
 
     def _near(self, heard: str, context: Mapping[str, JSON]) -> tuple[Match | None, float]:
         """The nearest sentence read as if it had been heard; none when two are as near and mean different things."""
-        best: Match | None = None
-        score = 0.0
-        for near in self._forgiver.nearest(heard, context):
-            if best is not None and near.score < score - _AMBIGUOUS:
+        read_near: list[tuple[int, float, Match]] = []
+        for near in self._forgiver.nearest(heard, context) if heard else ():
+            if read_near and near.score < read_near[0][1] - _AMBIGUOUS:
                 break
             match = read(near.grammar, near.sentence, context, self._numbers)
-            if match is None:
-                continue
-            if best is None:
-                best, score = match, near.score
-            elif (match.result.intent.name, match.slots) != (best.result.intent.name, best.slots):
-                return None, 0.0
+            if match is not None:
+                read_near.append((match.free_slots, near.score, match))
+        if not read_near:
+            return None, 0.0
+        # Of sentences about as near, the one that takes the fewest words as free text.
+        fewest = min(free for free, _, _ in read_near)
+        plain = [(score, match) for free, score, match in read_near if free == fewest]
+        score, best = plain[0]
+        if any((match.name, match.slots) != (best.name, best.slots) for _, match in plain):
+            return None, 0.0
         return best, min(score, _MAX_FORGIVING)
 
     def _names_unknown_list(self, match: Match) -> bool:
         return (
-            match.result.intent.name in _LIST_INTENTS
+            match.name in _LIST_INTENTS
             and match.has_free("name")
             and str(match.slots["name"]).casefold() not in self._list_names
         )
@@ -162,7 +165,7 @@ def _load_owner(
     problems: list[Notice],
 ) -> Iterator[Grammar]:
     """The grammars of the owner's files; what is wrong is added to `problems`."""
-    shared = grammar.our_values(language) if files else None
+    shared = sources.our_values(language) if files else None
     for path in files:
         inside = sorted([*path.glob("*.yaml"), *path.glob("*.yml")]) if path.is_dir() else [path]
         for file in inside:

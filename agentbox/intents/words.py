@@ -26,6 +26,8 @@ class Pieces(NamedTuple):
     """The words of one literal piece of a template, and whether its first and last may be parts of longer words."""
 
     words: tuple[str, ...]
+    first: frozenset[str]
+    """The first word, if there is one."""
     joins_before: bool
     joins_after: bool
 
@@ -43,10 +45,12 @@ def pieces_of(literal: str) -> Pieces:
     """The words of a template's literal piece. In `hour[s]`, "hour" joins what comes after and "s" what is before."""
     found = list(_WORD.finditer(literal))
     if not found:
-        return Pieces((), not literal, not literal)
+        return Pieces((), frozenset(), not literal, not literal)
     first, last = found[0], found[-1]
+    words = tuple(word[0].casefold() for word in found)
     return Pieces(
-        tuple(word[0].casefold() for word in found),
+        words,
+        frozenset(words[:1]),
         first.start() == 0 and not is_single(first[0]),
         last.end() == len(literal) and not is_single(last[0]),
     )
