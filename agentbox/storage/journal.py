@@ -260,10 +260,9 @@ class Journal:
         failures = 0
         while True:
             with self._changed:
-                # With a log to cut, look again soon: a reader was in the way.
-                self._changed.wait_for(
-                    lambda: self._waiting or self._closing, CUT_AGAIN_S if self._log_to_cut else None
-                )
+                self._changed.wait_for(lambda: self._waiting or self._closing or self._log_to_cut)
+                if self._log_to_cut:  # a reader is in the way; look again soon
+                    self._changed.wait_for(lambda: self._waiting or self._closing, CUT_AGAIN_S)
                 if not self._waiting and self._closing:
                     return
                 batch = list(itertools.islice(self._waiting, BATCH))

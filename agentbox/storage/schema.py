@@ -6,96 +6,96 @@ from sqlite_utils import Database, Migrations
 
 migrations = Migrations("agentbox")
 
+_TURNS = """
+-- `number` ties a turn to its row in `search`, so that neither is looked for by reading all of the other.
+CREATE TABLE turns (
+    number INTEGER PRIMARY KEY,
+    id TEXT NOT NULL UNIQUE,
+    started_at REAL NOT NULL,
+    activated_by TEXT NOT NULL,
+    phrase TEXT,
+    text TEXT NOT NULL,
+    first_sample INTEGER,
+    audio_ms INTEGER,
+    speech_ms INTEGER,
+    silence_ms INTEGER,
+    end_reason TEXT
+) STRICT;
+CREATE INDEX turns_by_time ON turns (started_at);
+CREATE TABLE transcripts (
+    turn_id TEXT PRIMARY KEY REFERENCES turns (id) ON DELETE CASCADE,
+    text TEXT NOT NULL,
+    engine TEXT NOT NULL,
+    language TEXT NOT NULL,
+    confidence REAL,
+    decode_ms REAL NOT NULL
+) STRICT;
+CREATE TABLE intents (
+    turn_id TEXT PRIMARY KEY REFERENCES turns (id) ON DELETE CASCADE,
+    name TEXT NOT NULL,
+    slots TEXT NOT NULL,
+    source TEXT NOT NULL,
+    match TEXT NOT NULL,
+    score REAL NOT NULL,
+    sentence TEXT NOT NULL,
+    language TEXT NOT NULL
+) STRICT;
+CREATE TABLE tool_calls (
+    id TEXT PRIMARY KEY,
+    turn_id TEXT NOT NULL REFERENCES turns (id) ON DELETE CASCADE,
+    tool TEXT NOT NULL,
+    arguments TEXT NOT NULL,
+    caller TEXT NOT NULL,
+    effects INTEGER NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('started', 'done', 'failed', 'unknown')),
+    started_at REAL NOT NULL,
+    text TEXT,
+    data TEXT,
+    error_code TEXT,
+    duration_ms REAL
+) STRICT;
+CREATE INDEX tool_calls_by_turn ON tool_calls (turn_id);
+CREATE TABLE replies (
+    id INTEGER PRIMARY KEY,
+    turn_id TEXT REFERENCES turns (id) ON DELETE CASCADE,
+    at REAL NOT NULL,
+    text TEXT NOT NULL,
+    outcome TEXT NOT NULL
+) STRICT;
+CREATE INDEX replies_by_turn ON replies (turn_id);
+CREATE TABLE stage_times (
+    id INTEGER PRIMARY KEY,
+    turn_id TEXT NOT NULL REFERENCES turns (id) ON DELETE CASCADE,
+    stage TEXT NOT NULL,
+    state TEXT NOT NULL,
+    at REAL NOT NULL,
+    monotonic_s REAL NOT NULL,
+    timings TEXT NOT NULL
+) STRICT;
+CREATE INDEX stage_times_by_turn ON stage_times (turn_id);
+CREATE TABLE audio (
+    turn_id TEXT PRIMARY KEY REFERENCES turns (id) ON DELETE CASCADE,
+    flac BLOB NOT NULL
+) STRICT;
+CREATE TABLE notices (
+    id INTEGER PRIMARY KEY,
+    at REAL NOT NULL,
+    code TEXT NOT NULL,
+    what TEXT NOT NULL,
+    level TEXT NOT NULL
+) STRICT;
+-- `words` is the text as search sees it (search.py), not as it was heard.
+CREATE VIRTUAL TABLE search USING fts5 (words, tokenize = "unicode61 remove_diacritics 2");
+CREATE TRIGGER search_follows_turns AFTER DELETE ON turns BEGIN
+    DELETE FROM search WHERE rowid = old.number;
+END;
+"""
+
 
 @migrations()
 def m001_turns(db: Database) -> None:
     """Everything about a turn hangs on its row and goes with it."""
-    db.executescript(
-        """
-        -- `number` ties a turn to its row in `search`, so that neither is looked for by reading all of the other.
-        CREATE TABLE turns (
-            number INTEGER PRIMARY KEY,
-            id TEXT NOT NULL UNIQUE,
-            started_at REAL NOT NULL,
-            activated_by TEXT NOT NULL,
-            phrase TEXT,
-            text TEXT NOT NULL,
-            first_sample INTEGER,
-            audio_ms INTEGER,
-            speech_ms INTEGER,
-            silence_ms INTEGER,
-            end_reason TEXT
-        ) STRICT;
-        CREATE INDEX turns_by_time ON turns (started_at);
-        CREATE TABLE transcripts (
-            turn_id TEXT PRIMARY KEY REFERENCES turns (id) ON DELETE CASCADE,
-            text TEXT NOT NULL,
-            engine TEXT NOT NULL,
-            language TEXT NOT NULL,
-            confidence REAL,
-            decode_ms REAL NOT NULL
-        ) STRICT;
-        CREATE TABLE intents (
-            turn_id TEXT PRIMARY KEY REFERENCES turns (id) ON DELETE CASCADE,
-            name TEXT NOT NULL,
-            slots TEXT NOT NULL,
-            source TEXT NOT NULL,
-            match TEXT NOT NULL,
-            score REAL NOT NULL,
-            sentence TEXT NOT NULL,
-            language TEXT NOT NULL
-        ) STRICT;
-        CREATE TABLE tool_calls (
-            id TEXT PRIMARY KEY,
-            turn_id TEXT NOT NULL REFERENCES turns (id) ON DELETE CASCADE,
-            tool TEXT NOT NULL,
-            arguments TEXT NOT NULL,
-            caller TEXT NOT NULL,
-            effects INTEGER NOT NULL,
-            state TEXT NOT NULL CHECK (state IN ('started', 'done', 'failed', 'unknown')),
-            started_at REAL NOT NULL,
-            text TEXT,
-            data TEXT,
-            error_code TEXT,
-            duration_ms REAL
-        ) STRICT;
-        CREATE INDEX tool_calls_by_turn ON tool_calls (turn_id);
-        CREATE TABLE replies (
-            id INTEGER PRIMARY KEY,
-            turn_id TEXT REFERENCES turns (id) ON DELETE CASCADE,
-            at REAL NOT NULL,
-            text TEXT NOT NULL,
-            outcome TEXT NOT NULL
-        ) STRICT;
-        CREATE INDEX replies_by_turn ON replies (turn_id);
-        CREATE TABLE stage_times (
-            id INTEGER PRIMARY KEY,
-            turn_id TEXT NOT NULL REFERENCES turns (id) ON DELETE CASCADE,
-            stage TEXT NOT NULL,
-            state TEXT NOT NULL,
-            at REAL NOT NULL,
-            monotonic_s REAL NOT NULL,
-            timings TEXT NOT NULL
-        ) STRICT;
-        CREATE INDEX stage_times_by_turn ON stage_times (turn_id);
-        CREATE TABLE audio (
-            turn_id TEXT PRIMARY KEY REFERENCES turns (id) ON DELETE CASCADE,
-            flac BLOB NOT NULL
-        ) STRICT;
-        CREATE TABLE notices (
-            id INTEGER PRIMARY KEY,
-            at REAL NOT NULL,
-            code TEXT NOT NULL,
-            what TEXT NOT NULL,
-            level TEXT NOT NULL
-        ) STRICT;
-        -- `words` is the text as search sees it (search.py), not as it was heard.
-        CREATE VIRTUAL TABLE search USING fts5 (words, tokenize = "unicode61 remove_diacritics 2");
-        CREATE TRIGGER search_follows_turns AFTER DELETE ON turns BEGIN
-            DELETE FROM search WHERE rowid = old.number;
-        END;
-        """
-    )
+    db.executescript(_TURNS)
 
 
 @migrations()
