@@ -175,7 +175,7 @@ class Box:
         notify(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
         try:
             loaded = await asyncio.to_thread(settings.load, self._loaded.file)
-            fixed = [name for name in ("audio", "asr", "storage", "control") if _differs(loaded, self._loaded, name)]
+            fixed = [name for name in ("audio", "asr", "storage", "control", "log") if _differs(loaded, self._loaded, name)]
             await self.core.reload(loaded)
             self._loaded = loaded
         finally:

@@ -20,6 +20,9 @@ from agentbox.audio.files import read_file
 from tests.daemon.conftest import SAMPLE, Home, Running
 from tests.pulse import running as pulse_running
 
+STOP_AT = 24
+"""Second of the sample, shortly before "Stop."."""
+
 ALWAYS = {"activation": {"mode": "always"}}
 
 
@@ -239,13 +242,23 @@ def test_a_timer_survives_a_kill_and_rings(home: Home, start: Callable[..., Runn
     assert [row["intent"] for row in home.turns()][-1] == "HassStartTimer"
 
 
-def test_while_it_rings_stop_needs_no_wake_phrase_and_nothing_else_is_taken(home: Home) -> None:
-    # The sample's reminder rings between its fifth and its sixth command, which is "stop".
-    home.configure({"activation": {"mode": "wake_phrase"}})
+def test_while_it_rings_stop_needs_no_wake_phrase_and_nothing_else_is_taken(
+    home: Home, start: Callable[..., Running]
+) -> None:
+    sample = np.concatenate(list(read_file(SAMPLE)))
+    what_time_is_it, stop = sample[: 16000 * 3].tobytes(), sample[STOP_AT * 16000 : (STOP_AT + 3) * 16000].tobytes()
+    daemon = start("--source", "-")
+    assert daemon.process.stdin is not None
+    raw = daemon.process.stdin.fileno()
+    os.write(raw, stop)
+    assert daemon.until("transcript")["state"] == "not_activated"
     assert home.json("ask", "remind me in 1 second to look up")[0]["ok"]
-    time.sleep(1)
-    events = home.json("run", "--source", str(SAMPLE), "--exit-when-done")
-    assert [intent["name"] for intent in messages(events, "Intent")] == ["AgentboxStop"]
+    assert "look up" in daemon.until("reply", "alert")["message"]["text"]
+    os.write(raw, what_time_is_it)
+    assert daemon.until("transcript")["state"] == "not_activated"
+    os.write(raw, stop)
+    assert daemon.until("intent")["message"]["name"] == "AgentboxStop"
+    daemon.stop()
     assert [turn["intent"] for turn in home.turns()] == ["AgentboxStop", "AgentboxSetReminder"]
 
 
