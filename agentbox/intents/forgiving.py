@@ -122,7 +122,13 @@ class Forgiver:
         self._indexes = [_Index(scope) for grammar in grammars for scope in grammar.scopes if scope.templates]
         self._known = _Known(
             numbers=numbers.parts,
-            values=frozenset(word for index in self._indexes if index.is_fixed for word in index.values) - SMALL_WORDS,
+            values=frozenset(
+                word
+                for index in self._indexes
+                if index.is_fixed
+                for word in index.values - SMALL_WORDS
+                if not is_single(word)  # a Chinese character is part of too many words
+            ),
         )
 
     def nearest(self, heard: str, context: Mapping[str, JSON]) -> list[Near]:
@@ -366,7 +372,7 @@ def _mended(heard: str, words: Sequence[Word], edits: Iterable[_Edit]) -> str:
     pieces, position = [], 0
     for first, after, put in edits:
         start = words[first].start if first < len(words) else len(heard)
-        pieces += [heard[position:start].rstrip("'-"), f" {put} " if put else " "]
+        pieces += [heard[position:start].rstrip("'-"), put if put and is_single(put) else f" {put} "]
         position = words[after - 1].end if after > first else start
     pieces.append(heard[position:])
     return " ".join("".join(pieces).split())

@@ -26,6 +26,7 @@ from hassil import (
 )
 from hassil import Sequence as InOrder
 from hassil.intents import Intent
+from hassil.util import CJK_WHITESPACE
 
 from agentbox.intents.numbers import first_words
 from agentbox.intents.words import pieces_of
@@ -192,6 +193,8 @@ class Scope:
     def may_hold(self, template: Template, text: str) -> bool:
         """Whether the words that the template cannot do without are in `text` (hassil's own sound filter)."""
         folded = text.casefold()
+        if self.grammar.intents.settings.ignore_whitespace:
+            folded += "\n" + CJK_WHITESPACE.sub("", folded)
         clauses = template.sentence.get_required_clauses(self.rules)
         return all(any(piece in folded for piece in clause) for clause in clauses)
 
