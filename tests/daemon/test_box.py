@@ -246,7 +246,7 @@ def test_while_it_rings_stop_needs_no_wake_phrase_and_nothing_else_is_taken(
     home: Home, start: Callable[..., Running]
 ) -> None:
     sample = np.concatenate(list(read_file(SAMPLE)))
-    what_time_is_it, stop = sample[: 16000 * 3].tobytes(), sample[STOP_AT * 16000 : (STOP_AT + 3) * 16000].tobytes()
+    what_time_is_it, stop = sample[:56_000].tobytes(), sample[STOP_AT * 16000 : (STOP_AT + 3) * 16000].tobytes()
     daemon = start("--source", "-")
     assert daemon.process.stdin is not None
     raw = daemon.process.stdin.fileno()
