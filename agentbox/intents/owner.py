@@ -58,7 +58,8 @@ def load(
         code = "sentences_unreadable" if error.code == "config_unreadable" else "sentences_syntax"
         return OwnerFile(None, [Notice(code=code, what=error.what, todo=_TODO, level="error")])
     check = _Check(path, lines, ours or {}, intents, named_lists)
-    return OwnerFile(check.file(values, language), check.problems)
+    kept = check.file(values, language)
+    return OwnerFile(kept, [notice for _, notice in sorted(check.problems, key=lambda problem: problem[0])])
 
 
 class _Check:
@@ -72,7 +73,8 @@ class _Check:
         intents: Collection[str],
         named_lists: Collection[str],
     ) -> None:
-        self.problems: list[Notice] = []
+        self.problems: list[tuple[int, Notice]] = []
+        """What is wrong, with the line it is in."""
         self._path = path
         self._lines = lines
         self._our_lists: Mapping[str, JSON] = ours.get("lists", {})
@@ -338,7 +340,8 @@ class _Check:
 
     def _note(self, key: Key, what: str, *, code: str = "sentences_invalid", level: JSON = "error") -> None:
         line = next((self._lines[key[:n]] for n in range(len(key), 0, -1) if key[:n] in self._lines), 1)
-        self.problems.append(Notice(code=code, what=f"{self._path}:{line}: {what}.", todo=_TODO, level=level))
+        notice = Notice(code=code, what=f"{self._path}:{line}: {what}.", todo=_TODO, level=level)
+        self.problems.append((line, notice))
 
 
 def _local_templates(block: Mapping[str, JSON]) -> list[str]:

@@ -119,7 +119,7 @@ WORDS = """
 """
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.one_of(st.text(max_size=60), st.lists(st.sampled_from(WORDS.split()), max_size=14).map(" ".join)))
 def test_any_text_is_taken(english: Understander, chinese: Understander, text: str) -> None:
     for understander in (english, chinese):
