@@ -11,6 +11,8 @@ import time
 from collections.abc import Awaitable
 from pathlib import Path
 
+import msgspec
+
 from agentbox import paths, settings
 from agentbox.asr.catalogue import Catalogue
 from agentbox.asr.engine import Engine
@@ -39,6 +41,9 @@ PRESS_S = 8.0
 
 SWEEP_EVERY_S = 900.0
 """How often old rows are looked for (`storage.retention_days`)."""
+
+FIXED = ("audio", "asr", "storage", "control", "log")
+"""Sections of the configuration that count from the next start on; a reload takes over the others."""
 
 VAD_MODEL = "silero-vad-16k"
 
@@ -175,13 +180,13 @@ class Box:
         notify(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
         try:
             loaded = await asyncio.to_thread(settings.load, self._loaded.file)
-            fixed = [name for name in ("audio", "asr", "storage", "control", "log") if _differs(loaded, self._loaded, name)]
-            await self.core.reload(loaded)
-            self._loaded = loaded
+            kept = {name: getattr(self._loaded.config, name) for name in FIXED}
+            later = [name for name, section in kept.items() if getattr(loaded.config, name) != section]
+            await self.core.reload(loaded._replace(config=msgspec.structs.replace(loaded.config, **kept)))
         finally:
             notify("READY=1")
-        if fixed:
-            what = f"Changes of {', '.join(fixed)} count from the next start on."
+        if later:
+            what = f"Changes of {', '.join(later)} count from the next start on."
             self.events.notice(Notice(code="restart_needed", what=what, todo="Restart agentbox.", level="info"))
 
     async def _reload_on_signal(self) -> None:
@@ -231,7 +236,3 @@ def load_vad(config: Config) -> SileroVad:
     model = Catalogue.load().get(VAD_MODEL)
     folder = ensure(model, paths.models_dir(config))
     return SileroVad(folder / next(iter(model.files)))
-
-
-def _differs(one: Loaded, other: Loaded, section: str) -> bool:
-    return bool(getattr(one.config, section) != getattr(other.config, section))
