@@ -9,7 +9,7 @@ from agentbox.asr.catalogue import Catalogue, Model
 from agentbox.asr.engine import Engine
 from agentbox.asr.guards import DENSE_TOKENS_PER_SECOND, TOKENS_PER_SECOND
 from agentbox.asr.pull import Progress, ensure
-from agentbox.errors import ModelError
+from agentbox.errors import ConfigError, ModelError
 
 _DENSE = ("ar", "he", "hi", "ja", "ko", "th", "uk", "vi", "zh")
 """Languages whose text takes Moonshine more tokens; moonshine's docs/api/options.md says "many non-Latin"."""
@@ -30,8 +30,8 @@ def load_engine(
     A catalogue model's files are checked byte by byte first, since onnxruntime need not survive a damaged one; what is
     missing or damaged is fetched, unless `fetch_missing` is false. Takes half a second; blocks.
 
-    Raises `ModelError`: `model_unknown`, `model_language`, `model_missing`, `model_damaged`, `model_fetch_failed`,
-    `model_hash_wrong`.
+    Raises `ConfigError` `model_language`; `ModelError`: `model_unknown`, `model_missing`, `model_damaged`,
+    `model_fetch_failed`, `model_hash_wrong`.
     """
     catalogue = catalogue or Catalogue.load()
     if is_folder(name_or_folder):
@@ -56,7 +56,8 @@ def is_folder(name_or_folder: str) -> bool:
 
 
 def check_language(model: Model, language: str, catalogue: Catalogue) -> None:
-    """Raises `ModelError` `model_language` when `model` does not know `language`, naming the models that do."""
+    """Raises `ConfigError` `model_language` when `model` does not know `language`, naming the models that do, and
+    `ModelError` `model_unknown` when it is no model for speech."""
     if model.kind != "speech":
         raise ModelError(
             "model_unknown", f"The model {model.name} does not write down speech.", "Run: agentbox models list"
@@ -65,7 +66,7 @@ def check_language(model: Model, language: str, catalogue: Catalogue) -> None:
         return
     others = catalogue.speaking(language)
     todo = f"Set asr.model to {' or '.join(others)}" if others else "No model in the catalogue knows it: use your own"
-    raise ModelError(
+    raise ConfigError(
         "model_language",
         f"The model {model.name} does not know the language {language}; it knows {', '.join(model.languages)}.",
         f"{todo}, or set asr.language to {model.languages[0]}.",

@@ -6,8 +6,15 @@ from collections.abc import Iterator
 from typing import Any
 
 import click
+import msgspec
 
+from agentbox.asr.catalogue import Catalogue
+from agentbox.asr.load import check_language, is_folder
 from agentbox.cli.common import Group, echo_json, with_config, with_json
+from agentbox.config import Config
+from agentbox.daemon.mind import load_tools, make_understander, problems_of
+from agentbox.errors import AgentboxError, ExitCode
+from agentbox.messages import Notice
 from agentbox.settings import Loaded, masked
 
 
@@ -19,18 +26,39 @@ def config() -> None:
 @config.command()
 @with_config
 @with_json
-def check(loaded: Loaded, as_json: bool) -> None:
-    """Say whether the configuration can be used; exit code 2 and the place of the mistake if not.
+@click.pass_context
+def check(ctx: click.Context, loaded: Loaded, as_json: bool) -> None:
+    """Say whether the configuration can be used: the file, the files of sentences it names, the plugins, the model.
+
+    Exit code 2 and the place of each mistake if not.
 
     \b
     Example:
       agentbox config check --config config.example.yaml
     """
+    problems = list(_problems(loaded.config))
     file = str(loaded.file) if loaded.file else None
     if as_json:
-        echo_json({"ok": True, "file": file})
+        echo_json({"ok": not problems, "file": file, "problems": [msgspec.to_builtins(one) for one in problems]})
     else:
-        click.echo(f"ok: {file or 'no file, the defaults are used'}")
+        for problem in problems:
+            click.echo(f"{problem.level}: {problem.what} {problem.todo} [{problem.code}]")
+        if not problems:
+            click.echo(f"ok: {file or 'no file, the defaults are used'}")
+    if problems:
+        ctx.exit(int(ExitCode.USAGE))
+
+
+def _problems(config: Config) -> Iterator[Notice]:
+    """What is wrong beyond the file itself."""
+    try:
+        if not is_folder(config.asr.model):
+            catalogue = Catalogue.load()
+            check_language(catalogue.get(config.asr.model), config.language, catalogue)
+    except AgentboxError as error:
+        yield Notice(code=error.code, what=error.what, todo=error.todo, level="error")
+    registry = load_tools(config)
+    yield from problems_of(config, registry, make_understander(config, registry))
 
 
 @config.command()

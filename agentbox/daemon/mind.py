@@ -19,6 +19,7 @@ from agentbox.intents.understand import Understander
 from agentbox.messages import Notice, Reply
 from agentbox.paths import state_dir
 from agentbox.tools.isolation import HungError, PluginError
+from agentbox.tools.policy import Policies
 from agentbox.tools.registry import Registry, unknown_options
 from agentbox.tools.runner import Runner
 from agentbox.tools.store import Store
@@ -64,13 +65,7 @@ async def open_mind(
         emit=emit,
         conversation=conversation,
     )
-    problems = [
-        *registry.problems,
-        *understander.problems,
-        *runner.policies.problems(registry.tools),
-        *unknown_options(config.tools.options, registry),
-    ]
-    for problem in problems:
+    for problem in problems_of(config, registry, understander):
         emit(problem)
     async with runner, contextlib.AsyncExitStack() as stack:
         for name, life in runner.services().items() if services else ():
@@ -94,6 +89,16 @@ def make_understander(config: Config, registry: Registry, extra_files: Sequence[
         intents={intent for tool in registry.tools.values() for intent in tool.intents} | ANSWERS,
         likeness=config.intents.likeness,
     )
+
+
+def problems_of(config: Config, registry: Registry, understander: Understander) -> list[Notice]:
+    """What in the tools, the sentences and what the configuration says of them is left out, and why."""
+    return [
+        *registry.problems,
+        *understander.problems,
+        *Policies(config.tools.policy).problems(registry.tools),
+        *unknown_options(config.tools.options, registry),
+    ]
 
 
 def _load(config: Config) -> tuple[Registry, Understander]:

@@ -272,6 +272,30 @@ def test_a_state_that_cannot_be_written_does_not_silence_the_box(home: Home) -> 
     assert (listed.returncode, "state_not_writable" in listed.stderr) == (6, True)
 
 
+def test_the_check_of_the_configuration_looks_into_what_it_names(home: Home, tmp_path: Path) -> None:
+    sentences = tmp_path / "mine.yaml"
+    sentences.write_text(
+        "language: en\nintents:\n  HassGetCurrentTime:\n    data:\n      - sentences: ['tick {tock}']\n"
+    )
+    home.configure(
+        {
+            "asr": {"models_dir": str(home.models_dir), "language": "zh"},
+            "intents": {"sentences": [str(sentences)]},
+            "tools": {"policy": {"lamp": {"speech": "deny"}}},
+        }
+    )
+    done = home.run("config", "check", "--json")
+    assert done.returncode == 2
+    problems = {problem["code"]: problem for problem in json.loads(done.stdout)["problems"]}
+    assert "moonshine-base-zh" in problems["model_language"]["todo"]
+    assert "policy_unknown_tool" in problems
+    assert any(f"{sentences}:5" in problem["what"] and "tock" in problem["what"] for problem in problems.values())
+    refused = home.run("run", "--source", str(SAMPLE), "--exit-when-done")
+    assert (refused.returncode, "model_language" in refused.stderr) == (2, True)
+    home.configure({})
+    assert home.json("config", "check")[0]["ok"] is True
+
+
 def test_a_damaged_model_is_told_and_not_run(home: Home, tmp_path: Path) -> None:
     folder = tmp_path / "model"
     shutil.copytree(home.models_dir / "moonshine-tiny-en", folder)
