@@ -86,3 +86,7 @@ class Engine(Protocol):
         Raises `InputError` `audio_not_finite`, `ModelError` `model_failed`, `Aborted`.
         """
         ...
+
+    def rest(self) -> None:
+        """Nothing has been said for a while: give back memory that only decoding needs."""
+        ...

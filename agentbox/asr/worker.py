@@ -57,12 +57,15 @@ class InferenceThread:
         language: str,
         *,
         max_waiting: int = 32,
+        rest_after_s: float = 2.0,
         notify: Callable[[Notice], None] | None = None,
     ) -> None:
-        """`notify` is called in the event loop when finals are refused and when the engine raises `ModelError`."""
+        """With nothing to do for `rest_after_s` the engine is told to rest. `notify` is called in the event loop when
+        finals are refused and when the engine raises `ModelError`."""
         self._engine = engine
         self._language = language
         self._max_waiting = max_waiting
+        self._rest_after_s = rest_after_s
         self._notify = notify
         self._changed = threading.Condition()
         self._queues: dict[Priority, deque[_Job]] = {priority: deque() for priority in Priority}
@@ -180,15 +183,21 @@ class InferenceThread:
 
     def _next(self) -> _Job | None:
         """The next job, or null when the thread should end."""
-        with self._changed:
-            while not self._stopping:
-                for queue in self._queues.values():
-                    if queue:
-                        self._running = queue.popleft()
-                        self._running_since_s = time.monotonic()
-                        return self._running
-                self._changed.wait()
-            return None
+        rested = False
+        while True:
+            with self._changed:
+                woken = self._changed.wait_for(self._wanted, None if rested else self._rest_after_s)
+                if self._stopping:
+                    return None
+                if woken:
+                    self._running = next(queue for queue in self._queues.values() if queue).popleft()
+                    self._running_since_s = time.monotonic()
+                    return self._running
+            self._engine.rest()
+            rested = True
+
+    def _wanted(self) -> bool:
+        return self._stopping or any(self._queues.values())
 
     def _answer(self, job: _Job, result: Recognition | Exception | None) -> None:
         """In the event loop again."""
