@@ -124,6 +124,7 @@ def latency(models_dir: Path, data: Path, clips: int = 120, seed: int = 1) -> La
 
     `data`: a folder with `audio/`, and `sentences.yaml` in the owner's format.
     """
+    data = data.resolve()
     files = sorted((data / "audio").glob("*.flac"))
     chosen = random.Random(seed).sample(files, min(clips, len(files)))
     intent = next(iter(yaml.safe_load((data / "sentences.yaml").read_text())["intents"]))

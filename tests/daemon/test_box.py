@@ -279,7 +279,6 @@ def test_the_check_of_the_configuration_looks_into_what_it_names(home: Home, tmp
     )
     home.configure(
         {
-            "asr": {"models_dir": str(home.models_dir), "language": "zh"},
             "intents": {"sentences": [str(sentences)]},
             "tools": {"policy": {"lamp": {"speech": "deny"}}},
         }
@@ -287,9 +286,13 @@ def test_the_check_of_the_configuration_looks_into_what_it_names(home: Home, tmp
     done = home.run("config", "check", "--json")
     assert done.returncode == 2
     problems = {problem["code"]: problem for problem in json.loads(done.stdout)["problems"]}
-    assert "moonshine-base-zh" in problems["model_language"]["todo"]
-    assert "policy_unknown_tool" in problems
-    assert any(f"{sentences}:5" in problem["what"] and "tock" in problem["what"] for problem in problems.values())
+    assert set(problems) == {"policy_unknown_tool", "sentences_invalid"}
+    assert f"{sentences}:5" in problems["sentences_invalid"]["what"]
+    home.configure({"asr": {"models_dir": str(home.models_dir), "language": "zh"}})
+    done = home.run("config", "check", "--json")
+    [problem] = json.loads(done.stdout)["problems"]
+    assert (done.returncode, problem["code"]) == (2, "model_language")
+    assert "moonshine-base-zh" in problem["todo"]
     refused = home.run("run", "--source", str(SAMPLE), "--exit-when-done")
     assert (refused.returncode, "model_language" in refused.stderr) == (2, True)
     home.configure({})
