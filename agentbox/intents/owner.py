@@ -57,9 +57,22 @@ def load(
     except ConfigError as error:
         code = "sentences_unreadable" if error.code == "config_unreadable" else "sentences_syntax"
         return OwnerFile(None, [Notice(code=code, what=error.what, todo=_TODO, level="error")])
-    check = _Check(path, lines, ours or {}, intents, named_lists)
-    kept = check.file(values, language)
-    return OwnerFile(kept, [notice for _, notice in sorted(check.problems, key=lambda problem: problem[0])])
+    return check(values, path, lines, language, ours, intents, named_lists)
+
+
+def check(
+    values: Mapping[str, JSON],
+    path: Path,
+    lines: dict[Key, int],
+    language: str,
+    ours: Mapping[str, JSON] | None,
+    intents: Collection[str],
+    named_lists: Collection[str],
+) -> OwnerFile:
+    """The same for sentences that have been read: `values` from `path`, where each key stands at one of `lines`."""
+    checking = _Check(path, lines, ours or {}, intents, named_lists)
+    kept = checking.file(values, language)
+    return OwnerFile(kept, [notice for _, notice in sorted(checking.problems, key=lambda problem: problem[0])])
 
 
 class _Check:
@@ -83,7 +96,7 @@ class _Check:
         self._named_lists = frozenset(named_lists)
         self._broken: set[str] = set()
 
-    def file(self, values: dict[str, JSON], language: str) -> dict[str, JSON] | None:
+    def file(self, values: Mapping[str, JSON], language: str) -> dict[str, JSON] | None:
         self._unknown_keys(values, _TOP_KEYS, ())
         spoken = values.get("language", language)
         if not isinstance(spoken, str) or not spoken:

@@ -36,10 +36,19 @@ def builtin(language: str, intents: Collection[str], slot_values: Mapping[str, S
     kept = {}
     for name, intent in values["intents"].items():
         if name in intents:
-            blocks = [{**block, "sentences": _usable(block["sentences"], lacking, wild)} for block in intent["data"]]
+            blocks = [
+                {**block, "sentences": _usable(block["sentences"], lacking, wild)}
+                for block in intent["data"]
+                if _may_hold(block.get("requires_context", {}))
+            ]
             kept[name] = {"data": [block for block in blocks if block["sentences"]]}
     values = {key: value for key, value in values.items() if key != "responses"}
     return Grammar(BUILTIN, {**values, "intents": kept}, slot_values)
+
+
+def _may_hold(requires_context: Mapping[str, JSON]) -> bool:
+    """Whether this can ever be: the only names the box knows are its lists', and it stands in no area."""
+    return all(key == "domain" and "todo" in domains for key, domains in requires_context.items())
 
 
 def _usable(sentences: list[str], lacking: set[str], wild: set[str]) -> list[str]:

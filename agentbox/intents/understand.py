@@ -20,6 +20,9 @@ from agentbox.messages import JSON, Intent, Notice, NotUnderstood
 
 Completeness = Literal["no", "continuable", "complete"]
 
+TOOLS = "tools"
+"""The source of sentences that came with tools."""
+
 _AMBIGUOUS = 0.04
 """Two near sentences whose scores differ by less are equally likely."""
 
@@ -40,8 +43,9 @@ class Understander:
 
     `builtin`: whether the community's sentences are read too. `owner_files`: files of sentences, or folders of them.
     `intents`: names of the intents the box can carry out; sentences of the owner's for other names are kept and
-    reported. `slot_values`: names for lists that sentences name and nobody defines. `likeness`: how near (0..1) a
-    sentence must be to what was heard where no sentence fits exactly.
+    reported. `slot_values`: names for lists that sentences name and nobody defines. `tool_sentences`: sentences that
+    came with tools, in the format of an owner's file; they are read after ours. `likeness`: how near (0..1) a sentence
+    must be to what was heard where no sentence fits exactly.
 
     `problems` says what is wrong with the owner's files. The object is not changed by use and may be shared.
     """
@@ -54,6 +58,7 @@ class Understander:
         owner_files: Sequence[Path] = (),
         intents: Collection[str],
         slot_values: Mapping[str, Sequence[str]] | None = None,
+        tool_sentences: Mapping[str, JSON] | None = None,
         likeness: float = 0.84,
     ) -> None:
         self.language = language
@@ -64,7 +69,12 @@ class Understander:
         self._grammars = list(_load_owner(owner_files, language, intents, slot_values, self.problems))
         own = sources.ours(language, intents, slot_values)
         community = sources.builtin(language, intents, slot_values) if builtin else None
-        self._grammars += [loaded for loaded in (own, community) if loaded is not None]
+        of_tools = None
+        if tool_sentences and tool_sentences.get("intents"):
+            kept, found = owner.check(tool_sentences, Path(TOOLS), {}, language, None, intents, slot_values)
+            self.problems += found
+            of_tools = Grammar(TOOLS, kept, slot_values) if kept and kept["intents"] else None
+        self._grammars += [loaded for loaded in (own, of_tools, community) if loaded is not None]
         if own is None and (community is None or not community.intents.intents):
             what = f"There are no built-in sentences for the language {language}."
             todo = "Write your own (docs/sentences.md), or set asr.language to another one."

@@ -19,10 +19,42 @@ INTENTS = frozenset(
     HassShoppingListCompleteItem HassListAddItem HassListCompleteItem HassListRemoveItem HassSetVolume
     HassSetVolumeRelative HassMediaPlayerMute HassMediaPlayerUnmute HassNevermind AgentboxSetAlarm AgentboxSetReminder
     AgentboxListTimers AgentboxListAlarms AgentboxListReminders AgentboxCancelAlarm AgentboxCancelReminder
+    AgentboxChangeTimer AgentboxChangeAlarm AgentboxChangeReminder AgentboxCancelAllAlarms AgentboxCancelAllReminders
     AgentboxReadList AgentboxClearList AgentboxGetVolume AgentboxStop AgentboxRepeat AgentboxHelp AgentboxUndo
     AgentboxYes AgentboxNo
     """.split()  # noqa: SIM905 - a list of strings would be a screenful
 )
+
+_TIMER = {"name", "start_hours", "start_minutes", "start_seconds"}
+_LENGTH = {"hours", "minutes", "seconds"}
+_MOMENT = {"hour", "minute", "period", "day"}
+_IN = {"in_hours", "in_minutes"}
+SLOTS: dict[str, set[str]] = {
+    "HassStartTimer": {*_LENGTH, "name"},
+    "AgentboxChangeTimer": _LENGTH,
+    "HassCancelTimer": _TIMER,
+    "HassPauseTimer": _TIMER,
+    "HassUnpauseTimer": _TIMER,
+    "HassTimerStatus": _TIMER,
+    "HassIncreaseTimer": {*_TIMER, *_LENGTH},
+    "HassDecreaseTimer": {*_TIMER, *_LENGTH},
+    "HassShoppingListAddItem": {"item"},
+    "HassShoppingListCompleteItem": {"item"},
+    "HassListAddItem": {"item", "name"},
+    "HassListCompleteItem": {"item", "name"},
+    "HassListRemoveItem": {"item", "name"},
+    "AgentboxReadList": {"name"},
+    "AgentboxClearList": {"name"},
+    "HassSetVolume": {"volume_level"},
+    "HassSetVolumeRelative": {"volume_step"},
+    "AgentboxSetAlarm": {*_MOMENT, *_IN, "name"},
+    "AgentboxChangeAlarm": {*_MOMENT, *_IN},
+    "AgentboxCancelAlarm": {*_MOMENT, "name"},
+    "AgentboxSetReminder": {*_MOMENT, *_IN, "in_seconds", "message"},
+    "AgentboxChangeReminder": {*_MOMENT, *_IN, "in_seconds"},
+    "AgentboxCancelReminder": {"message"},
+}
+"""The slots that the box's own tools take; intents that are not here take none."""
 
 
 def sentences(language: str) -> list[tuple[str, str, dict[str, Any], dict[str, Any]]]:

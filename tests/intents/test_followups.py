@@ -64,7 +64,7 @@ def test_a_conversation(english: Understander) -> None:
         ("HassListAddItem", {"item": "hat", "name": "packing"}),
         ("HassStartTimer", {"minutes": 5}),
         ("HassStartTimer", {"minutes": 10}),
-        ("HassStartTimer", {"minutes": 12, "replace": True}),
+        ("AgentboxChangeTimer", {"minutes": 12}),
         ("AgentboxUndo", {}),
         None,
     ]
