@@ -30,6 +30,9 @@ OnBytes: TypeAlias = Callable[[int, int | None], None]
 TRIES = 5
 """How often a transfer that breaks off is taken up again, before `pull` turns to the next source."""
 
+PAUSE_S = 0.5
+"""Before the second try; doubled before each further one."""
+
 _TIMEOUT = httpx.Timeout(30.0, connect=10.0)
 _PIP_STALLED_S = 300.0
 
@@ -231,15 +234,7 @@ def _report(on_bytes: OnBytes, before: int, total: int, arrived: int) -> None:
     on_bytes(before + arrived, total)
 
 
-def download(
-    client: httpx.Client,
-    url: httpx.URL,
-    path: Path,
-    size: int,
-    on_bytes: Callable[[int], None],
-    *,
-    pause_s: float = 0.5,
-) -> None:
+def download(client: httpx.Client, url: httpx.URL, path: Path, size: int, on_bytes: Callable[[int], None]) -> None:
     """Fetch one file of `size` bytes. A transfer that breaks off goes on where it stopped, now or when it is called
     again, if the server says that the file is still the same (RFC 9110, If-Range); else it begins anew.
 
@@ -249,7 +244,7 @@ def download(
     connected = False
     for attempt in range(TRIES):
         if attempt:
-            time.sleep(pause_s * 2 ** (attempt - 1))
+            time.sleep(PAUSE_S * 2 ** (attempt - 1))
         try:
             _transfer(client, url, part, size, on_bytes)
             connected = True
@@ -292,7 +287,7 @@ def _transfer(client: httpx.Client, url: httpx.URL, part: Path, size: int, on_by
                 tag_file.write_text(tag)
             else:
                 tag_file.unlink(missing_ok=True)
-            for block in answer.iter_bytes(1 << 18):
+            for block in answer.iter_raw():  # as they come, so that a broken transfer loses nothing
                 have += len(block)
                 if have > size:
                     raise wrong_file()

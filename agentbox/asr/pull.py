@@ -13,7 +13,7 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
-from agentbox.asr.catalogue import RECORD, Folder, Model, Problem, Record, Source, Url, check, sha256_of
+from agentbox.asr.catalogue import RECORD, Folder, Model, Problem, Record, Source, Url, Wheel, check, sha256_of
 from agentbox.asr.fetch import Digest, fetch, wrong_file
 from agentbox.errors import ModelError
 from agentbox.paths import prepare
@@ -149,9 +149,8 @@ def _check_and_record(source: Source, model: Model, staging: Path, published: di
 def _agrees(path: Path, sha256: str, published: Digest | None, source: Source) -> bool:
     """Whether a file that the catalogue has no hash for is what its source says it is."""
     if published is None:
-        # pip has compared the wheel with its index; a folder of the owner's is the owner's word. A bare web address
-        # vouches for nothing.
-        return not isinstance(source, Url)
+        # pip has compared the wheel with its index; a folder of the owner's is the owner's word. Nothing else vouches.
+        return isinstance(source, Wheel | Folder)
     if published.sha256 is not None:
         return sha256 == published.sha256
     content = path.read_bytes()
@@ -183,7 +182,7 @@ def _lock(path: Path, on_wait: Callable[[], None]) -> Iterator[None]:
 
 def _describe(model: Model, problems: Sequence[Problem]) -> tuple[str, str]:
     """A code and a sentence."""
-    if all(problem.what == "missing" for problem in problems):
+    if [problem.what for problem in problems] == ["missing"] * len(model.files):
         return "model_missing", f"The model {model.name} is not on this machine."
     broken = ", ".join(problem.file for problem in problems)
     return "model_damaged", f"The model {model.name} is damaged: {broken}."

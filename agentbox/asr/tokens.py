@@ -11,6 +11,9 @@ from agentbox.errors import ModelError
 _SPECIAL = re.compile(rb"<.+>", re.DOTALL)
 """Pieces that are no text: <s>, </s>, <unk>, <<ST_0>>. (Pieces for single bytes are stored as the byte itself.)"""
 
+_MIN_PIECES = 3 + 256
+"""Three special ones and all single bytes come first."""
+
 _SPACE = "\u2581".encode()
 
 
@@ -52,6 +55,8 @@ class TokenTable:
         """Raises `ModelError` `model_damaged` when the file cannot be read or is no token table."""
         try:
             pieces = parse(path.read_bytes())
+            if len(pieces) < _MIN_PIECES:
+                raise ValueError("too few pieces")
         except (OSError, ValueError) as error:
             raise ModelError(
                 "model_damaged", f"{path} cannot be read as a token table.", "Run: agentbox models verify"

@@ -1,0 +1,255 @@
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from agentbox.asr.engine import Aborted, Capabilities, Recognition, Samples
+from agentbox.asr.load import load_engine
+from agentbox.asr.worker import InferenceThread
+from agentbox.errors import ModelError
+from agentbox.messages import Notice
+
+PATIENCE_S = 10.0
+
+
+class GatedEngine:
+    """An engine that tells when it begins and ends when it is let go; a job's first sample is its number."""
+
+    name = "gated"
+    capabilities = Capabilities((), streaming=False, token_scores=False)
+
+    def __init__(self) -> None:
+        self.begun: list[int] = []
+        self.begins = threading.Semaphore(0)
+        self.gate = threading.Semaphore(0)
+        self.rested = threading.Event()
+        self.raises: dict[int, Exception] = {}
+
+    def transcribe(
+        self,
+        samples: Samples,
+        *,
+        language: str,
+        speech_ms: int | None = None,
+        abort: Callable[[], bool] | None = None,
+    ) -> Recognition:
+        number = round(float(samples[0]))
+        self.begun.append(number)
+        self.begins.release()
+        while not self.gate.acquire(timeout=0.01):
+            if abort is not None and abort():
+                raise Aborted
+        if number in self.raises:
+            raise self.raises[number]
+        return Recognition(str(number), audio_ms=samples.size, confidence=speech_ms)
+
+    def rest(self) -> None:
+        self.rested.set()
+
+    async def busy(self) -> None:
+        """Wait until the next job is under way."""
+        assert await asyncio.to_thread(self.begins.acquire, timeout=PATIENCE_S)
+
+    def let(self, jobs: int = 1) -> None:
+        self.gate.release(jobs)
+
+
+def sound(number: int) -> NDArray[np.float32]:
+    return np.full(1, number, np.float32)
+
+
+@pytest.fixture
+def gated() -> GatedEngine:
+    return GatedEngine()
+
+
+@pytest.fixture
+def notices() -> list[Notice]:
+    return []
+
+
+@pytest.fixture
+async def thread(gated: GatedEngine, notices: list[Notice]) -> AsyncIterator[InferenceThread]:
+    worker = InferenceThread(gated, "en", max_waiting=3, rest_after_s=0.01, notify=notices.append)
+    worker.start()
+    yield worker
+    gated.let(100)
+    await worker.stop()
+    assert not worker.alive()
+
+
+async def text(answer: asyncio.Future[Recognition] | None) -> str:
+    assert answer is not None
+    return (await asyncio.wait_for(answer, PATIENCE_S)).text
+
+
+async def test_finals_come_before_speculative_ones_and_in_their_order(
+    thread: InferenceThread, gated: GatedEngine
+) -> None:
+    first = thread.final(sound(1))
+    await gated.busy()
+    guess, second, third = thread.speculative(sound(2)), thread.final(sound(3)), thread.final(sound(4))
+    gated.let(4)
+    assert [await text(answer) for answer in (first, guess, second, third)] == ["1", "2", "3", "4"]
+    assert gated.begun == [1, 3, 4, 2]
+
+
+async def test_what_is_handed_to_the_engine(thread: InferenceThread, gated: GatedEngine) -> None:
+    gated.let(2)
+    heard = await thread.final(np.array([-32768, 0], np.int16), 640)
+    assert (heard.text, heard.audio_ms, heard.confidence) == ("-1", 2, 640)
+    assert (await thread.final(np.array([0.0], np.float64).astype(np.float32))).confidence is None
+
+
+async def test_a_partial_is_not_begun_while_the_thread_has_something_to_do(
+    thread: InferenceThread, gated: GatedEngine
+) -> None:
+    final = thread.final(sound(1))
+    assert thread.partial(sound(2)) is None
+    await gated.busy()
+    assert thread.partial(sound(3)) is None
+    gated.let()
+    assert await text(final) == "1"
+    assert gated.begun == [1]
+
+
+async def test_a_partial_under_way_makes_room(thread: InferenceThread, gated: GatedEngine) -> None:
+    partial = thread.partial(sound(1))
+    assert partial is not None
+    await gated.busy()
+    assert thread.partial(sound(2)) is None
+    final = thread.final(sound(3))
+    assert partial.cancelled()
+    await gated.busy()  # the first gave up although nobody opened the gate
+    gated.let()
+    assert await text(final) == "3"
+    assert gated.begun == [1, 3]
+
+
+async def test_a_cancelled_job_leaves_the_queue(thread: InferenceThread, gated: GatedEngine) -> None:
+    first = thread.final(sound(1))
+    await gated.busy()
+    unwanted, wanted = thread.speculative(sound(2)), thread.speculative(sound(3))
+    unwanted.cancel()
+    await asyncio.sleep(0)
+    gated.let(2)
+    assert [await text(first), await text(wanted)] == ["1", "3"]
+    assert gated.begun == [1, 3]
+
+
+async def test_a_cancelled_job_under_way_is_given_up(thread: InferenceThread, gated: GatedEngine) -> None:
+    guess = thread.speculative(sound(1))
+    await gated.busy()
+    guess.cancel()
+    final = thread.final(sound(2))
+    await gated.busy()
+    gated.let()
+    assert await text(final) == "2"
+
+
+async def test_what_one_job_raises_is_its_own(
+    thread: InferenceThread, gated: GatedEngine, notices: list[Notice]
+) -> None:
+    gated.raises = {1: ZeroDivisionError("one"), 2: ModelError("model_failed", "what", "todo")}
+    gated.let(3)
+    answers = [thread.final(sound(number)) for number in (1, 2, 3)]
+    with pytest.raises(ZeroDivisionError, match="one"):
+        await answers[0]
+    with pytest.raises(ModelError) as failed:
+        await answers[1]
+    assert failed.value.code == "model_failed"
+    assert await text(answers[2]) == "3"
+    assert [(notice.code, notice.level) for notice in notices] == [("model_failed", "error")]
+    assert thread.alive()
+
+
+async def test_finals_past_the_bound_are_refused_and_counted(
+    thread: InferenceThread, gated: GatedEngine, notices: list[Notice]
+) -> None:
+    running = thread.final(sound(0))
+    await gated.busy()
+    waiting = [thread.final(sound(number)) for number in (1, 2, 3)]
+    for count in (1, 2):
+        with pytest.raises(ModelError, match=f"{count} more") as refused:
+            await thread.final(sound(9))
+        assert refused.value.code == "asr_overloaded"
+    assert len(notices) == 2
+    gated.let(4)
+    assert [await text(answer) for answer in (running, *waiting)] == ["0", "1", "2", "3"]
+
+
+async def test_the_engine_rests_once_when_there_is_nothing_to_do(thread: InferenceThread, gated: GatedEngine) -> None:
+    assert await asyncio.to_thread(gated.rested.wait, PATIENCE_S)
+    gated.let()
+    assert await text(thread.final(sound(1))) == "1"
+
+
+async def test_a_thread_that_hangs_is_not_alive(thread: InferenceThread, gated: GatedEngine) -> None:
+    assert thread.alive(limit_s=0.001)
+    assert thread.busy_s == 0.0
+    answer = thread.final(sound(1))
+    await gated.busy()
+    while thread.busy_s < 0.01:
+        await asyncio.sleep(0.005)
+    assert not thread.alive(limit_s=0.01)
+    assert thread.alive(limit_s=PATIENCE_S)
+    gated.let()
+    await text(answer)
+    while thread.busy_s:
+        await asyncio.sleep(0.005)
+    assert thread.alive(limit_s=0.01)
+
+
+async def test_stopping_cancels_what_waits_and_lets_the_rest_end(gated: GatedEngine) -> None:
+    worker = InferenceThread(gated, "en")
+    assert not worker.alive()
+    worker.start()
+    running = worker.final(sound(1))
+    await gated.busy()
+    waiting = worker.final(sound(2))
+    stopping = asyncio.create_task(worker.stop())
+    await asyncio.sleep(0)
+    gated.let(2)
+    await stopping
+    await worker.stop()
+    assert waiting.cancelled()
+    assert worker.final(sound(3)).cancelled()
+    assert (await running).text == "1"
+    assert gated.begun == [1]
+
+
+async def test_a_thread_never_started_can_be_stopped(gated: GatedEngine) -> None:
+    await InferenceThread(gated, "en").stop()
+
+
+def test_a_loop_that_is_gone_ends_the_thread(gated: GatedEngine) -> None:
+    async def begin() -> InferenceThread:
+        worker = InferenceThread(gated, "en")
+        worker.start()
+        worker.final(sound(1))
+        await gated.busy()
+        return worker
+
+    worker = asyncio.run(begin())
+    gated.let()
+    asyncio.run(worker.stop())
+    assert not worker.alive()
+
+
+async def test_the_real_model_in_the_thread(models_dir: Path, recordings: dict[str, NDArray[np.float32]]) -> None:
+    worker = InferenceThread(load_engine("moonshine-tiny-en", "en", models_dir, fetch_missing=False), "en")
+    worker.start()
+    pcm = (recordings["beckett"] * 32767).astype(np.int16)
+    try:
+        answers = [worker.final(pcm, 7000), worker.final(pcm[:0], 0)]
+        heard = await asyncio.gather(*answers)
+    finally:
+        await worker.stop()
+    assert heard[0].text.startswith("Ever tried, ever failed")
+    assert heard[1].suppressed == "too_short"
