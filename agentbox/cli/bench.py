@@ -10,6 +10,8 @@ from rich.console import Console
 from rich.table import Table
 
 from agentbox import paths
+from agentbox.asr.load import load_engine
+from agentbox.bench import asr as speech
 from agentbox.bench import box
 from agentbox.cli.common import Group, with_config
 from agentbox.errors import InputError
@@ -72,6 +74,56 @@ def latency(loaded: Loaded, data: Path, clips: int) -> None:
         ("added to it", result.added_ms),
     ):
         table.add_row(name, f"{box.median(values):.0f} ms", f"{box.percentile(values, 95):.0f} ms")
+    _show(table)
+
+
+@bench.command()
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("../shared/data"),
+    show_default=True,
+    help="A folder with *.flac recordings, searched with all below it.",
+)
+@click.option("--clips", default=60, show_default=True, help="How many recordings for speed and memory.")
+@with_config
+def asr(loaded: Loaded, data: Path, clips: int) -> None:
+    """The speech engine beside sherpa-onnx on the same model files, one thread each; and its word error rate.
+
+    Words are counted on Debian's recorded telephone prompts. Needs `pip install 'agentbox[bench]'`.
+
+    \b
+    Example:
+      agentbox bench asr --data my-recordings
+    """
+    config = loaded.config
+    models_dir = paths.models_dir(config)
+    files = sorted(data.rglob("*.flac"))
+    if not files:
+        raise InputError("file_missing", f"There are no recordings at {data}.", "Name a folder with --data.")
+    recordings = speech.recordings(files[:: max(1, len(files) // clips)][:clips])
+    engine = load_engine(config.asr.model, config.language, models_dir)
+    result = speech.speed(engine, models_dir / config.asr.model, recordings, language=config.language)
+    seconds = sum(clip.seconds for clip in recordings)
+    table = _table(
+        f"Decoding {result.clips} clips, {seconds:.0f} s of sound, {result.rounds} rounds", "", "median clip"
+    )
+    table.add_row("agentbox", f"{result.ours_ms:.1f} ms")
+    table.add_row("sherpa-onnx", f"{result.sherpa_ms:.1f} ms")
+    table.add_row("ratio, median over clips", f"{result.ratio:.2f}")
+    _show(table)
+    columns = ("libraries", "model loaded", "after decoding", "at rest")
+    table = _table("Memory of a process with the engine (PSS)", "", *columns)
+    for name, used in zip(
+        ("agentbox", "sherpa-onnx"), speech.memory(config.asr.model, models_dir, recordings), strict=True
+    ):
+        figures = (used.libraries_mb, used.loaded_mb, used.decoded_mb, used.resting_mb)
+        table.add_row(name, *(f"{figure:.0f} MB" for figure in figures))
+    _show(table)
+    found = speech.accuracy(engine, speech.prompts(), config.language)
+    table = _table("Word error rate, recorded telephone prompts", "prompts", "without error", "words", "wrong", "rate")
+    errors = found.errors
+    table.add_row(str(found.clips), str(found.perfect), str(errors.words), str(errors.edits), f"{errors.rate:.1%}")
     _show(table)
 
 

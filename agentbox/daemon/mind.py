@@ -88,6 +88,7 @@ def make_understander(config: Config, registry: Registry, extra_files: Sequence[
         owner_files=[*(Path(file) for file in config.intents.sentences), *extra_files],
         intents={intent for tool in registry.tools.values() for intent in tool.intents} | ANSWERS,
         likeness=config.intents.likeness,
+        tool_sentences=registry.sentences(config.language),
     )
 
 
