@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import threading
@@ -297,6 +298,19 @@ def test_the_check_of_the_configuration_looks_into_what_it_names(home: Home, tmp
     assert (refused.returncode, "model_language" in refused.stderr) == (2, True)
     home.configure({})
     assert home.json("config", "check")[0]["ok"] is True
+
+
+def test_a_plugin_of_the_owners_is_spoken_to_in_its_own_sentences(home: Home) -> None:
+    folder = home.state / "plugins"
+    folder.mkdir()
+    shutil.copy(Path(__file__).parents[1] / "plugin_example" / "agentbox_dice.py", folder)
+    (folder / "broken.py").write_text("import nothing_of_that_name\n")
+    home.configure({"tools": {"plugins_dir": str(folder)}})
+    done = home.run("ask", "roll three dice", "--json")
+    turn = json.loads(done.stdout)
+    assert (turn["ok"], turn["slots"]) == (True, {"count": 3})
+    assert len(re.findall(r"[1-6]", turn["reply"])) == 3
+    assert "tool_module_broken" in done.stderr
 
 
 def test_a_damaged_model_is_told_and_not_run(home: Home, tmp_path: Path) -> None:
