@@ -10,27 +10,17 @@ words put in; hassil then reads that as if it had been heard.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import compress, pairwise
 from typing import NamedTuple
 
-from hassil import (
-    Expression,
-    ListReference,
-    RangeSlotList,
-    SlotList,
-    TextChunk,
-    TextSlotList,
-    WildcardSlotList,
-)
-from rapidfuzz.distance import Levenshtein
-from rapidfuzz.process import cdist
+from hassil import Expression, ListReference, RangeSlotList, SlotList, WildcardSlotList
 
 from agentbox.intents.grammar import ANYTHING, BUILTIN, NUMBER, OURS, Grammar, Scope, Template
+from agentbox.intents.likely import Index
 from agentbox.intents.numbers import NumberWords, number_ends
-from agentbox.intents.sounds import likeness, same_syllable, sound_of
-from agentbox.intents.templates import parts_of
+from agentbox.intents.smallwords import FILLERS, MAY_BE_MISSING, SMALL_WORDS
+from agentbox.intents.sounds import likeness, sound_of
 from agentbox.intents.walk import Place, Walker
-from agentbox.intents.words import Word, is_single, pieces_of, words_of
+from agentbox.intents.words import Word, is_single, words_of
 from agentbox.messages import JSON
 
 _MAX_WORDS = 30
@@ -38,32 +28,15 @@ _MIN_LIKENESS = 0.7
 """A heard word less like the template's word than this is another word."""
 
 
-def _set(words: str) -> frozenset[str]:
-    return frozenset(words.split())
-
-
-_MAY_BE_MISSING = _set(
-    "a an the my our to for of in on at by and me us is are s it 的 了 吧 啊 个 一 把 请 帮 给 我 那 这 在 里 去 来 下"
-)
-"""Small words that are swallowed when people speak fast."""
-
-SMALL_WORDS = _MAY_BE_MISSING | _set(
-    "your this that its was be been am or i you do does did will would can could there then so just please now have has"
-    " got with from as 呀 呢 吗 嘛 将 你 您 它 是 和 到 为 成 有 就 都 也 再 还 得 地"
-)
-"""Words that carry little: they may be too many, or heard as each other."""
-
-_PERSONS = _set("i you")
+_PERSONS = frozenset(("i", "you"))
 """Small words that are not heard as others: who does something matters."""
 
 _OFTEN = {("and", "add"): 0.8, ("had", "add"): 0.8, ("hard", "add"): 0.8}
 """Mishearings that small models make often and that sound less alike than they are."""
 
-_FILLERS = _set(
-    "um uh er erm ah oh eh hm well so like okay ok right please just now then hey yeah actually maybe kindly really"
-    " 嗯 呃 哦 啊 吧 呢 呀 哎 喂"
-)
-"""What people say while they think; it may be too much at hardly any cost."""
+
+_OTHER_FORM = 0.8
+"""The likeness of two forms of a word: ice, iced; remind, reminds."""
 
 _SMALL_WEIGHT = 0.4
 _SINGLE_WEIGHT = 0.5
@@ -74,8 +47,6 @@ _SMALL_OTHER = 0.15
 _SMALL_MISHEARD = 0.25
 _FILLER_EXTRA = 0.05
 _MAX_COST = 1.0
-_MIN_CLOSE = 0.52
-"""Below this, two words are not even compared with care. Less than `_MIN_LIKENESS`: pieces of words count here."""
 
 
 class Near(NamedTuple):
@@ -100,8 +71,8 @@ class _Reading(NamedTuple):
     cost: float = 0.0
     weight: float = 0.0
     """Of the template's words and numbers on this way."""
-    exact: int = 0
-    """Words that carry meaning, and numbers, heard as they are."""
+    exact: float = 0.0
+    """Of that, what carries meaning and was heard as it is."""
     other: int = 0
     """Words that carry meaning heard as another word."""
     doubt: int = 0
@@ -119,7 +90,7 @@ class Forgiver:
 
     def __init__(self, grammars: Sequence[Grammar], numbers: NumberWords, likeness: float) -> None:
         self._likeness = likeness
-        self._indexes = [_Index(scope) for grammar in grammars for scope in grammar.scopes if scope.templates]
+        self._indexes = [Index(scope) for grammar in grammars for scope in grammar.scopes if scope.templates]
         self._known = _Known(
             numbers=numbers.parts,
             values=frozenset(
@@ -160,55 +131,6 @@ class _Known(NamedTuple):
     values: frozenset[str]
 
 
-class _Index:
-    """The templates of a scope by the words they cannot do without."""
-
-    def __init__(self, scope: Scope) -> None:
-        self.scope = scope
-        self.is_fixed = scope.grammar.source in (OURS, BUILTIN)
-        words = _words_in(rule.expression for rule in scope.rules.values())
-        words |= _words_in(template.sentence.expression for template in scope.templates)
-        lists = [slot_list for slot_list in scope.lists.values() if isinstance(slot_list, TextSlotList)]
-        self.values = _words_in(value.text_in for slot_list in lists for value in slot_list.values)
-        self.words = sorted(words | self.values)
-        self._sounds = [sound_of(word) for word in self.words]
-        self._needs = {
-            id(template): template.sentence.get_required_clauses(scope.rules) for template in scope.templates
-        }
-        clauses = {clause for clauses in self._needs.values() for clause in clauses}
-        self._pieces = {piece: _texts(words_of(piece)) for clause in clauses for piece in clause}
-
-    def near(self, words: Sequence[Word]) -> list[frozenset[str]]:
-        """For each heard word the words of the templates that it, or it and the next in one, may have been."""
-        if not words or not self.words:
-            return [frozenset() for _ in words]
-        joined = [one.text + two.text for one, two in pairwise(words)]
-        heard = [word.text for word in words] + joined
-        sounds = [sound_of(word) for word in heard]
-        by_sound = cdist(sounds, self._sounds, scorer=Levenshtein.normalized_similarity)
-        by_letters = cdist(heard, self.words, scorer=Levenshtein.normalized_similarity)
-        close = 0.7 * by_sound + 0.3 * by_letters >= _MIN_CLOSE
-        sets = [
-            frozenset(compress(self.words, row)) | _beginnings(word) | same_syllable(word)
-            for word, row in zip(heard, close, strict=True)
-        ]
-        pairs = [*sets[len(words) :], frozenset[str]()]
-        return [alone | pair for alone, pair in zip(sets, pairs, strict=False)]
-
-    def likely(self, heard: str, near: Sequence[frozenset[str]], first: frozenset[str]) -> Iterator[Template]:
-        """Templates that may begin with `first`, and of which every required piece was heard, or something near."""
-        folded = heard.casefold()
-        anywhere = SMALL_WORDS.union(*near)
-        there = {
-            piece
-            for piece, words in self._pieces.items()
-            if piece in folded or sum(word in anywhere for word in words) * 2 >= max(1, len(words))
-        }
-        for template in self.scope.starting_with(first):
-            if all(not there.isdisjoint(clause) for clause in self._needs[id(template)]):
-                yield template
-
-
 class _Ear(Walker[_Reading]):
     """Walks templates along the heard words, allowing for mishearing."""
 
@@ -227,7 +149,7 @@ class _Ear(Walker[_Reading]):
         words that may be too many."""
         after = frozenset[str]()
         for word, words_near in zip(reversed(words), reversed(near), strict=True):
-            droppable = word.text in _FILLERS or word.text in SMALL_WORDS
+            droppable = word.text in FILLERS or word.text in SMALL_WORDS
             after = words_near | {ANYTHING} | (after if droppable else frozenset())
             if scope.grammar.begins_number(word.text):
                 after |= {NUMBER}
@@ -244,7 +166,7 @@ class _Ear(Walker[_Reading]):
         index, begun = place
         if index < len(self._words) and not begun:
             firsts, empty = self._scope.firsts(expression)
-            if not empty and firsts.isdisjoint(self._begins[index]) and firsts.isdisjoint(_MAY_BE_MISSING):
+            if not empty and firsts.isdisjoint(self._begins[index]) and firsts.isdisjoint(MAY_BE_MISSING):
                 return {}
         return super()._walk(expression, place)
 
@@ -258,13 +180,13 @@ class _Ear(Walker[_Reading]):
     def _word(self, word: str, index: int) -> Iterable[tuple[int, _Reading]]:
         small = word in SMALL_WORDS
         weight = _SMALL_WEIGHT if small else _SINGLE_WEIGHT if is_single(word) else 1.0
-        meaning = 0 if small else 1
+        meaning = 0.0 if small else weight
         if index < len(self._words):
             heard = self._words[index].text
             if heard == word:
                 return ((index + 1, _Reading(0.0, weight, meaning)),)
         ways = list(self._other_ways(word, index, small, weight)) if index < len(self._words) else []
-        if word in _MAY_BE_MISSING and index > 0 and word not in self._known.numbers:
+        if word in MAY_BE_MISSING and index > 0 and word not in self._known.numbers:
             ways.append((index, _Reading(_SMALL_MISSING, 0.0, edits=(_Edit(index, index, word),))))
         return ways
 
@@ -284,6 +206,8 @@ class _Ear(Walker[_Reading]):
                 yield index + 1, _Reading(_SMALL_MISHEARD, weight, edits=another)
             return
         alike = max(likeness(heard, word), likeness(heard, word + "a") - 0.02, _OFTEN.get((heard, word), 0.0))
+        if _one_stem(heard, word):
+            alike = max(alike, _OTHER_FORM)
         if alike >= _MIN_LIKENESS and heard not in self._known.values:
             same = is_single(word) or (heard, word) in _OFTEN or sound_of(heard) == sound_of(word)
             doubt = 0 if same else 1 if _one_stem(heard, word) else 2
@@ -305,7 +229,7 @@ class _Ear(Walker[_Reading]):
         """What it costs that these heard words are in no template; None when one of them may not be left out."""
         cost = 0.0
         for word in self._words[first:after]:
-            if word.text in _FILLERS:
+            if word.text in FILLERS:
                 cost += _FILLER_EXTRA
             elif word.text in SMALL_WORDS and word.text not in self._known.numbers:
                 cost += _SMALL_EXTRA
@@ -322,12 +246,12 @@ class _Ear(Walker[_Reading]):
         else:
             assert isinstance(slot_list, RangeSlotList)
             for end in number_ends(self._heard, self._words, index, reference, slot_list, self._language):
-                yield end, _Reading(0.0, 1.0, 1)
+                yield end, _Reading(0.0, 1.0, 1.0)
 
     def _value(self, ways: dict[Place, _Reading]) -> dict[Place, _Reading]:
         if self._fixed_values:
             return {
-                place: reading._replace(exact=max(1, reading.exact))
+                place: reading._replace(exact=max(1.0, reading.exact))
                 for place, reading in self._whole(ways).items()
                 if not reading.edits
             }
@@ -380,17 +304,4 @@ def _mended(heard: str, words: Sequence[Word], edits: Iterable[_Edit]) -> str:
 
 def _one_stem(heard: str, word: str) -> bool:
     shorter, longer = sorted((heard, word), key=len)
-    return len(shorter) >= 4 and longer.startswith(shorter) and len(longer) - len(shorter) <= 3
-
-
-def _texts(words: Iterable[Word]) -> tuple[str, ...]:
-    return tuple(word.text for word in words)
-
-
-def _beginnings(word: str) -> frozenset[str]:
-    return frozenset(word[:length] for length in range(1, len(word) + 1))
-
-
-def _words_in(expressions: Iterable[Expression]) -> frozenset[str]:
-    chunks = (part.text for expression in expressions for part in parts_of(expression) if isinstance(part, TextChunk))
-    return frozenset(word for chunk in chunks for word in pieces_of(chunk).words)
+    return len(shorter) >= 3 and longer.startswith(shorter) and len(longer) - len(shorter) <= 2

@@ -18,6 +18,8 @@ MAX_CHARACTERS = 600
 CJK = "\u4e00-\u9fff\u3400-\u4dbf\u3040-\u30ff\uac00-\ud7af"
 """Character ranges of scripts without spaces, as hassil has them (`hassil.util.CJK`)."""
 
+_MAX_ROUNDS = 10
+
 _FRACTIONS = str.maketrans({"½": " 1/2", "¼": " 1/4", "¾": " 3/4"})
 _QUOTES = str.maketrans("‘’ʼ´`“”", "'''''\"\"")
 
@@ -33,7 +35,7 @@ _PERCENT = re.compile(r"(?<=\d)\s+%")
 
 _FILLERS = re.compile(r"(?<![\w'-])(?:u+h*m+|u+h+|erm+|e+r|h+m+|mhm)(?![\w'-])[\s,.…]*", re.IGNORECASE)
 _CLOCK = r"([01]?\d|2[0-3])"
-_HALF_OF_DAY = re.compile(r"(?<=\d)\s*([ap])(?:\.\s?m\b\.?|m\b\.?)|\b([ap])\.\s?m\b\.?", re.IGNORECASE)
+_HALF_OF_DAY = re.compile(r"(?<=\d)\s*([ap])(?:\.\s?m\b\.*|m\b\.*)|\b([ap])\.\s?m\b\.*", re.IGNORECASE)
 _DOTTED_TIME = re.compile(rf"(?<![\d.:,]){_CLOCK}\s?[.:]\s?([0-5]\d)(?= ?[ap]m\b)", re.IGNORECASE)
 _DOTTED_TIME_AFTER = re.compile(
     rf"(\b(?:at|by|for|until|till|alarm|before|past)\s){_CLOCK}\s?[.:]\s?([0-5]\d)(?![\d.:,]|\s?%)"
@@ -48,7 +50,7 @@ _UNITS = {
     "oz": "ounce", "lb": "pound", "lbs": "pounds", "min": "minutes", "mins": "minutes", "sec": "seconds",
     "secs": "seconds", "hr": "hours", "hrs": "hours", "h": "hours",
 }  # fmt: skip
-_UNIT = re.compile(rf"(?<=\d)[\s-]*({'|'.join(sorted(_UNITS, key=len, reverse=True))})\b\.?", re.IGNORECASE)
+_UNIT = re.compile(rf"(?<=\d)[\s-]*({'|'.join(sorted(_UNITS, key=len, reverse=True))})\b\.*", re.IGNORECASE)
 _NUMBER_THEN_LETTER = re.compile(r"(?<=\d)(?=(?:hours?|minutes?|seconds?|percent)\b)", re.IGNORECASE)
 _HALF_UNIT = re.compile(r"(?<![\d.,])(\d{1,2})\.5(?= (?:hour|minute)s?\b)", re.IGNORECASE)
 
@@ -61,6 +63,15 @@ def normalise(text: str, language: str) -> str:
         characters become one space, which hassil ignores. Chinese (`zh`): "1.5小时" and "一个半小时" -> "1个半小时";
     twelve at night, which is no noon, "晚上十二点" -> "0点".
     """
+    # What one rule leaves may be what another looks for; two rounds are the most that was ever needed.
+    for _ in range(_MAX_ROUNDS):
+        before, text = text, _once(text, language)
+        if text == before:
+            break
+    return text
+
+
+def _once(text: str, language: str) -> str:
     text = unicodedata.normalize("NFKC", text.translate(_FRACTIONS)).replace("\u2044", "/").translate(_QUOTES)
     text = "".join(" " if unicodedata.category(c) in ("Cc", "Zl", "Zp") else c for c in text if _is_kept(c))
     text = _THOUSANDS.sub(r"\1\2", text)

@@ -13,9 +13,9 @@ from hassil import RecognizeResult, recognize_all
 from hassil.util import normalize_for_matching, remove_skip_words
 
 from agentbox.intents.continuation import Reach, Reacher
-from agentbox.intents.forgiving import SMALL_WORDS
 from agentbox.intents.grammar import Grammar, Template
 from agentbox.intents.numbers import NumberWords
+from agentbox.intents.smallwords import SMALL_WORDS
 from agentbox.intents.words import is_single, words_of
 from agentbox.messages import JSON
 

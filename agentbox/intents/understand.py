@@ -142,8 +142,13 @@ class Understander:
 
     def _near(self, heard: str, context: Mapping[str, JSON]) -> tuple[Match | None, float]:
         """The nearest sentence read as if it had been heard; none when two are as near and mean different things."""
+        if not heard:
+            return None, 0.0
+        nearest = self._forgiver.nearest(heard, context)
+        if not nearest and (spelled := self._numbers.to_words(heard)) != heard:
+            nearest = self._forgiver.nearest(spelled, context)
         read_near: list[tuple[int, float, Match]] = []
-        for near in self._forgiver.nearest(heard, context) if heard else ():
+        for near in nearest:
             if read_near and near.score < read_near[0][1] - _AMBIGUOUS:
                 break
             match = read(near.grammar, near.sentence, context, self._numbers)

@@ -71,7 +71,7 @@ def test_the_beginning_of_a_longer_sentence_is_never_complete(
     understander = english if language == "en" else chinese
     grammar, numbers, chance = grammar_of(language, "agentbox"), NumberWords(language), random.Random(3)
     checked = 0
-    for scope, template in templates(grammar):
+    for scope, template in chance.sample(list(templates(grammar)), 200):
         context = needed(template)
         parts = words(say(template.sentence.expression, scope, chance))
         whole = read(grammar, joined(parts), context, numbers)

@@ -41,6 +41,13 @@ def test_ordinary_talk_is_not_acted_on(english: Understander) -> None:
     assert acted_on == []
 
 
+def test_ordinary_chinese_talk_is_not_acted_on(chinese: Understander) -> None:
+    """Only "remember to buy some fruit" is, which is a sentence of the community's."""
+    talk = [line for line in (HERE / "talk-zh-CN.txt").read_text(encoding="utf-8").splitlines() if line[0] != "#"]
+    assert len(talk) > 60
+    assert [line for line in talk if isinstance(chinese.understand(line), Intent)] == ["记得买点水果回来。"]
+
+
 @pytest.mark.skipif(not PROMPTS.exists(), reason="the Debian package asterisk-core-sounds-en is not installed")
 def test_telephone_prompts_are_not_acted_on(english: Understander) -> None:
     """More than 600 sentences, many about time, minutes, numbers, volume and calls."""
