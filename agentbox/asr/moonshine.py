@@ -27,9 +27,9 @@ from numpy.typing import NDArray
 
 from agentbox.asr import guards
 from agentbox.asr.engine import Aborted, Capabilities, Recognition, Samples
-from agentbox.asr.runtime import GIVE_BACK, OnnxError, open_session, return_free_memory
 from agentbox.asr.tokens import TokenTable
 from agentbox.errors import InputError, ModelError
+from agentbox.inference import GIVE_BACK, OnnxError, open_session, return_free_memory
 from agentbox.messages import SAMPLE_RATE_HZ
 
 Floats: TypeAlias = NDArray[np.float32]

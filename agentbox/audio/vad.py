@@ -5,10 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 
 from agentbox.audio.segment import Samples
-from agentbox.errors import ModelError
+from agentbox.inference import open_session
 
 WINDOW_SAMPLES = 512
 """The graph takes exactly 32 ms at 16 kHz, preceded by the last 64 samples of the window before."""
@@ -20,19 +19,8 @@ class SileroVad:
     """Speech probability of one window after the other; keeps the graph's recurrent state between them."""
 
     def __init__(self, path: Path) -> None:
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1
-        options.inter_op_num_threads = 1
-        options.enable_cpu_mem_arena = False
-        options.log_severity_level = 3
-        try:
-            self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # onnxruntime's exception classes have no public common base
-            raise ModelError(
-                "model_damaged",
-                f"The voice-activity model {path.name} cannot be loaded.",
-                "Run: agentbox models verify",
-            ) from error
+        """Raises `ModelError` `model_damaged`."""
+        self._session = open_session(path, threads=1)
         self._rate = np.array(16_000, dtype=np.int64)
         self._input = np.zeros((1, CONTEXT_SAMPLES + WINDOW_SAMPLES), dtype=np.float32)
         self.reset()

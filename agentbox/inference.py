@@ -1,4 +1,4 @@
-"""onnxruntime as the engines use it: sessions that are small, and memory that is given back.
+"""onnxruntime as the models of the house use it: sessions that are small, and memory that is given back.
 
 The choices are measured (docs/benchmarks.md, "Memory of the speech engine"): one arena for all sessions that grows by
 what is asked for instead of by powers of two, no memory patterns (they keep a plan per input length, and every
