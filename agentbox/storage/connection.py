@@ -15,7 +15,7 @@ from sqlite_utils import Database
 from agentbox.errors import StorageError
 from agentbox.messages import Notice
 from agentbox.paths import prepare
-from agentbox.storage import queries
+from agentbox.storage import queries, wiping
 from agentbox.storage.database import (
     BUSY_MS,
     Presence,
@@ -83,19 +83,17 @@ class Connection:
         except sqlite3.Error as error:
             raise storage_failed(self.path, error) from error
 
-    def cut_log(self) -> bool:
-        """Empty the write-ahead log, which still holds pages as they were before a deletion. False while a reader is
-        in the way."""
+    def wipe(self) -> bool:
+        """Leave no word of what was deleted in the file and its log (wiping.py). False while a reader is in the way."""
+        if self.in_memory:
+            return True
         with self._lock:
             database = self._current()
             try:
-                database.execute("PRAGMA busy_timeout = 0").fetchall()
-                (busy, _, _) = database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-                database.execute(f"PRAGMA busy_timeout = {BUSY_MS}").fetchall()
+                return wiping.wipe(database, BUSY_MS)
             except sqlite3.Error as error:
                 self._drop_if_damaged(database, error)
                 raise storage_failed(self.path, error) from error
-        return not busy
 
     def close(self) -> None:
         with self._lock:
@@ -137,6 +135,8 @@ class Connection:
                 if alone:
                     with database.atomic():
                         self.calls_unknown = queries.settle_crashed_calls(database)
+                    with contextlib.suppress(sqlite3.Error):  # a full disk; a sweep tries again, and tells
+                        wiping.wipe(database, BUSY_MS)
             except sqlite3.Error as error:
                 database.close()
                 raise storage_failed(self.path, error) from error

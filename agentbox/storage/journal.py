@@ -8,6 +8,7 @@ again; the owner is told once, and once more when it works.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import itertools
 import logging
@@ -22,7 +23,7 @@ from sqlite_utils import Database
 
 from agentbox.errors import StorageError
 from agentbox.messages import JSON, Notice, StageEvent, Utterance
-from agentbox.storage import queries, rows
+from agentbox.storage import queries, rows, wiping
 from agentbox.storage.connection import Connection
 from agentbox.storage.pending import Pending, without_sound
 from agentbox.storage.retention import Retention
@@ -85,6 +86,7 @@ class Journal:
         self._hurry = False
         self._closing = False
         self._log_to_cut = False
+        self._wipe_told = False
         self._thread = threading.Thread(target=self._work, name="journal", daemon=True)
         self._thread.start()
 
@@ -218,8 +220,11 @@ class Journal:
     def sweep(self, now: float, monotonic_s: float) -> int:
         """Delete what is older than `retention_days`, if the clock can be trusted; how many turns that were.
 
-        A failing disk is told by a notice; the next sweep tries again.
+        A failing disk is told by a notice; the next sweep tries again. After a deletion the next one is a day away,
+        because each writes the file anew.
         """
+        if not self.in_memory:
+            self._wipe_again()
         cutoff = self._retention.cutoff(now, monotonic_s)
         if cutoff is None:
             return 0
@@ -228,7 +233,9 @@ class Journal:
                 queries.adopt_unset(database, now)
             if not self._connection.read(lambda database: queries.any_before(database, cutoff)):
                 return 0
-            return self.delete_between(0.0, cutoff)
+            count = self.delete_between(0.0, cutoff)
+            self._retention.deleted(monotonic_s)
+            return count
         except StorageError as error:
             self._on_notice(Notice(code=error.code, what=error.what, todo=error.todo, level="error"))
             return 0
@@ -246,13 +253,33 @@ class Journal:
 
     def _delete_now(self, work: Callable[[Database], int]) -> int:
         with self._connection.use() as database:
+            changes = database.conn.total_changes
             count = work(database)
-            queries.forget_words(database)
-        if not self._connection.cut_log():
+            if database.conn.total_changes == changes:
+                return 0
+            wiping.mark(database)
+        self._wipe()
+        return count
+
+    def _wipe(self) -> None:
+        try:
+            done = self._connection.wipe()
+        except StorageError as error:
+            if not self._wipe_told:
+                self._wipe_told = True
+                what = f"What was deleted cannot be found any more, but its bytes are still in the file. {error.what}"
+                self._on_notice(Notice(code="wipe_delayed", what=what, todo=error.todo, level="warning"))
+            return
+        self._wipe_told = False
+        if not done:
             with self._changed:
                 self._log_to_cut = True
                 self._changed.notify_all()
-        return count
+
+    def _wipe_again(self) -> None:
+        with contextlib.suppress(StorageError):  # what cannot be read now is tried by the next sweep
+            if self._connection.read(wiping.due):
+                self._wipe()
 
     # From here on: the writer thread.
 
@@ -273,7 +300,7 @@ class Journal:
                 else:
                     unwritable = 0
                     self._log_to_cut = False  # before it is cut: a deletion meanwhile sets it again
-                    self._log_to_cut |= not self._connection.cut_log()
+                    self._log_to_cut |= not self._connection.wipe()
             except StorageError as error:
                 failures += 1
                 self._log_to_cut |= not batch

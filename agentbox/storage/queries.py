@@ -108,12 +108,6 @@ def delete_all(database: Database) -> int:
     return int(database.execute("DELETE FROM turns").rowcount)
 
 
-def forget_words(database: Database) -> None:
-    """Build the search index anew: a deletion alone only marks its words as gone (SQLite has a secure deletion for
-    the index from 3.42 on; this works with any)."""
-    database.execute("INSERT INTO search (search) VALUES ('rebuild')")
-
-
 def any_before(database: Database, cutoff: float) -> bool:
     """Whether anything is older than `cutoff`."""
     sql = """

@@ -20,6 +20,11 @@ class Retention:
     def __init__(self, days: int) -> None:
         self._days = days
         self._since: tuple[float, float] | None = None
+        self._deleted_s: float | None = None
+
+    def deleted(self, monotonic_s: float) -> None:
+        """Something was deleted now: nothing is too old again for a day."""
+        self._deleted_s = monotonic_s
 
     def cutoff(self, now: float, monotonic_s: float) -> float | None:
         """Seconds since 1970 before which turns are too old; null when nothing may be deleted (yet)."""
@@ -34,5 +39,7 @@ class Retention:
             self._since = (now, monotonic_s)
             return None
         if monotonic_s - self._since[1] < WATCH_S:
+            return None
+        if self._deleted_s is not None and monotonic_s - self._deleted_s < DAY_S:
             return None
         return now - self._days * DAY_S
