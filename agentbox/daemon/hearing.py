@@ -218,7 +218,7 @@ class Hearing:
         if guess is None:
             self._drop_guess(open_)
             guess = self._decoder.final(event.samples, event.speech_ms)
-        self.turns.put_nowait(self._heard(utterance, guess, open_.by, ended_s))
+        self.turns.put_nowait(asyncio.ensure_future(self._heard(utterance, guess, open_.by, ended_s)))
 
     async def _heard(
         self, utterance: Utterance, decoding: asyncio.Future[Recognition], by: ActivatedBy | None, ended_s: float
