@@ -26,8 +26,8 @@ from agentbox.messages import JSON, Notice, StageEvent, Utterance
 from agentbox.storage import queries, rows, wiping
 from agentbox.storage.connection import Connection
 from agentbox.storage.pending import Pending, without_sound
-from agentbox.storage.retention import Retention
 from agentbox.storage.store import SqliteStore
+from agentbox.storage.sweep import Sweep
 
 RETRY_S = (0.5, 1.0, 2.0, 5.0, 15.0)
 BATCH = 500
@@ -70,7 +70,7 @@ class Journal:
         self._connection = connection
         self._keep = keep_transcripts
         self._keep_audio = keep_audio
-        self._retention = Retention(retention_days)
+        self._sweep = Sweep(connection, retention_days, lambda until: self.delete_between(0.0, until), on_notice)
         self._on_notice = on_notice
         self._changed = threading.Condition()
         """Guards all below, and tells of changes."""
@@ -225,17 +225,8 @@ class Journal:
         """
         if not self.in_memory:
             self._wipe_again()
-        cutoff = self._retention.cutoff(now, monotonic_s)
-        if cutoff is None:
-            return 0
         try:
-            with self._connection.use() as database:
-                queries.adopt_unset(database, now)
-            if not self._connection.read(lambda database: queries.any_before(database, cutoff)):
-                return 0
-            count = self.delete_between(0.0, cutoff)
-            self._retention.deleted(monotonic_s)
-            return count
+            return self._sweep(now, monotonic_s)
         except StorageError as error:
             self._on_notice(Notice(code=error.code, what=error.what, todo=error.todo, level="error"))
             return 0

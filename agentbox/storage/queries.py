@@ -9,7 +9,7 @@ from typing import Any
 from sqlite_utils import Database
 
 from agentbox.messages import JSON
-from agentbox.storage.retention import UNSET_BEFORE
+from agentbox.storage.retention import MAX_DRIFT_S, UNSET_BEFORE, Clock
 from agentbox.storage.rows import clean
 from agentbox.storage.search import query
 
@@ -118,10 +118,22 @@ def any_before(database: Database, cutoff: float) -> bool:
     return bool(database.execute(sql, {"cutoff": cutoff}).fetchone()[0])
 
 
-def adopt_unset(database: Database, now: float) -> None:
-    """What is from before the clock was ever set is as old as of `now`."""
+def adopt_strays(database: Database, now: float) -> None:
+    """What is from before the clock was ever set, or from when it was ahead, is as old as of `now`."""
     for table, column in (("turns", "started_at"), ("replies", "at"), ("notices", "at")):
-        database.execute(f"UPDATE {table} SET {column} = ? WHERE {column} < ?", [now, UNSET_BEFORE])  # noqa: S608
+        sql = f"UPDATE {table} SET {column} = ? WHERE {column} < ? OR {column} > ?"  # noqa: S608
+        database.execute(sql, [now, UNSET_BEFORE, now + MAX_DRIFT_S])
+
+
+def clock(database: Database) -> Clock:
+    """What is known of the wall clock."""
+    row = database.execute("SELECT believed_at, doubted_at, doubted_s FROM clock").fetchone()
+    return Clock(*row) if row else Clock()
+
+
+def keep_clock(database: Database, clock: Clock) -> None:
+    sql = "INSERT OR REPLACE INTO clock (id, believed_at, doubted_at, doubted_s) VALUES (1, ?, ?, ?)"
+    database.execute(sql, [clock.believed_at, clock.doubted_at, clock.doubted_s])
 
 
 def settle_crashed_calls(database: Database) -> int:

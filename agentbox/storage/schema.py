@@ -111,3 +111,18 @@ def m002_tool_store(db: Database) -> None:
         ) STRICT, WITHOUT ROWID;
         """
     )
+
+
+@migrations()
+def m003_clock(db: Database) -> None:
+    """Which time the clock showed when it was last believed (retention.py)."""
+    db.executescript(
+        """
+        CREATE TABLE clock (
+            id INTEGER PRIMARY KEY CHECK (id = 1),
+            believed_at REAL,
+            doubted_at REAL,
+            doubted_s REAL NOT NULL
+        ) STRICT;
+        """
+    )

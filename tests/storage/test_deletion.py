@@ -148,6 +148,38 @@ def test_old_turns_go_and_a_clock_that_was_never_set_does_no_harm(box: Box, keep
     assert journal.sweep(NOW + 2200.0, 2200.0) == 0
 
 
+def test_a_clock_years_ahead_deletes_nothing_and_what_it_stamped_is_adopted(box: Box, keep: Keep) -> None:
+    journal = box.open(retention_days=10)
+    old, fresh = keep(journal, "old", at=NOW - 9.9 * DAY_S), keep(journal, "fresh", at=NOW)
+    assert [journal.sweep(NOW + s, s) for s in (0.0, 900.0)] == [0, 0]
+    ahead = NOW + 15 * 365 * DAY_S
+    journal.close()
+    journal = box.open(retention_days=10)
+    assert [journal.sweep(ahead + s, s) for s in range(0, 86_400, 900)] == [0] * 96
+    assert box.codes == ["clock_doubted"]
+    assert "5475 days ahead" in box.notices[0].what
+    future = keep(journal, "future", at=ahead + DAY_S)
+    assert [journal.sweep(NOW + DAY_S + s, DAY_S + s) for s in (0.0, 900.0)] == [0, 1]
+    assert {turn["id"] for turn in journal.recent()} == {fresh, future}
+    assert journal.get(old) is None
+    turn = journal.get(future)
+    assert turn is not None
+    assert turn["started_at"] == NOW + DAY_S + 900.0
+    assert box.codes == ["clock_doubted"]
+
+
+def test_a_box_that_was_off_for_months_sweeps_again_after_two_days(box: Box, keep: Keep) -> None:
+    journal = box.open(retention_days=10)
+    keep(journal, "old", at=NOW)
+    assert [journal.sweep(NOW + s, s) for s in (0.0, 900.0)] == [0, 0]
+    journal.close()
+    journal = box.open(retention_days=10)
+    later = NOW + 100 * DAY_S
+    deleted = [journal.sweep(later + s, s) for s in range(0, 200_000, 900)]
+    assert [index * 900 // 86_400 for index, count in enumerate(deleted) if count] == [2]
+    assert box.codes == ["clock_doubted"]
+
+
 def test_old_notices_go_even_when_nobody_talks(box: Box) -> None:
     journal = box.open(retention_days=1)
     for one in unasked("forgotten alert", at=NOW - 2 * DAY_S):

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from agentbox.messages import Activation
 from agentbox.storage.pending import OPEN_TURNS, PENDING_TURNS, Pending
-from agentbox.storage.retention import DAY_S, MAX_DRIFT_S, UNSET_BEFORE, WATCH_S, Retention
+from agentbox.storage.retention import DAY_S, DOUBT_S, MAX_DRIFT_S, UNSET_BEFORE, WATCH_S, Clock, Retention
 from agentbox.storage.search import indexed, query
 from tests.storage.talk import NOW, event, heard
 
@@ -46,28 +46,83 @@ _steps = st.tuples(
 
 
 @given(st.integers(0, 400), st.sampled_from([0.0, 1e9, NOW]), st.lists(_steps, max_size=30))
-def test_no_cutoff_right_after_a_start_or_a_jump_and_never_a_young_one(
+def test_nothing_is_told_right_after_a_start_or_a_jump(
     days: int, wall: float, steps: list[tuple[float, float]]
 ) -> None:
     retention = Retention(days)
     monotonic = even_since = 100.0
-    assert retention.cutoff(wall, monotonic) is None
+    assert retention.look(wall, monotonic) is None
+    looked = None
     for passed, jump in steps:
         monotonic += passed
         wall += passed + jump
         if abs(jump) > 2 * MAX_DRIFT_S or wall < UNSET_BEFORE:
             even_since = monotonic
-        cutoff = retention.cutoff(wall, monotonic)
+        told = retention.look(wall, monotonic)
         if days == 0 or monotonic - even_since < WATCH_S:
-            assert cutoff is None
-        assert cutoff is None or cutoff == wall - days * DAY_S
+            assert told is None
+        if told is not None:
+            assert told == (0.0 if looked is None else monotonic - looked)
+            looked = monotonic
 
 
-def test_a_clock_that_runs_evenly_gives_a_cutoff_after_ten_minutes() -> None:
+def test_a_clock_that_runs_evenly_is_told_after_ten_minutes() -> None:
     retention = Retention(7)
-    given_ = [retention.cutoff(NOW + s, 5.0 + s) for s in (0.0, 300.0, 599.0, 600.0, 900.0)]
-    assert given_ == [None, None, None, NOW + 600 - 7 * DAY_S, NOW + 900 - 7 * DAY_S]
-    assert retention.cutoff(NOW + 10_000.0, 906.0) is None, "it jumped"
+    told = [retention.look(NOW + s, 5.0 + s) for s in (0.0, 300.0, 599.0, 600.0, 900.0)]
+    assert told == [None, None, None, 0.0, 300.0]
+    assert retention.look(NOW + 10_000.0, 906.0) is None, "it jumped"
+
+
+def test_the_cutoff_rests_for_a_day_after_a_deletion() -> None:
+    retention = Retention(7)
+    assert retention.cutoff(NOW, 0.0) == NOW - 7 * DAY_S
+    retention.deleted(0.0)
+    assert retention.cutoff(NOW, DAY_S - 1) is None
+    assert retention.cutoff(NOW, DAY_S) == NOW - 7 * DAY_S
+
+
+_far = st.floats(3 * DAY_S, 1e10) | st.floats(-1e9, -3 * DAY_S)
+_gaps = st.lists(st.floats(0.0, 6 * 3600.0), max_size=40)
+
+
+@given(_far, _gaps)
+def test_a_clock_far_off_is_believed_only_after_two_days_there(jump: float, gaps: list[float]) -> None:
+    clock = Clock().seen(NOW, 0.0)
+    assert clock == Clock(NOW)
+    now = NOW + jump
+    clock = clock.seen(now, 0.0)
+    assert clock == Clock(NOW, now)
+    ran = 0.0
+    for gap in gaps:
+        now, ran = now + gap, ran + gap
+        clock = clock.seen(now, gap)
+        assert (clock.doubted_at is None) == (ran >= DOUBT_S)
+        if ran >= DOUBT_S:
+            assert clock == Clock(now)
+            return
+    back = NOW + ran
+    assert clock.seen(back, 0.0) == Clock(back), "back where it was expected"
+
+
+@given(st.lists(st.tuples(st.floats(0.0, 1e7), st.floats(-0.9 * DAY_S, 1.9 * DAY_S)), max_size=20))
+def test_a_clock_is_believed_however_long_it_ran_and_when_it_is_set_a_little(steps: list[tuple[float, float]]) -> None:
+    clock, now = Clock(NOW), NOW
+    for passed, set_by in steps:
+        now += passed + set_by
+        clock = clock.seen(now, passed)
+        assert clock == Clock(now)
+
+
+@given(st.lists(_far, min_size=1, max_size=20))
+def test_a_clock_that_keeps_jumping_is_never_believed(jumps: list[float]) -> None:
+    clock, place, ran = Clock(NOW), 0.0, 0.0
+    for jump in jumps:
+        ran += DAY_S
+        place = jump if abs(jump - place) > 4 * DAY_S else -jump
+        clock = clock.seen(NOW + ran + place, DAY_S)
+        assert clock.doubted_s == 0.0
+        assert clock.doubted_at is not None
+        assert clock.believed_at == NOW + ran
 
 
 def test_words_do_not_wait_for_an_activation() -> None:
