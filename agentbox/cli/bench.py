@@ -13,6 +13,7 @@ from agentbox import paths
 from agentbox.asr.load import load_engine
 from agentbox.bench import asr as speech
 from agentbox.bench import box
+from agentbox.bench.memory import memory
 from agentbox.cli.common import Group, with_config
 from agentbox.errors import InputError
 from agentbox.settings import Loaded
@@ -112,13 +113,13 @@ def asr(loaded: Loaded, data: Path, clips: int) -> None:
     table.add_row("sherpa-onnx", f"{result.sherpa_ms:.1f} ms")
     table.add_row("ratio, median over clips", f"{result.ratio:.2f}")
     _show(table)
-    columns = ("libraries", "model loaded", "after decoding", "at rest")
+    columns = ("Python", "model loaded", "after decoding", "at rest")
     table = _table("Memory of a process with the engine (PSS)", "", *columns)
-    for name, used in zip(
-        ("agentbox", "sherpa-onnx"), speech.memory(config.asr.model, models_dir, recordings), strict=True
-    ):
-        figures = (used.libraries_mb, used.loaded_mb, used.decoded_mb, used.resting_mb)
-        table.add_row(name, *(f"{figure:.0f} MB" for figure in figures))
+    samples = [clip.samples for clip in recordings]
+    for peer in ("agentbox", "sherpa"):
+        used = memory(peer, models_dir / config.asr.model, samples)
+        figures = (used.python_mb, used.loaded_mb, used.decoded_mb, used.resting_mb)
+        table.add_row(peer, *(f"{figure:.0f} MB" for figure in figures))
     _show(table)
     found = speech.accuracy(engine, speech.prompts(), config.language)
     table = _table("Word error rate, recorded telephone prompts", "prompts", "without error", "words", "wrong", "rate")
