@@ -35,8 +35,9 @@ _MIN_SPEECH_S = 0.064
 """Two windows of the voice detector."""
 
 _LITTLE_SPEECH_S = 0.4
-_LITTLE_BELIEF = 0.42
-"""Noise that passed the voice detector: at most 0.29 s, mean probability up to 0.36. Real speech as short: 0.48."""
+_LITTLE_BELIEF = 0.45
+"""Noise and music that passed the voice detector: at most 0.35 s, mean probability up to 0.43. Real speech as short:
+0.48."""
 
 
 @dataclass(frozen=True, slots=True)
