@@ -19,11 +19,11 @@ from agentbox.storage import queries, wiping
 from agentbox.storage.database import (
     BUSY_MS,
     Presence,
+    begin_anew,
     is_damage,
     open_database,
     open_for_reading,
     open_memory,
-    set_aside,
     storage_failed,
 )
 
@@ -31,7 +31,8 @@ T = TypeVar("T")
 
 
 class Connection:
-    """Opens the file at `path`, or a database in memory where `in_memory` is true.
+    """Opens the file at `path`, or a database in memory, with what can be read of the file, where `in_memory`
+    is true.
 
     A file found damaged while it is used is kept aside, and a fresh one begun, by the next use; `on_notice` is told.
     Every method raises `StorageError`.
@@ -42,6 +43,8 @@ class Connection:
         self.in_memory = in_memory
         self.calls_unknown = 0
         """Calls that were under way when the last user of the file went away without a word."""
+        self.copied = False
+        """Whether the database in memory began with the turns of a file that cannot be written."""
         self._on_notice = on_notice
         self._lock = threading.Lock()
         self._presence: Presence | None = None
@@ -49,7 +52,9 @@ class Connection:
         self._inode = 0
         self._closed = False
         if in_memory:
-            self._database = open_memory()
+            self._database, self.copied = open_memory(path)
+            with self._database.atomic():
+                self.calls_unknown = queries.settle_crashed_calls(self._database)
             return
         prepare(path.parent)
         self._presence = Presence(path)
@@ -122,15 +127,16 @@ class Connection:
     def _open(self, presence: Presence) -> None:
         """Open the file, the first time or after damage was found in it."""
         alone = presence.alone()
-        notice = None
+        notice: Notice | None
         try:
             if self._inode and os.path.exists(self.path) and os.stat(self.path).st_ino == self._inode:
                 # The damage need not show in SQLite's quick check, so that the file is not tried again.
                 if not alone:
                     what = f"The journal {self.path} is damaged, and another process uses it."
                     raise StorageError("database_damaged", what, "It is replaced when the other process has ended.")
-                notice = set_aside(self.path)
-            database, found = open_database(self.path, alone=alone)
+                database, notice = begin_anew(self.path)
+            else:
+                database, notice = open_database(self.path, alone=alone)
             try:
                 if alone:
                     with database.atomic():
@@ -144,5 +150,5 @@ class Connection:
             self._database = database
         finally:
             presence.share()
-        if notice := notice or found:
+        if notice is not None:
             self._on_notice(notice)

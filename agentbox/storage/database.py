@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import sqlite3
@@ -13,6 +14,7 @@ from sqlite_utils import Database
 from agentbox.errors import StorageError
 from agentbox.messages import Notice
 from agentbox.paths import prepare
+from agentbox.storage import rescue
 from agentbox.storage.schema import migrations
 
 OPENING_BUSY_MS = 5000
@@ -34,7 +36,7 @@ class Presence:
         try:
             self._fd = os.open(f"{path}-lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
-            raise _not_writable(path) from error
+            raise not_writable(path) from error
 
     def alone(self) -> bool:
         """Whether no other process uses the journal; then none can begin to, until `share`."""
@@ -68,19 +70,56 @@ def open_database(path: Path, *, alone: bool) -> tuple[Database, Notice | None]:
     except sqlite3.Error as error:
         if not (is_damage(error) and alone):
             raise storage_failed(path, error) from error
-    notice = set_aside(path)
+    return begin_anew(path)
+
+
+def begin_anew(path: Path) -> tuple[Database, Notice]:
+    """Keep the damaged file at `path` aside, and begin a fresh one with what tools kept, as far as it can be read.
+
+    Raises `StorageError` as `open_database` does.
+    """
+    aside = _set_aside(path)
     try:
-        return _open(path), notice
+        database = _open(path)
+        values: list[rescue.Value] = []
+        with contextlib.suppress(sqlite3.Error), contextlib.closing(rescue.open_read_only(aside)) as damaged:
+            values = rescue.tool_values(damaged)
+        rescue.keep_tool_values(database, values)
     except sqlite3.Error as error:
         raise storage_failed(path, error) from error
+    notice = Notice(
+        code="database_damaged",
+        what=f"The journal {path.name} was damaged. It is kept as {aside.name}, and a new one was begun "
+        f"with {len(values)} of the values that tools keep (timers, lists).",
+        todo=f"What else can be saved: sqlite3 {aside.name} .recover",
+        level="error",
+    )
+    return database, notice
 
 
-def open_memory() -> Database:
-    """A database that forgets at exit: the box goes on where its disk cannot be written."""
+def open_memory(path: Path) -> tuple[Database, bool]:
+    """A database that forgets at exit: the box goes on where its disk cannot be written, with what it can read of the
+    file at `path`: all of it or, of a large or damaged one, what tools keep. Whether turns were copied."""
+    values: list[rescue.Value] = []
+    with contextlib.suppress(sqlite3.Error, OSError), contextlib.closing(rescue.open_read_only(path)) as source:
+        if path.stat().st_size <= rescue.COPY_BYTES:
+            with contextlib.suppress(sqlite3.Error):
+                database = _memory()
+                source.backup(database.conn)
+                _check(database)
+                migrations.apply(database)
+                return database, True
+        values = rescue.tool_values(source)
+    database = _memory()
+    migrations.apply(database)
+    rescue.keep_tool_values(database, values)
+    return database, False
+
+
+def _memory() -> Database:
     database = Database(sqlite3.connect(":memory:", check_same_thread=False), execute_plugins=False)
     for pragma in ("foreign_keys = ON", "secure_delete = ON"):
         database.execute(f"PRAGMA {pragma}")
-    migrations.apply(database)
     return database
 
 
@@ -90,11 +129,8 @@ def open_for_reading(path: Path) -> Database:
     return Database(connection, execute_plugins=False)
 
 
-def set_aside(path: Path) -> Notice:
-    """Move a damaged file and its companions out of the way; what can be saved of it can still be saved.
-
-    Raises `StorageError` `state_not_writable`.
-    """
+def _set_aside(path: Path) -> Path:
+    """Move a damaged file and its companions out of the way; its new place."""
     stamp = time.strftime("%Y%m%dT%H%M%S")
     aside = path.with_name(f"{path.name}.corrupt-{stamp}")
     count = 1
@@ -107,20 +143,15 @@ def set_aside(path: Path) -> Notice:
             if companion.exists():
                 companion.rename(f"{aside}{suffix}")
     except OSError as error:
-        raise _not_writable(path) from error
-    return Notice(
-        code="database_damaged",
-        what=f"The journal {path.name} was damaged. It is kept as {aside.name}, and a new one was begun.",
-        todo=f"What can be saved: sqlite3 {aside.name} .recover",
-        level="error",
-    )
+        raise not_writable(path) from error
+    return aside
 
 
 def storage_failed(path: Path, error: sqlite3.Error) -> StorageError:
     """`error` as one that a person can act on."""
     code = _code(error)
     if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM):
-        return _not_writable(path)
+        return not_writable(path)
     if code == sqlite3.SQLITE_FULL:
         what = f"The journal {path} cannot grow: the disk is full."
         return StorageError("disk_full", what, "Make room on the disk. Lower storage.retention_days to keep less.")
@@ -133,7 +164,8 @@ def storage_failed(path: Path, error: sqlite3.Error) -> StorageError:
     return StorageError("database_failed", f"The journal {path} cannot be used: {error}.", "Run: agentbox doctor")
 
 
-def _not_writable(path: Path) -> StorageError:
+def not_writable(path: Path) -> StorageError:
+    """That the file or its folder is not this user's to write."""
     todo = "Give this user write access to the folder and the file, or set storage.path."
     return StorageError("state_not_writable", f"The journal {path} cannot be written.", todo)
 
@@ -150,7 +182,7 @@ def _open(path: Path) -> Database:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         size = path.stat().st_size
     except OSError as error:
-        raise _not_writable(path) from error
+        raise not_writable(path) from error
     crashed = Path(f"{path}-wal").exists()
     connection = sqlite3.connect(path, timeout=OPENING_BUSY_MS / 1000, check_same_thread=False)
     try:

@@ -23,8 +23,9 @@ from sqlite_utils import Database
 
 from agentbox.errors import StorageError
 from agentbox.messages import JSON, Notice, StageEvent, Utterance
-from agentbox.storage import queries, rows, wiping
+from agentbox.storage import queries, rescue, rows, wiping
 from agentbox.storage.connection import Connection
+from agentbox.storage.database import not_writable
 from agentbox.storage.pending import Pending, without_sound
 from agentbox.storage.store import SqliteStore
 from agentbox.storage.sweep import Sweep
@@ -70,7 +71,7 @@ class Journal:
         self._connection = connection
         self._keep = keep_transcripts
         self._keep_audio = keep_audio
-        self._sweep = Sweep(connection, retention_days, lambda until: self.delete_between(0.0, until), on_notice)
+        self._sweep = Sweep(connection, retention_days, self._delete_before, on_notice)
         self._on_notice = on_notice
         self._changed = threading.Condition()
         """Guards all below, and tells of changes."""
@@ -115,7 +116,8 @@ class Journal:
             if not or_in_memory:
                 raise
             connection = Connection(path, on_notice, in_memory=True)
-            what = f"{error.what} Nothing is remembered beyond the next restart."
+            read = "What is in it can be read. " if connection.copied else ""
+            what = f"{error.what} {read}Nothing new is remembered beyond the next restart."
             on_notice(Notice(code=error.code, what=what, todo=error.todo, level="error"))
         if connection.calls_unknown:
             count = connection.calls_unknown
@@ -207,15 +209,25 @@ class Journal:
 
     def delete(self, turn_ids: Sequence[str]) -> int:
         """Delete turns by id (or the start of one) for good; how many there were."""
+        self._refuse_to_pretend()
         return self._delete(lambda database: queries.delete_ids(database, turn_ids))
 
     def delete_between(self, since: float, until: float) -> int:
         """Delete the turns that started at `since` or later and before `until`, and what was said unasked then."""
+        self._refuse_to_pretend()
         return self._delete(lambda database: queries.delete_between(database, since, until))
 
     def delete_all(self) -> int:
-        """Delete every turn, reply and notice. What tools keep (timers, lists) stays: it is not talk."""
-        return self._delete(queries.delete_all)
+        """Delete every turn, reply and notice, and the copies kept of damaged files. What tools keep (timers, lists)
+        stays: it is not talk."""
+        self._refuse_to_pretend()
+        count = self._delete(queries.delete_all)
+        if not self.in_memory:
+            try:
+                rescue.delete_copies(self.path)
+            except OSError as error:
+                raise not_writable(self.path) from error
+        return count
 
     def sweep(self, now: float, monotonic_s: float) -> int:
         """Delete what is older than `retention_days`, if the clock can be trusted; how many turns that were.
@@ -230,6 +242,13 @@ class Journal:
         except StorageError as error:
             self._on_notice(Notice(code=error.code, what=error.what, todo=error.todo, level="error"))
             return 0
+
+    def _refuse_to_pretend(self) -> None:
+        if self._connection.copied:
+            raise not_writable(self.path)  # what is deleted in memory only would be back after a restart
+
+    def _delete_before(self, until: float) -> int:
+        return self._delete(lambda database: queries.delete_between(database, 0.0, until))
 
     def _delete(self, work: Callable[[Database], int]) -> int:
         settled = self.settle()

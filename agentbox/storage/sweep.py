@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from agentbox.messages import Notice
-from agentbox.storage import queries
+from agentbox.storage import queries, rescue
 from agentbox.storage.connection import Connection
+from agentbox.storage.database import not_writable
 from agentbox.storage.retention import DAY_S, Clock, Retention
 
 
@@ -31,7 +32,14 @@ class Sweep:
         if passed_s is None or not self._believes(now, passed_s):
             return 0
         cutoff = self._retention.cutoff(now, monotonic_s)
-        if cutoff is None or not self._connection.read(lambda database: queries.any_before(database, cutoff)):
+        if cutoff is None:
+            return 0
+        if not self._connection.in_memory:
+            try:
+                rescue.delete_copies(self._connection.path, cutoff, now)
+            except OSError as error:
+                raise not_writable(self._connection.path) from error
+        if not self._connection.read(lambda database: queries.any_before(database, cutoff)):
             return 0
         count = self._delete_before(cutoff)
         self._retention.deleted(monotonic_s)

@@ -192,7 +192,7 @@ def test_what_may_not_be_written_is_said_and_the_box_goes_on_without(
         assert journal("notices") == "['state_not_writable']"
         journal("write")
         assert journal("settle") == "True"
-        assert journal("turns") == "1"
+        assert journal("turns") == ("2" if what == "file" else "1"), "what is in the file can be read"
         assert journal("put x") == "None"
     finally:
         shutil.rmtree(folder)
