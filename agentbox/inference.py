@@ -1,8 +1,8 @@
 """onnxruntime as the models of the house use it: sessions that are small, and memory that is given back.
 
-The choices are measured (docs/benchmarks.md, "Memory of the speech engine"): one arena for all sessions that grows by
+The choices are measured (docs/models.md, "Speed and memory"): one arena for all sessions that grows by
 what is asked for instead of by powers of two, no memory patterns (they keep a plan per input length, and every
-utterance has its own length), pre-packed weights (without them decoding takes half as long again), and the arena cut
+utterance has its own length), pre-packed weights (without them a step takes half as long again), and the arena cut
 back after each encoder run, which is what needs much. Otherwise one long utterance would keep 100 MB for good.
 """
 

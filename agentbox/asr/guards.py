@@ -5,7 +5,7 @@ than fit into the speech, or a short phrase it does not believe in. No list of k
 
 The figures were set on 2,000 decodings by the default model: 160 spoken commands, 240 single words, 500 telephone
 prompts, half of the commands and a third of the words again in kitchen noise at 12, 6 and 0 dB; pieces of noise, hum,
-music and clicks (docs/benchmarks.md).
+music and clicks (docs/models.md, "Words that nobody said").
 """
 
 from __future__ import annotations
