@@ -15,7 +15,7 @@ from agentbox.errors import StorageError
 from agentbox.messages import Notice
 from agentbox.paths import prepare
 from agentbox.storage import rescue
-from agentbox.storage.schema import migrations
+from agentbox.storage.schema import is_foreign, is_newer, migrations
 
 OPENING_BUSY_MS = 5000
 BUSY_MS = 1000
@@ -63,7 +63,8 @@ def open_database(path: Path, *, alone: bool) -> tuple[Database, Notice | None]:
     """The database at `path`, made or brought up to date. Who is `alone` with a damaged one keeps it aside and
     starts a fresh one, which the notice tells.
 
-    Raises `StorageError` `state_not_writable`, `disk_full`, `disk_failed`, `database_damaged`, `database_failed`.
+    Raises `StorageError` `state_not_writable`, `disk_full`, `disk_failed`, `database_damaged`, `database_foreign`,
+    `database_newer`, `database_failed`.
     """
     try:
         return _open(path), None
@@ -102,7 +103,10 @@ def open_memory(path: Path) -> tuple[Database, bool]:
     file at `path`: all of it or, of a large or damaged one, what tools keep. Whether turns were copied."""
     values: list[rescue.Value] = []
     with contextlib.suppress(sqlite3.Error, OSError), contextlib.closing(rescue.open_read_only(path)) as source:
-        if path.stat().st_size <= rescue.COPY_BYTES:
+        known = Database(source, execute_plugins=False)
+        if is_foreign(known):
+            raise sqlite3.DatabaseError("not a journal")
+        if path.stat().st_size <= rescue.COPY_BYTES and not is_newer(known):
             with contextlib.suppress(sqlite3.Error):
                 database = _memory()
                 source.backup(database.conn)
@@ -187,6 +191,8 @@ def _open(path: Path) -> Database:
     connection = sqlite3.connect(path, timeout=OPENING_BUSY_MS / 1000, check_same_thread=False)
     try:
         database = Database(connection, execute_plugins=False)
+        _refuse_strangers(path, database)
+        _close_to_others(path)
         for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON", "secure_delete = ON"):
             database.execute(f"PRAGMA {pragma}").fetchall()
         if crashed or size <= QUICK_CHECK_BYTES:
@@ -201,6 +207,23 @@ def _open(path: Path) -> Database:
         connection.close()
         raise
     return database
+
+
+def _refuse_strangers(path: Path, database: Database) -> None:
+    if is_foreign(database):
+        what = f"{path} is the database of another program; it was left as it is."
+        raise StorageError("database_foreign", what, "Give the journal a file of its own: storage.path.")
+    if is_newer(database):
+        what = f"The journal {path} was written by a newer agentbox; it was left as it is."
+        raise StorageError("database_newer", what, "Install that version again, or set storage.path to another file.")
+
+
+def _close_to_others(path: Path) -> None:
+    """What was copied or restored may be readable by everybody."""
+    for file in (path, Path(f"{path}-wal"), Path(f"{path}-shm")):
+        with contextlib.suppress(FileNotFoundError, PermissionError):  # it may be another's, and is to be used still
+            if file.stat().st_mode & 0o077:
+                file.chmod(0o600)
 
 
 def _check(database: Database) -> None:

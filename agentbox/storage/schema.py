@@ -126,3 +126,17 @@ def m003_clock(db: Database) -> None:
         ) STRICT;
         """
     )
+
+
+KNOWN = frozenset(("m001_turns", "m002_tool_store", "m003_clock"))
+
+
+def is_foreign(db: Database) -> bool:
+    """Whether another program made this database."""
+    tables = {row[0] for row in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()}
+    return not migrations.applied(db) and tables > tables & {migrations.migrations_table}
+
+
+def is_newer(db: Database) -> bool:
+    """Whether a newer agentbox has taken steps that this one does not know."""
+    return any(step.name not in KNOWN for step in migrations.applied(db))

@@ -8,6 +8,9 @@ from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
 
+from sqlite_utils import Database
+
+from agentbox.storage.schema import KNOWN, migrations
 from tests.storage.conftest import Box
 
 PAGE = (Path(__file__).parents[2] / "docs" / "journal.md").read_text(encoding="utf-8")
@@ -27,6 +30,10 @@ def test_every_table_and_column_is_documented_and_nothing_else(box: Box) -> None
     for table, column in re.findall(r"^\| `(\w+)` \| `(\w+)` \| \S", PAGE, re.MULTILINE):
         documented[table].append(column)
     assert documented == schema
+
+
+def test_every_step_of_the_layout_is_known() -> None:
+    assert {step.name for step in migrations.pending(Database(memory=True))} == KNOWN
 
 
 def test_every_key_of_an_export_is_documented(box: Box, keep: Callable[..., str]) -> None:
