@@ -43,6 +43,7 @@ _UNWRITABLE = (
     ValueError,
     TypeError,
     OverflowError,
+    RecursionError,
     sqlite3.IntegrityError,
     sqlite3.DataError,
     sqlite3.InterfaceError,
@@ -108,7 +109,7 @@ class Journal:
         and say so. Calls that a crash left unfinished become `unknown` and are reported; nobody runs them again.
 
         Raises `StorageError` `state_not_writable`, `disk_full`, `disk_failed`, `database_damaged` (and another
-        process uses it), `database_failed`.
+        process uses it), `database_foreign`, `database_newer`, `database_failed`.
         """
         try:
             connection = Connection(path, on_notice)

@@ -57,10 +57,10 @@ def write(db: Database, event: StageEvent, sound: bytes | None = None) -> None:
             )
         case Intent():
             row = _fields(message, "name", "source", "match", "score", "sentence", "language")
-            _insert(db, "intents", {"turn_id": turn, "slots": _json(message.slots), **row})
+            _insert(db, "intents", {"turn_id": turn, "slots": as_json(message.slots), **row})
         case ToolCall():
             row = {"turn_id": turn, "state": "started", "started_at": event.at, "effects": int(message.effects)}
-            row |= {"arguments": _json(message.arguments), **_fields(message, "id", "tool", "caller")}
+            row |= {"arguments": as_json(message.arguments), **_fields(message, "id", "tool", "caller")}
             _insert(db, "tool_calls", row)
         case ToolResult():
             _result(db, message)
@@ -108,7 +108,7 @@ def _result(db: Database, result: ToolResult) -> None:
         "UPDATE tool_calls SET state = ?, text = ?, data = ?, error_code = ?, duration_ms = ? WHERE id = ?",
         "done" if result.ok else "failed",
         result.text,
-        _json(result.data),
+        as_json(result.data),
         result.error_code,
         result.duration_ms,
         result.call_id,
@@ -129,7 +129,7 @@ def _reply(db: Database, event: StageEvent, reply: Reply) -> None:
 
 def _stage_time(db: Database, event: StageEvent) -> None:
     row = _fields(event, "stage", "state", "at", "monotonic_s")
-    _insert(db, "stage_times", {"turn_id": event.utterance_id, **row, "timings": _json(event.timings)})
+    _insert(db, "stage_times", {"turn_id": event.utterance_id, **row, "timings": as_json(event.timings)})
 
 
 def _insert(db: Database, table: str, row: dict[str, Any]) -> int:
@@ -151,5 +151,14 @@ def _fields(message: Any, *names: str) -> dict[str, Any]:
     return {name: getattr(message, name) for name in names}
 
 
-def _json(value: Any) -> str:
-    return json.dumps(msgspec.to_builtins(value), ensure_ascii=False)
+def as_json(value: Any) -> str:
+    """JSON in which what is no number (NaN, infinity) is null, as RFC 8259 has no word for it.
+
+    Raises `TypeError`, `ValueError` or, for what is nested too deeply, `RecursionError`.
+    """
+    value = msgspec.to_builtins(value)
+    try:
+        return json.dumps(value, ensure_ascii=False, allow_nan=False)
+    except ValueError:
+        finite = json.loads(json.dumps(value), parse_constant=lambda _: None)
+        return json.dumps(finite, ensure_ascii=False, allow_nan=False)

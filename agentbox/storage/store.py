@@ -11,7 +11,7 @@ from sqlite_utils import Database
 from agentbox.errors import StorageError
 from agentbox.messages import JSON
 from agentbox.storage.connection import Connection
-from agentbox.storage.rows import clean
+from agentbox.storage.rows import as_json, clean
 
 T = TypeVar("T")
 
@@ -32,7 +32,7 @@ class SqliteStore:
 
     def put(self, key: str, value: JSON) -> None:
         """Keep the value; it is on disk when this returns. Raises `TypeError` for what JSON cannot carry."""
-        text = clean(json.dumps(value, ensure_ascii=False))
+        text = clean(as_json(value))
         sql = "INSERT OR REPLACE INTO tool_store (namespace, key, value) VALUES (?, ?, ?)"
         self._do(lambda database: database.execute(sql, [self._namespace, clean(key), text]))
 

@@ -9,13 +9,14 @@ import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from agentbox.errors import StorageError
-from agentbox.messages import Activation, Notice, PartialTranscript, Reply, StageEvent, ToolResult, Transcript
+from agentbox.messages import Activation, Notice, PartialTranscript, Reply, StageEvent, ToolCall, ToolResult, Transcript
 from agentbox.storage.journal import Journal
 from tests.storage.conftest import Box
 from tests.storage.talk import NOW, acted, called, event, heard, unasked, whole_turn
@@ -128,6 +129,10 @@ def test_search_finds_words_in_any_order_begun_words_and_chinese(box: Box, keep:
     assert found("牛奶") == found("购物清单") == found("牛奶 清单") == {chinese}
     assert found("奶牛") == found("milk bread") == found("") == found('"*(') == set()
     assert len(journal.search("add", limit=1)) == 1
+    wide, accents = keep(journal, "ＦＵＬＬ width"), keep(journal, "two pin\u0303as, m\u0303ore re\u0301sume\u0301s")
+    assert found("full") == found("ＦＵ") == {wide}
+    assert found("piñas") == found("pinas") == found("pin\u0303as") == found("more") == found("m\u0303ore") == {accents}
+    assert found("résumés") == found("re\u0301sume\u0301s") == {accents}
 
 
 def test_the_start_of_an_id_is_enough_when_no_other_shares_it(box: Box, keep: Keep) -> None:
@@ -190,6 +195,35 @@ def test_what_no_row_can_hold_keeps_nothing_else_out(box: Box, keep: Keep) -> No
     assert kept["text"] == "half a pair: ?"
     assert len(kept["tool_calls"]) == 1
     assert box.codes == []
+
+
+def test_a_value_nested_too_deeply_stops_nothing_and_no_number_is_null(box: Box, keep: Keep) -> None:
+    journal = box.open()
+    turn = "e" * 32
+    deep: dict[str, Any] = {}
+    inner = deep
+    for _ in range(5000):
+        inner["a"] = {}
+        inner = inner["a"]
+    call = ToolCall(id="c1", utterance_id=turn, tool="x", arguments=deep, caller="cli")
+    odd = ToolCall(id="c2", utterance_id=turn, tool="x", arguments={"x": [float("nan"), 1.5, "é"]}, caller="cli")
+    for one in (
+        *heard(turn, "deep"),
+        event(turn, "tool_call", "started", call),
+        event(turn, "tool_call", "started", odd),
+    ):
+        journal.record(one)
+    journal.settle()
+    assert keep(journal, "and go on")
+    kept = journal.get(turn)
+    assert kept is not None
+    assert [(one["id"], one["arguments"]) for one in kept["tool_calls"]] == [("c2", {"x": [None, 1.5, "é"]})]
+    store = journal.store("x")
+    store.put("odd", [float("inf"), 2**70])
+    assert store.get("odd") == [None, 2**70]
+    with sqlite3.connect(box.path) as database:
+        for (value,) in database.execute("SELECT arguments FROM tool_calls UNION SELECT value FROM tool_store"):
+            json.loads(value, parse_constant=pytest.fail)
 
 
 def test_many_threads_at_once(box: Box) -> None:
