@@ -45,7 +45,7 @@ class Audio(Section, frozen=True):
     input_device: str | int = "default"
     output_device: str | int = "default"
     sounds: bool = True
-    block_ms: Annotated[int, Meta(ge=10, le=200)] = 64
+    block_ms: Annotated[int, Meta(ge=10, le=200)] = 96
     queue_s: Annotated[float, Meta(ge=0.5, le=120)] = 10.0
     pre_roll_ms: Annotated[int, Meta(ge=100, le=2000)] = 500
     vad: Vad = field(default_factory=Vad)

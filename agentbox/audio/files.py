@@ -41,7 +41,7 @@ class Converter:
         return samples
 
 
-def read_file(path: Path, block_ms: int = 64) -> Iterator[Samples]:
+def read_file(path: Path, block_ms: int = 96) -> Iterator[Samples]:
     """The file's sound in blocks of about `block_ms`.
 
     Raises `InputError`: `file_missing`, `file_unreadable`, `file_empty`, `file_not_audio`, `file_damaged` (the sound

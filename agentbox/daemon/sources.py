@@ -38,15 +38,16 @@ class Source(Protocol):
 class FileSource:
     """A sound file, in real time or (`fast`) as quickly as it can be heard."""
 
-    def __init__(self, path: Path, *, fast: bool = False) -> None:
+    def __init__(self, path: Path, block_ms: int, *, fast: bool = False) -> None:
         self.state = "playing a file"
         self._path = path
+        self._block_ms = block_ms
         self._fast = fast
         self.length_s = duration_s(path)
 
     async def feed(self, hearing: Hearing) -> None:
         began, played = time.monotonic(), 0
-        for block in read_file(self._path):
+        for block in read_file(self._path, self._block_ms):
             played += block.size
             if self._fast:
                 await asyncio.sleep(0)
@@ -141,4 +142,4 @@ def make_source(wanted: str, config: Audio, events: Events, *, fast: bool = Fals
         "mic": lambda: MicrophoneSource(config, events),
         "-": StdinSource,
     }
-    return factories.get(wanted, lambda: FileSource(Path(wanted), fast=fast))()
+    return factories.get(wanted, lambda: FileSource(Path(wanted), config.block_ms, fast=fast))()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import sqlite3
 import threading
@@ -29,6 +30,8 @@ from agentbox.storage.database import (
 
 T = TypeVar("T")
 
+_log = logging.getLogger("agentbox.storage")
+
 
 class Connection:
     """Opens the file at `path`, or a database in memory, with what can be read of the file, where `in_memory`
@@ -51,6 +54,7 @@ class Connection:
         self._database: Database | None = None
         self._inode = 0
         self._closed = False
+        self._mended = False
         if in_memory:
             self._database, self.copied = open_memory(path)
             with self._database.atomic():
@@ -86,7 +90,11 @@ class Connection:
             with contextlib.closing(database.conn), database.atomic():
                 return work(database)
         except sqlite3.Error as error:
-            raise storage_failed(self.path, error) from error
+            with self._lock:
+                mended = self._database is not None and self._mend_index(self._database, error)
+            if not mended:
+                raise storage_failed(self.path, error) from error
+        return self.read(work)
 
     def wipe(self) -> bool:
         """Leave no word of what was deleted in the file and its log (wiping.py). False while a reader is in the way."""
@@ -119,8 +127,20 @@ class Connection:
         assert self._database is not None
         return self._database
 
+    def _mend_index(self, database: Database, error: sqlite3.Error) -> bool:
+        """Where only the search index is damaged, build it anew from the words beside it; once in a file's life."""
+        if self._mended or getattr(error, "sqlite_errorcode", 0) != sqlite3.SQLITE_CORRUPT_VTAB:
+            return False
+        self._mended = True
+        try:
+            wiping.rebuild_index(database)
+        except sqlite3.Error:
+            return False
+        _log.warning("the search index was damaged and has been built anew")
+        return True
+
     def _drop_if_damaged(self, database: Database, error: sqlite3.Error) -> None:
-        if is_damage(error) and not self.in_memory:
+        if is_damage(error) and not self.in_memory and not self._mend_index(database, error):
             database.close()
             self._database = None
 
@@ -146,6 +166,7 @@ class Connection:
             except sqlite3.Error as error:
                 database.close()
                 raise storage_failed(self.path, error) from error
+            self._mended = False
             self._inode = os.stat(self.path).st_ino
             self._database = database
         finally:

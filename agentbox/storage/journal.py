@@ -14,6 +14,7 @@ import itertools
 import logging
 import sqlite3
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -36,6 +37,9 @@ MAX_WAITING = 20_000
 """Events kept while the disk fails, some hours of talk; past that the oldest are given up, and counted."""
 
 CUT_AGAIN_S = 1.0
+PAUSE_S = 0.005
+"""Between two lots of a large deletion, so that who waits for the file gets it: Python's locks are not fair."""
+
 EXPORT_TURNS = 100
 """Turns read at once for an export."""
 
@@ -263,14 +267,20 @@ class Journal:
         return count
 
     def _delete_now(self, work: Callable[[Database], int]) -> int:
-        with self._connection.use() as database:
-            changes = database.conn.total_changes
-            count = work(database)
-            if database.conn.total_changes == changes:
-                return 0
-            wiping.mark(database)
-        self._wipe()
-        return count
+        total, changed, count = 0, False, queries.LOT
+        while count >= queries.LOT:
+            if total:
+                time.sleep(PAUSE_S)
+            with self._connection.use() as database:
+                changes = database.conn.total_changes
+                count = work(database)
+                if database.conn.total_changes != changes:
+                    changed = True
+                    wiping.mark(database)
+            total += count
+        if changed:
+            self._wipe()
+        return total
 
     def _wipe(self) -> None:
         try:

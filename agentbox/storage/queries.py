@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,6 +13,9 @@ from agentbox.messages import JSON
 from agentbox.storage.retention import MAX_DRIFT_S, UNSET_BEFORE, Clock
 from agentbox.storage.rows import clean
 from agentbox.storage.search import query
+
+LOT = 500
+"""Turns deleted in one transaction: a tool's store, used from the event loop, waits no longer than for these."""
 
 MIN_PREFIX = 6
 """Characters of an id that count as one; fewer would make a slip of the finger delete something."""
@@ -96,16 +100,16 @@ def delete_ids(database: Database, turn_ids: Sequence[str]) -> int:
 
 
 def delete_between(database: Database, since: float, until: float) -> int:
-    """Turns, and what was said unasked and noticed, in a stretch of time."""
+    """Turns, a lot of them at most, and what was said unasked and noticed, in a stretch of time."""
     for table, which in (("replies", "turn_id IS NULL AND"), ("notices", "")):
         database.execute(f"DELETE FROM {table} WHERE {which} at >= ? AND at < ?", [since, until])  # noqa: S608
-    return int(database.execute("DELETE FROM turns WHERE started_at >= ? AND started_at < ?", [since, until]).rowcount)
+    which = "SELECT number FROM turns WHERE started_at >= ? AND started_at < ? LIMIT ?"
+    return int(database.execute(f"DELETE FROM turns WHERE number IN ({which})", [since, until, LOT]).rowcount)  # noqa: S608
 
 
 def delete_all(database: Database) -> int:
-    for table in ("replies", "notices"):
-        database.execute(f"DELETE FROM {table}")  # noqa: S608
-    return int(database.execute("DELETE FROM turns").rowcount)
+    """Turns, a lot of them at most, and everything said unasked and noticed."""
+    return delete_between(database, -math.inf, math.inf)
 
 
 def any_before(database: Database, cutoff: float) -> bool:

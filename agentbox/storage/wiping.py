@@ -37,13 +37,17 @@ def wipe(database: Database, busy_ms: int) -> bool:
     return not due(database)
 
 
+def rebuild_index(database: Database) -> None:
+    """Build the search index anew from the words that are kept beside it."""
+    with database.atomic():
+        database.execute("INSERT INTO search (search) VALUES ('rebuild')")
+
+
 def _rewrite(database: Database) -> None:
     size = _pragma(database, "page_count") * _pragma(database, "page_size")
     database.execute(f"PRAGMA temp_store = {'MEMORY' if size <= IN_MEMORY_BYTES else 'DEFAULT'}")
     before = _pragma(database, "data_version")
-    # A deletion only marks words of the index as gone (SQLite's own cure came with 3.42).
-    with database.atomic():
-        database.execute("INSERT INTO search (search) VALUES ('rebuild')")
+    rebuild_index(database)  # a deletion only marks its words as gone; SQLite's own cure came with 3.42
     database.execute("VACUUM")
     _advance(database, REWRITE, CUT, data_version=before)
 

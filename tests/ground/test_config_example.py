@@ -108,7 +108,7 @@ def test_every_key_of_a_web_request_and_a_command_stands_in_the_examples(key: st
         assert written == default
 
 
-# docs/configuration.md: "| `audio.block_ms` | `64` | ..." in tables, and ```yaml blocks that are whole configurations.
+# docs/configuration.md: "| `audio.block_ms` | `96` | ..." in tables, and ```yaml blocks that are whole configurations.
 
 
 def rows() -> dict[str, str]:
