@@ -129,11 +129,13 @@ class Connection:
 
     def _mend_index(self, database: Database, error: sqlite3.Error) -> bool:
         """Where only the search index is damaged, build it anew from the words beside it; once in a file's life."""
-        if self._mended or getattr(error, "sqlite_errorcode", 0) != sqlite3.SQLITE_CORRUPT_VTAB:
+        if self._mended or not is_damage(error):
             return False
         self._mended = True
         try:
-            wiping.rebuild_index(database)
+            if database.execute("PRAGMA quick_check(1)").fetchone() != ("ok",):
+                return False
+            wiping.rebuild_index(database, damaged=True)
         except sqlite3.Error:
             return False
         _log.warning("the search index was damaged and has been built anew")

@@ -37,9 +37,13 @@ def wipe(database: Database, busy_ms: int) -> bool:
     return not due(database)
 
 
-def rebuild_index(database: Database) -> None:
+def rebuild_index(database: Database, *, damaged: bool = False) -> None:
     """Build the search index anew from the words that are kept beside it."""
     with database.atomic():
+        if damaged:  # FTS5 refuses to open a table whose own records are damaged: give it those of an empty one
+            database.execute("DELETE FROM search_data")
+            database.execute("DELETE FROM search_idx")
+            database.execute("INSERT INTO search_data (id, block) VALUES (1, x''), (10, x'00000000000000')")
         database.execute("INSERT INTO search (search) VALUES ('rebuild')")
 
 

@@ -82,3 +82,30 @@ def test_a_file_that_a_crash_left_without_tables_is_taken(box: Box) -> None:
         database.execute("CREATE TABLE _sqlite_migrations (id INTEGER PRIMARY KEY, migration_set, name, applied_at)")
     database.close()
     assert box.open().recent() == []
+
+
+def _spoil_index(box: Box) -> None:
+    with sqlite3.connect(box.path) as database:
+        database.execute("UPDATE search_data SET block = ?", [b"\xff" * 50])
+    database.close()
+
+
+@pytest.mark.parametrize("restart", [True, False])
+@pytest.mark.parametrize("first", ["read", "write"])
+def test_a_damaged_index_is_built_anew_and_nothing_is_lost(box: Box, keep: Keep, first: str, restart: bool) -> None:
+    journal = box.open()
+    turns = {keep(journal, f"milk {number}") for number in range(20)}
+    if restart:
+        journal.close()
+    _spoil_index(box)
+    if restart:
+        journal = box.open()
+    if first == "write":
+        turns.add(keep(journal, "milk again"))
+    assert {one["id"] for one in journal.search("milk", 100)} == turns
+    assert {one["id"] for one in journal.recent(100)} == turns
+    assert box.codes == []
+    assert list(box.path.parent.glob("*.corrupt-*")) == []
+    with sqlite3.connect(box.path) as database:
+        database.execute("INSERT INTO search (search) VALUES ('integrity-check')")
+    database.close()

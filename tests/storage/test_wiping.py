@@ -6,11 +6,13 @@ import random
 import secrets
 import sqlite3
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
 from agentbox.errors import StorageError
 from agentbox.messages import Activation, Reply, new_id
+from agentbox.storage import queries
 from agentbox.storage.journal import Journal
 from tests.storage.conftest import Box
 from tests.storage.talk import NOW, event
@@ -129,3 +131,22 @@ def test_a_store_in_memory_deletes_too(box: Box, keep: Keep) -> None:
     assert journal.recent() == []
     with pytest.raises(StorageError):
         box.open()
+
+
+@pytest.mark.parametrize("way", ["delete_all", "delete_between"])
+def test_a_large_deletion_is_done_in_lots(box: Box, keep: Keep, monkeypatch: pytest.MonkeyPatch, way: str) -> None:
+    journal = box.open()
+    _fill(journal, 35)
+    lots: list[int] = []
+    real = getattr(queries, way)
+
+    def counted(*arguments: Any) -> int:
+        lots.append(real(*arguments))
+        return lots[-1]
+
+    monkeypatch.setattr(queries, "LOT", 10)
+    monkeypatch.setattr(queries, way, counted)
+    assert (journal.delete_all() if way == "delete_all" else journal.delete_between(0.0, NOW + 1)) == 35
+    assert lots == [10, 10, 10, 5]
+    assert journal.recent() == []
+    assert _version(box) == 0
