@@ -350,6 +350,25 @@ class AnyClocks(RuleBasedStateMachine):
         self.save()
         self.look()
 
+    @precondition(lambda self: any(not kept.ringing and not kept.paused for kept in self.book.entries.values()))
+    @rule(data=st.data(), seconds=st.integers(1, 20_000), by_wall=st.booleans(), restore=st.booleans())
+    def change(self, data: st.DataObject, seconds: int, by_wall: bool, restore: bool) -> None:
+        going = [id for id, kept in self.book.entries.items() if not kept.ringing and not kept.paused]
+        id = data.draw(st.sampled_from(going))
+        if by_wall and self.book.entries[id].kind != "timer":
+            at = datetime.fromtimestamp(int(self.now().wall.timestamp()) + seconds, BERLIN)
+            self.book.move(id, at)
+            changed = Expected(at.timestamp(), follows_wall=True)
+        else:
+            self.book.restart(id, seconds, self.now())
+            changed = Expected(self.true_s + seconds, follows_wall=False)
+        if restore:
+            assert self.book.restore(id) is not None
+        else:
+            self.expected[id] = changed
+        self.save()
+        self.look()
+
     @rule()
     def stop(self) -> None:
         for entry in self.book.stop():

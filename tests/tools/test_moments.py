@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from agentbox.errors import ToolError
-from agentbox.tools.timers.moments import Day, Period, hours_meant, resolve
+from agentbox.tools.timers.moments import Day, Period, hours_meant, moved, resolve
 
 BERLIN = ZoneInfo("Europe/Berlin")
 NEW_YORK = ZoneInfo("America/New_York")
@@ -59,6 +59,39 @@ def test_there_is_no_such_time(hour: int, minute: int, period: Period | None) ->
     with pytest.raises(ToolError) as raised:
         resolve(SATURDAY, hour, minute, period, by_day=False)
     assert raised.value.code == "time_unclear"
+
+
+@pytest.mark.parametrize(
+    ("before", "hour", "minute", "period", "day", "expected"),
+    [
+        ("2026-11-23T07:00", 8, 0, None, None, "2026-11-23T08:00"),  # on the same day, in the same half of it
+        ("2026-11-23T19:00", 8, 30, None, None, "2026-11-23T20:30"),
+        ("2026-11-23T11:00", 1, 0, None, None, "2026-11-23T13:00"),
+        ("2026-11-23T07:00", 1, 0, None, None, "2026-11-23T13:00"),  # as near as 1 AM
+        ("2026-11-23T23:00", 12, 30, None, None, "2026-11-24T00:30"),
+        ("2026-11-23T22:00", 0, 0, None, None, "2026-11-24T00:00"),
+        ("2026-11-23T07:00", 8, 0, "pm", None, "2026-11-23T20:00"),
+        ("2026-11-23T07:00", 15, 0, None, None, "2026-11-23T15:00"),
+        ("2026-11-21T19:00", 7, 0, "am", None, "2026-11-22T07:00"),  # over today
+        ("2026-11-21T10:30", 9, 0, None, None, "2026-11-21T21:00"),
+        ("2026-11-22T19:00", 8, 0, None, "monday", "2026-11-23T08:00"),
+        ("2026-11-22T19:15", None, 0, None, "monday", "2026-11-23T19:15"),  # the time stays
+        ("2026-11-23T00:10", None, 0, None, "tomorrow", "2026-11-22T00:10"),
+        ("2026-11-21T19:00", None, 0, "am", None, "2026-11-22T07:00"),
+    ],
+)
+def test_what_another_time_means(
+    before: str, hour: int | None, minute: int, period: Period | None, day: Day | None, expected: str
+) -> None:
+    was = datetime.fromisoformat(before).replace(tzinfo=BERLIN)
+    at = moved(SATURDAY, was, hour, minute, period, day, by_day=False)
+    assert at.isoformat(timespec="minutes")[:16] == expected
+
+
+def test_another_time_has_to_be_said() -> None:
+    with pytest.raises(ToolError) as raised:
+        moved(SATURDAY, SATURDAY, None, by_day=False)
+    assert raised.value.code == "time_missing"
 
 
 def test_today_but_over() -> None:

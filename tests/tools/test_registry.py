@@ -59,7 +59,8 @@ def test_the_boxs_own_tools_are_there_and_serve_the_agreed_intents() -> None:
         HassSetVolumeRelative HassMediaPlayerMute HassMediaPlayerUnmute HassNevermind AgentboxSetAlarm
         AgentboxSetReminder AgentboxListTimers AgentboxListAlarms AgentboxListReminders AgentboxCancelAlarm
         AgentboxCancelReminder AgentboxReadList AgentboxClearList AgentboxGetVolume AgentboxStop AgentboxRepeat
-        AgentboxHelp AgentboxUndo"""
+        AgentboxHelp AgentboxUndo AgentboxChangeTimer AgentboxChangeAlarm AgentboxChangeReminder
+        AgentboxCancelAllAlarms AgentboxCancelAllReminders"""
     assert [intent for intent in served.split() if registry.for_intent(intent) is None] == []
 
 

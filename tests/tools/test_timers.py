@@ -107,6 +107,29 @@ async def test_stop_the_timer_means_the_one_that_rings() -> None:
         assert await said(box, "timer_status") == "Timer for 9 minutes: 8 minutes left."
 
 
+async def test_another_length_for_the_timer_that_was_set_last() -> None:
+    clock = SetClock()
+    async with a_box(clock=clock) as box:
+        assert (await refused(box, "change_timer", minutes=10))[0] == "timer_none"
+        await said(box, "start_timer", minutes=30)
+        await said(box, "start_timer", minutes=5, name="pizza")
+        clock.pass_(minutes=1)
+        assert await said(box, "change_timer", minutes=10) == "Pizza timer set for 10 minutes."
+        assert await said(box, "undo") == "All right, it is back."
+        assert await said(box, "timer_status", name="pizza") == "Pizza timer: 4 minutes left."
+        assert (await refused(box, "change_timer"))[0] == "timer_no_duration"
+        assert (await refused(box, "change_timer", hours=999))[0] == "timer_too_long"
+        assert await said(box, "timer_status", start_minutes=30) == "Timer for 30 minutes: 29 minutes left."
+        clock.pass_(minutes=4)
+        assert ring(box, clock) == ["Your pizza timer is done."]
+        await said(box, "change_timer", minutes=2)
+        assert box.talk.last_undo is None  # it rang: there is no way back
+        clock.pass_(minutes=1)
+        assert ring(box, clock) == []
+        clock.pass_(minutes=1)
+        assert ring(box, clock) == ["Your pizza timer is done."]
+
+
 @pytest.mark.parametrize("cancel", ["cancel_timer", "cancel_all_timers"])
 async def test_what_was_done_can_be_taken_back(cancel: str) -> None:
     clock = SetClock()
@@ -194,11 +217,66 @@ async def test_reminders() -> None:
         assert (await refused(box, "set_reminder", message="x"))[0] == "time_missing"
 
 
+async def test_another_time_for_the_alarm_that_was_set_last() -> None:
+    clock = SetClock()  # a Saturday, 10 in the morning
+    async with a_box(clock=clock) as box:
+        assert (await refused(box, "change_alarm", hour=8))[0] == "alarm_none"
+        await said(box, "set_alarm", hour=9, day="sunday")
+        await said(box, "set_alarm", hour=7, day="monday", name="work")
+        assert await said(box, "change_alarm", hour=8) == "Your work alarm will ring on Monday at 8 AM."
+        assert await said(box, "change_alarm", day="tomorrow") == "Your work alarm will ring tomorrow at 8 AM."
+        assert await said(box, "undo") == "All right, it is back."
+        assert await said(box, "change_alarm", in_hours=1) == "Your work alarm will ring today at 11 AM."
+        assert await said(box, "change_alarm", hour=7, minute=30, period="pm") == (
+            "Your work alarm will ring today at 7:30 PM."
+        )
+        assert (await refused(box, "change_alarm"))[0] == "time_missing"
+        assert (await refused(box, "change_alarm", hour=9, period="am", day="today"))[0] == "time_past"
+        assert await said(box, "list_alarms") == ("You have these alarms: work, today at 7:30 PM and tomorrow at 9 AM.")
+
+
+async def test_another_time_for_the_reminder_that_was_set_last() -> None:
+    clock = SetClock()
+    async with a_box(clock=clock) as box:
+        assert (await refused(box, "change_reminder", hour=8))[0] == "reminder_none"
+        await said(box, "set_reminder", message="call mum", day="tomorrow", hour=8)
+        assert await said(box, "change_reminder", hour=8, minute=30) == (
+            "I will remind you tomorrow at 8:30 AM: call mum."
+        )
+        assert await said(box, "change_reminder", hour=3, day="monday") == (
+            "I will remind you on Monday at 3 PM: call mum."
+        )
+        assert await said(box, "change_reminder", in_seconds=90) == (
+            "I will remind you in 1 minute and 30 seconds: call mum."
+        )
+        clock.pass_(seconds=90)
+        assert ring(box, clock) == ["Reminder: call mum."]
+
+
+async def test_cancel_all_of_one_kind_and_take_it_back() -> None:
+    async with a_box() as box:
+        assert (await refused(box, "cancel_all_alarms"))[0] == "alarm_none"
+        assert (await refused(box, "cancel_all_reminders"))[0] == "reminder_none"
+        await said(box, "start_timer", minutes=5)
+        await said(box, "set_alarm", hour=7)
+        await said(box, "set_alarm", hour=8)
+        await said(box, "set_reminder", message="pay", in_hours=1)
+        assert await said(box, "cancel_all_alarms") == "All alarms cancelled."
+        assert await said(box, "undo") == "All right, it is back."
+        assert len((await box.call("list_alarms")).data) == 2
+        assert await said(box, "cancel_all_reminders") == "All reminders cancelled."
+        assert await said(box, "list_reminders") == "There is no reminder."
+        assert len((await box.call("list_alarms")).data) == 2
+        assert len((await box.call("timer_status")).data) == 1
+
+
 async def test_in_chinese() -> None:
     clock = SetClock()
     async with a_box(clock=clock, language="zh-CN") as box:
         assert await said(box, "start_timer", minutes=5) == "好的，计时5分钟。"
         assert await said(box, "set_alarm", hour=8, period="pm", day="tomorrow") == "好的，明天晚上8点的闹钟。"
+        assert await said(box, "change_alarm", hour=9) == "好的，明天晚上9点的闹钟。"
+        assert await said(box, "cancel_all_alarms") == "所有闹钟都已取消。"
         assert await said(box, "set_reminder", message="开会", in_hours=1) == "好的，我会在1小时后提醒你：开会。"
         clock.pass_(minutes=5)
         assert ring(box, clock) == ["5分钟的计时器时间到了。"]

@@ -2,7 +2,11 @@
 
 from agentbox.tools.timers.alarms import (
     cancel_alarm,
+    cancel_all_alarms,
+    cancel_all_reminders,
     cancel_reminder,
+    change_alarm,
+    change_reminder,
     list_alarms,
     list_reminders,
     set_alarm,
@@ -11,6 +15,7 @@ from agentbox.tools.timers.alarms import (
 from agentbox.tools.timers.countdowns import (
     cancel_all_timers,
     cancel_timer,
+    change_timer,
     decrease_timer,
     increase_timer,
     pause_timer,
@@ -24,9 +29,14 @@ from agentbox.tools.timers.ringer import Ringer
 __all__ = [
     "Ringer",
     "cancel_alarm",
+    "cancel_all_alarms",
+    "cancel_all_reminders",
     "cancel_all_timers",
     "cancel_reminder",
     "cancel_timer",
+    "change_alarm",
+    "change_reminder",
+    "change_timer",
     "decrease_timer",
     "increase_timer",
     "list_alarms",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 from msgspec import Meta
 
@@ -12,8 +12,17 @@ from agentbox.tools import names
 from agentbox.tools.context import Outcome, ToolContext
 from agentbox.tools.declaration import tool
 from agentbox.tools.timers.book import Entry
-from agentbox.tools.timers.countdowns import Count, check_room, checked_duration, told
-from agentbox.tools.timers.moments import Day, Period, days_meant, hours_meant, resolve
+from agentbox.tools.timers.countdowns import (
+    Count,
+    all_cancelled,
+    check_room,
+    checked_duration,
+    last_set,
+    of_kind,
+    restoring,
+    told,
+)
+from agentbox.tools.timers.moments import Day, Period, days_meant, hours_meant, moved, resolve
 from agentbox.tools.timers.ringer import Ringer
 from agentbox.tools.timers.wording import all_called, called, when
 
@@ -22,6 +31,16 @@ Minute = Annotated[int, Meta(ge=0, le=59)]
 
 REMINDER_HOUR = 9
 """A reminder for a day without a time comes at nine in the morning."""
+
+
+class Spoken(NamedTuple):
+    """The parts of a time as they were said; `in_s` above 0: that many seconds from now, whatever the others are."""
+
+    hour: int | None
+    minute: int
+    period: Period | None
+    day: Day | None
+    in_s: int
 
 
 @tool(intents=["AgentboxSetAlarm"])
@@ -47,10 +66,24 @@ async def set_alarm(
         at = resolve(ringer.now().wall, hour, minute, period, day, by_day=False)
         entry = ringer.book.schedule("alarm", at, name=own)
     ringer.touched()
-    text = context.say(
-        "alarm_set_named" if own else "alarm_set", name=own, when=when(entry, context.phrases, ringer.now())
-    )
-    return Outcome(text, data=told(entry, ringer), undo=Undo(tool="cancel_alarm", arguments={"id": entry.id}))
+    return _alarm_set(context, ringer, entry, Undo(tool="cancel_alarm", arguments={"id": entry.id}))
+
+
+@tool(intents=["AgentboxChangeAlarm"])
+async def change_alarm(
+    context: ToolContext,
+    hour: Hour | None = None,
+    minute: Minute = 0,
+    period: Period | None = None,
+    day: Day | None = None,
+    in_hours: Count = 0,
+    in_minutes: Count = 0,
+) -> Outcome:
+    """Move the alarm that was set last to another time or day, or to a while from now. It keeps its name."""
+    ringer = context.service(Ringer)
+    before = last_set(ringer, "alarm")
+    spoken = Spoken(hour, minute, period, day, in_hours * 3600 + in_minutes * 60)
+    return _alarm_set(context, ringer, _moved(ringer, before, spoken), restoring([before]))
 
 
 @tool(intents=["AgentboxListAlarms"], effects=False, idempotent=True)
@@ -81,6 +114,12 @@ async def cancel_alarm(
     return _cancelled(context, ringer, "alarm", found)
 
 
+@tool(intents=["AgentboxCancelAllAlarms"])
+async def cancel_all_alarms(context: ToolContext) -> Outcome:
+    """Cancel all alarms. Timers and reminders stay."""
+    return all_cancelled(context, "alarm")
+
+
 @tool(intents=["AgentboxSetReminder"])
 async def set_reminder(
     context: ToolContext,
@@ -107,11 +146,25 @@ async def set_reminder(
         at = resolve(ringer.now().wall, hour, minute, period, day, by_day=True)
         entry = ringer.book.schedule("reminder", at, message=own)
     ringer.touched()
-    then = when(entry, context.phrases, ringer.now())
-    if in_s:
-        then = context.phrases.part("in_duration", duration=context.phrases.grammar.duration(in_s))
-    text = context.say("reminder_set" if own else "reminder_set_plain", message=own, when=then)
-    return Outcome(text, data=told(entry, ringer), undo=Undo(tool="cancel_reminder", arguments={"id": entry.id}))
+    return _reminder_set(context, ringer, entry, Undo(tool="cancel_reminder", arguments={"id": entry.id}))
+
+
+@tool(intents=["AgentboxChangeReminder"])
+async def change_reminder(
+    context: ToolContext,
+    hour: Hour | None = None,
+    minute: Minute = 0,
+    period: Period | None = None,
+    day: Day | None = None,
+    in_hours: Count = 0,
+    in_minutes: Count = 0,
+    in_seconds: Count = 0,
+) -> Outcome:
+    """Move the reminder that was set last to another time or day, or to a while from now. It keeps its message."""
+    ringer = context.service(Ringer)
+    before = last_set(ringer, "reminder")
+    spoken = Spoken(hour, minute, period, day, in_hours * 3600 + in_minutes * 60 + in_seconds)
+    return _reminder_set(context, ringer, _moved(ringer, before, spoken), restoring([before]))
 
 
 @tool(intents=["AgentboxListReminders"], effects=False, idempotent=True)
@@ -132,6 +185,40 @@ async def cancel_reminder(context: ToolContext, message: str | None = None, id: 
     return _cancelled(context, ringer, "reminder", found)
 
 
+@tool(intents=["AgentboxCancelAllReminders"])
+async def cancel_all_reminders(context: ToolContext) -> Outcome:
+    """Cancel all reminders. Timers and alarms stay."""
+    return all_cancelled(context, "reminder")
+
+
+def _moved(ringer: Ringer, before: Entry, spoken: Spoken) -> Entry:
+    """Move an entry. Raises `ToolError`, and then leaves it as it is."""
+    now = ringer.now()
+    if spoken.in_s:
+        entry = ringer.book.restart(before.id, checked_duration(spoken.in_s), now)
+    else:
+        by_day = before.kind == "reminder"
+        at = moved(now.wall, before.rings_at(now), spoken.hour, spoken.minute, spoken.period, spoken.day, by_day=by_day)
+        entry = ringer.book.move(before.id, at)
+    ringer.touched()
+    return entry
+
+
+def _alarm_set(context: ToolContext, ringer: Ringer, entry: Entry, undo: Undo | None) -> Outcome:
+    then = when(entry, context.phrases, ringer.now())
+    text = context.say("alarm_set_named" if entry.name else "alarm_set", name=entry.name, when=then)
+    return Outcome(text, data=told(entry, ringer), undo=undo)
+
+
+def _reminder_set(context: ToolContext, ringer: Ringer, entry: Entry, undo: Undo | None) -> Outcome:
+    if entry.at:
+        then = when(entry, context.phrases, ringer.now())
+    else:
+        then = context.phrases.part("in_duration", duration=context.phrases.grammar.duration(entry.duration_s))
+    text = context.say("reminder_set" if entry.message else "reminder_set_plain", message=entry.message, when=then)
+    return Outcome(text, data=told(entry, ringer), undo=undo)
+
+
 def _is_at(entry: Entry, ringer: Ringer, hour: int | None, minute: int, period: Period | None, day: Day | None) -> bool:
     """Whether it rings at the time and on the day that were said."""
     now = ringer.now()
@@ -143,8 +230,7 @@ def _is_at(entry: Entry, ringer: Ringer, hour: int | None, minute: int, period: 
 
 def _entries(ringer: Ringer, kind: Literal["alarm", "reminder"]) -> list[Entry]:
     now = ringer.now()
-    found = [entry for entry in ringer.book.entries.values() if entry.kind == kind]
-    return sorted(found, key=lambda entry: entry.remaining_s(now))
+    return sorted(of_kind(ringer, kind), key=lambda entry: entry.remaining_s(now))
 
 
 def _listed(context: ToolContext, kind: Literal["alarm", "reminder"]) -> Outcome:
@@ -182,5 +268,4 @@ def _cancelled(context: ToolContext, ringer: Ringer, kind: Literal["alarm", "rem
     entry = ringer.book.cancel((ringing or found)[0].id)
     ringer.touched()
     text = context.say(f"{kind}_cancelled", **{f"{kind}s": called(entry, context.phrases, ringer.now())})
-    undo = None if entry.ringing else Undo(tool="restore_timers", arguments={"ids": [entry.id]})
-    return Outcome(text, undo=undo)
+    return Outcome(text, undo=restoring([entry]))

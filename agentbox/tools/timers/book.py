@@ -33,7 +33,7 @@ CLOCK_STEP_S = 1.0
 POLL_S = 1.0
 """The wall clock and the machine's sleep are looked at this often while anything runs."""
 
-_KEPT_CANCELLED = 50
+_KEPT_EARLIER = 50
 
 
 class Anchor(msgspec.Struct, frozen=True):
@@ -120,7 +120,8 @@ class Book:
         self.changed = False
         self._next_id = max([next_id, *(id + 1 for id in self.entries)])
         self._rings: dict[int, _Ringing] = {}
-        self._cancelled: dict[int, Entry] = {}
+        self._earlier: dict[int, Entry] = {}
+        """As they were before they were cancelled or changed."""
 
     @classmethod
     def from_json(cls, value: JSON) -> Book:
@@ -157,17 +158,31 @@ class Book:
         since = None if entry.paused else anchor(now)
         return self._put(msgspec.structs.replace(entry, left_s=left_s, since=since, ringing=False))
 
+    def restart(self, id: int, duration_s: float, now: Now) -> Entry:
+        """Another duration, from now on. A paused one stays paused, one that rings stops ringing."""
+        since = None if self.entries[id].paused else anchor(now)
+        return self._change(id, duration_s=duration_s, left_s=duration_s, since=since, at="", fold=0)
+
+    def move(self, id: int, at: datetime) -> Entry:
+        """Another time of day, as for `schedule`. One that rings stops ringing."""
+        local = at.replace(tzinfo=None, fold=0).isoformat()
+        return self._change(id, duration_s=0.0, left_s=0.0, since=None, at=local, fold=at.fold)
+
     def cancel(self, id: int) -> Entry:
         entry = self._remove(id)
-        self._cancelled[id] = msgspec.structs.replace(entry, ringing=False)
-        while len(self._cancelled) > _KEPT_CANCELLED:
-            del self._cancelled[next(iter(self._cancelled))]
+        self._keep_earlier(entry)
         return entry
 
     def restore(self, id: int) -> Entry | None:
-        """Take a `cancel` back; it goes on as if nothing had been. Null when it is not known any more."""
-        entry = self._cancelled.pop(id, None)
-        return self._put(entry) if entry else None
+        """Take the last `cancel`, `restart` or `move` back; it goes on as if nothing had been.
+
+        Null when it is not known any more.
+        """
+        entry = self._earlier.pop(id, None)
+        if entry is None:
+            return None
+        self._rings.pop(id, None)
+        return self._put(entry)
 
     def stop(self) -> list[Entry]:
         """Silence all that ring; they are done."""
@@ -229,6 +244,17 @@ class Book:
         entry = Entry(id=self._next_id, **fields)
         self._next_id += 1
         return self._put(entry)
+
+    def _change(self, id: int, **fields: Any) -> Entry:
+        entry = self._remove(id)
+        self._keep_earlier(entry)
+        return self._put(msgspec.structs.replace(entry, ringing=False, **fields))
+
+    def _keep_earlier(self, entry: Entry) -> None:
+        self._earlier.pop(entry.id, None)
+        self._earlier[entry.id] = msgspec.structs.replace(entry, ringing=False)
+        while len(self._earlier) > _KEPT_EARLIER:
+            del self._earlier[next(iter(self._earlier))]
 
     def _put(self, entry: Entry) -> Entry:
         self.entries[entry.id] = entry

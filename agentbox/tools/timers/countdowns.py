@@ -12,7 +12,7 @@ from agentbox.messages import JSON, Undo
 from agentbox.tools import names
 from agentbox.tools.context import Outcome, ToolContext
 from agentbox.tools.declaration import tool
-from agentbox.tools.timers.book import Entry
+from agentbox.tools.timers.book import Entry, Kind
 from agentbox.tools.timers.ringer import Ringer
 from agentbox.tools.timers.wording import all_called, called, left
 
@@ -44,9 +44,19 @@ async def start_timer(
     check_room(ringer)
     entry = ringer.book.start(ringer.now(), "timer", duration_s, name=(name or "").strip())
     ringer.touched()
-    duration = context.phrases.grammar.duration(duration_s)
-    text = context.say("timer_set_named" if entry.name else "timer_set", name=entry.name, duration=duration)
-    return Outcome(text, data=told(entry, ringer), undo=Undo(tool="cancel_timer", arguments={"id": entry.id}))
+    undo = Undo(tool="cancel_timer", arguments={"id": entry.id})
+    return Outcome(_set(context, entry), data=told(entry, ringer), undo=undo)
+
+
+@tool(intents=["AgentboxChangeTimer"])
+async def change_timer(context: ToolContext, hours: Count = 0, minutes: Count = 0, seconds: Count = 0) -> Outcome:
+    """Let the timer that was set last run for another time, from now on. It keeps its name."""
+    ringer = context.service(Ringer)
+    duration_s = checked_duration(hours * 3600 + minutes * 60 + seconds)
+    before = last_set(ringer, "timer")
+    entry = ringer.book.restart(before.id, duration_s, ringer.now())
+    ringer.touched()
+    return Outcome(_set(context, entry), data=told(entry, ringer), undo=restoring([before]))
 
 
 @tool(intents=["HassCancelTimer"])
@@ -68,20 +78,13 @@ async def cancel_timer(
     ringer.book.cancel(entry.id)
     ringer.touched()
     text = context.say("timer_cancelled", timer=called(entry, context.phrases, ringer.now()))
-    return Outcome(text, undo=None if entry.ringing else _restoring([entry]))
+    return Outcome(text, undo=restoring([entry]))
 
 
 @tool(intents=["HassCancelAllTimers"])
 async def cancel_all_timers(context: ToolContext) -> Outcome:
     """Cancel all timers. Alarms and reminders stay."""
-    ringer = context.service(Ringer)
-    entries = _timers(ringer)
-    if not entries:
-        raise ToolError("timer_none", "There is no timer.")
-    for entry in entries:
-        ringer.book.cancel(entry.id)
-    ringer.touched()
-    return Outcome(context.say("timers_cancelled"), undo=_restoring([e for e in entries if not e.ringing]))
+    return all_cancelled(context, "timer")
 
 
 @tool(intents=["HassPauseTimer"])
@@ -168,7 +171,7 @@ async def timer_status(
     ringer = context.service(Ringer)
     found = _found(ringer, Which(name, start_hours, start_minutes, start_seconds))
     if not found:
-        code = "timer_not_found" if _timers(ringer) else "timer_none"
+        code = "timer_not_found" if of_kind(ringer, "timer") else "timer_none"
         raise ToolError(code, "There is no such timer.")
     texts = [
         _state(context, ringer, entry, "timer_left_paused" if entry.paused else "timer_left")
@@ -179,7 +182,7 @@ async def timer_status(
 
 @tool(intents=[])
 async def restore_timers(context: ToolContext, ids: list[int]) -> Outcome:
-    """Take back that timers, alarms or reminders were cancelled."""
+    """Take back that timers, alarms or reminders were cancelled or changed."""
     ringer = context.service(Ringer)
     restored = [entry for id in ids if (entry := ringer.book.restore(id)) is not None]
     if not restored:
@@ -203,6 +206,36 @@ def check_room(ringer: Ringer) -> None:
         raise ToolError("timers_full", f"There are {MAX_ENTRIES} already.")
 
 
+def all_cancelled(context: ToolContext, kind: Kind) -> Outcome:
+    """Cancel all of a kind. Raises `ToolError` `timer_none`, `alarm_none` or `reminder_none`."""
+    ringer = context.service(Ringer)
+    entries = of_kind(ringer, kind)
+    if not entries:
+        raise ToolError(f"{kind}_none", f"There is no {kind}.")
+    for entry in entries:
+        ringer.book.cancel(entry.id)
+    ringer.touched()
+    return Outcome(context.say(f"{kind}s_cancelled"), undo=restoring(entries))
+
+
+def last_set(ringer: Ringer, kind: Kind) -> Entry:
+    """The one that was set last. Raises `ToolError` as `all_cancelled` does."""
+    entries = of_kind(ringer, kind)
+    if not entries:
+        raise ToolError(f"{kind}_none", f"There is no {kind}.")
+    return max(entries, key=lambda entry: entry.id)
+
+
+def of_kind(ringer: Ringer, kind: Kind) -> list[Entry]:
+    return [entry for entry in ringer.book.entries.values() if entry.kind == kind]
+
+
+def restoring(entries: list[Entry]) -> Undo | None:
+    """To take back that these, as they were before, were cancelled or changed. One that rang does not come back."""
+    ids = [entry.id for entry in entries if not entry.ringing]
+    return Undo(tool="restore_timers", arguments={"ids": ids}) if ids else None
+
+
 def told(entry: Entry, ringer: Ringer) -> JSON:
     """An entry for programs."""
     now = ringer.now()
@@ -218,6 +251,11 @@ def told(entry: Entry, ringer: Ringer) -> JSON:
     }
 
 
+def _set(context: ToolContext, entry: Entry) -> str:
+    duration = context.phrases.grammar.duration(entry.duration_s)
+    return context.say("timer_set_named" if entry.name else "timer_set", name=entry.name, duration=duration)
+
+
 def _changed(context: ToolContext, seconds: int, which: Which, inverse: str) -> Outcome:
     ringer = context.service(Ringer)
     checked_duration(abs(seconds))
@@ -230,17 +268,13 @@ def _changed(context: ToolContext, seconds: int, which: Which, inverse: str) -> 
     return Outcome(_state(context, ringer, entry, "timer_changed"), data=told(entry, ringer), undo=undo)
 
 
-def _timers(ringer: Ringer) -> list[Entry]:
-    return [entry for entry in ringer.book.entries.values() if entry.kind == "timer"]
-
-
 def _runs(entry: Entry) -> bool:
     return not entry.paused and not entry.ringing
 
 
 def _found(ringer: Ringer, which: Which) -> list[Entry]:
     """The timers that are meant; all where nothing was said about them."""
-    found = _timers(ringer)
+    found = of_kind(ringer, "timer")
     if which.id is not None:
         return [entry for entry in found if entry.id == which.id]
     if which.name:
@@ -259,7 +293,7 @@ def _the_one(
     none: str = "timer_not_found",
 ) -> Entry:
     """The one timer that is meant. Raises `ToolError`: `timer_none`, `timer_ambiguous`, or the code `none`."""
-    if not _timers(ringer):
+    if not of_kind(ringer, "timer"):
         raise ToolError("timer_none", "There is no timer.")
     found = [entry for entry in _found(ringer, which) if only(entry)]
     if not found:
@@ -274,7 +308,3 @@ def _the_one(
 def _state(context: ToolContext, ringer: Ringer, entry: Entry, key: str) -> str:
     now = ringer.now()
     return context.say(key, timer=called(entry, context.phrases, now), duration=left(entry, context.phrases, now))
-
-
-def _restoring(entries: list[Entry]) -> Undo | None:
-    return Undo(tool="restore_timers", arguments={"ids": [entry.id for entry in entries]}) if entries else None

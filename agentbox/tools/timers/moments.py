@@ -38,6 +38,39 @@ def resolve(
     raise ToolError("time_past", "That time is over.")
 
 
+def moved(
+    now: datetime,
+    before: datetime,
+    hour: int | None,
+    minute: int = 0,
+    period: Period | None = None,
+    day: Day | None = None,
+    *,
+    by_day: bool,
+) -> datetime:
+    """The moment that is meant by another time, or another day, for what was set for `before`.
+
+    What is not said stays: the time of day, and the day as long as the time is still to come on it. Where the day
+    stays, an hour that may be in either half of the day is the one nearest to `before`, be it past midnight; so is
+    midnight. With a day it is as for `resolve`.
+    Raises `ToolError`: `time_missing` (nothing was said), `time_unclear`, `time_past`.
+    """
+    if hour is None:
+        if day is None and period is None:
+            raise ToolError("time_missing", "It needs a time.")
+        period = period or ("am" if before.hour < 12 else "pm")
+        hour, minute = before.hour % 12 or 12, before.minute
+    hours = hours_meant(hour, minute, period)
+    if day is None:
+        beside = (-1, 0, 1) if len(hours) == 2 or hours == [0] else (0,)
+        days = [before.date() + timedelta(days=ahead) for ahead in beside]
+        moments = [at for which in days for each in hours for at in both(which, time(each, minute), now)]
+        later = [at for at in moments if at.timestamp() > now.timestamp()]
+        if later:
+            return min(later, key=lambda at: (abs(at.timestamp() - before.timestamp()), -at.timestamp()))
+    return resolve(now, hour, minute, period, day, by_day=by_day)
+
+
 def both(day: date, clock: time, now: datetime) -> Iterator[datetime]:
     """The moments at which clocks in `now`'s zone show this: two in the hour that the end of summer time repeats."""
     first = datetime.combine(day, clock, now.tzinfo)
