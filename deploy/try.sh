@@ -30,7 +30,7 @@ say "when it has ended:   $(printf %q "$ROOT/deploy/try.sh") transcripts list"
 if has_microphone; then
     say "listening on the microphone. Activation mode is \"always\": everything that is said is for the box. Ctrl-C ends it."
     say "try:   what time is it? - set a pizza timer for ten minutes - add milk to the shopping list - what can you do?"
-    exec "$agentbox" run
+    exec "$agentbox" run --show-words
 fi
 say "this machine has no microphone: a spoken sample of 53 seconds is played into the box instead, in real time."
 exec "$agentbox" run --source "$ROOT/agentbox/samples/commands.flac" --exit-when-done --show-words
