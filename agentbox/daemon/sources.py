@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
+import contextlib
 import os
+import threading
 import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -73,13 +76,29 @@ class StdinSource:
         hearing.finish()
 
     async def _chunks(self) -> AsyncIterator[bytes]:
+        loop = asyncio.get_running_loop()
+        arrived: asyncio.Queue[bytes] = asyncio.Queue(4)
+
+        def read() -> None:
+            while data := os.read(self._descriptor, READ_BYTES):
+                asyncio.run_coroutine_threadsafe(arrived.put(data), loop).result()
+            asyncio.run_coroutine_threadsafe(arrived.put(b""), loop).result()
+
+        # A daemon thread of its own: a read that waits for sound must not keep the box from ending.
+        threading.Thread(target=_until_closed, args=(read,), name="stdin", daemon=True).start()
         rest = b""
-        while data := await asyncio.to_thread(os.read, self._descriptor, READ_BYTES):
+        while data := await arrived.get():
             data = rest + data
             whole = len(data) // 2 * 2
             rest = data[whole:]
             if whole:
                 yield data[:whole]
+
+
+def _until_closed(read: Callable[[], None]) -> None:
+    # RuntimeError: the loop is closed, so nobody waits for what was read; CancelledError: it closes just now.
+    with contextlib.suppress(RuntimeError, concurrent.futures.CancelledError):
+        read()
 
 
 class MicrophoneSource:

@@ -362,6 +362,12 @@ def test_raw_sound_on_standard_input(home: Home) -> None:
     assert "HassGetCurrentTime" in done.stdout
 
 
+def test_it_ends_when_told_though_its_standard_input_stays_open(home: Home, start: Callable[..., Running]) -> None:
+    daemon = start("--source", "-")
+    daemon.process.send_signal(signal.SIGTERM)
+    assert daemon.process.wait(timeout=20) == 0
+
+
 def test_push_to_talk_hears_only_what_is_said_after_the_press(home: Home, start: Callable[..., Running]) -> None:
     home.configure({"activation": {"mode": "push_to_talk"}})
     command = np.concatenate(list(read_file(SAMPLE)))[: 16000 * 3].tobytes()

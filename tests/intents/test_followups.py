@@ -52,6 +52,7 @@ def test_a_conversation(english: Understander) -> None:
         (20, "set a timer for five minutes"),
         (25, "and another one for ten minutes"),
         (30, "no, make it twelve minutes"),
+        (33, "make it fifteen minutes"),
         (35, "cancel that"),
         (90, "and for ten minutes"),
     ]:
@@ -65,6 +66,7 @@ def test_a_conversation(english: Understander) -> None:
         ("HassStartTimer", {"minutes": 5}),
         ("HassStartTimer", {"minutes": 10}),
         ("AgentboxChangeTimer", {"minutes": 12}),
+        ("AgentboxChangeTimer", {"minutes": 15}),
         ("AgentboxUndo", {}),
         None,
     ]
