@@ -109,8 +109,9 @@ def delete(
 
 
 @transcripts.command()
+@click.option("--json", "_as_json", is_flag=True, help="One JSON object a line: what it prints in any case.")
 @with_config
-def export(loaded: Loaded) -> None:
+def export(loaded: Loaded, _as_json: bool) -> None:
     """Everything, one JSON object a line, oldest first.
 
     \b

@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import signal
+import subprocess
 import threading
 import time
 from collections.abc import Callable
@@ -360,6 +361,26 @@ def test_raw_sound_on_standard_input(home: Home) -> None:
     done = home.run("run", "--source", "-", "--exit-when-done", "--json", input=blocks.tobytes() + b"\0")
     assert done.returncode == 0, done.stderr
     assert "HassGetCurrentTime" in done.stdout
+
+
+def test_listen_shows_the_turn_that_it_asked_for(home: Home, start: Callable[..., Running]) -> None:
+    home.configure({"activation": {"mode": "push_to_talk"}})
+    daemon = start("--source", "-")
+    assert daemon.process.stdin is not None
+    listening = subprocess.Popen(
+        home.command("listen", "--json"), env=home.env(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    daemon.until("activation", "pressed")
+    command = np.concatenate(list(read_file(SAMPLE)))[: 16000 * 3].tobytes()
+    os.write(daemon.process.stdin.fileno(), command)
+    output, _ = listening.communicate(timeout=30)
+    assert listening.returncode == 0
+    events = [json.loads(line) for line in output.splitlines()]
+    assert [intent["name"] for intent in messages(events, "Intent")] == ["HassGetCurrentTime"]
+    assert events[-1]["stage"] == "reply"
+    assert daemon.stop() == 0
+    nobody = home.run("listen")
+    assert (nobody.returncode, "not_running" in nobody.stderr) == (7, True)
 
 
 def test_it_ends_when_told_though_its_standard_input_stays_open(home: Home, start: Callable[..., Running]) -> None:
