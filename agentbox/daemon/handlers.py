@@ -8,18 +8,18 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any, Protocol, TypeAlias, TypeVar
 
 import msgspec
 
 from agentbox import __version__
+from agentbox.control.server import Handler
 from agentbox.daemon.core import Core
 from agentbox.errors import ControlError, InputError
 from agentbox.messages import JSON, Reply, StageEvent, public_json, to_json
 
 Params: TypeAlias = dict[str, JSON]
-Handler: TypeAlias = Callable[[Params], Awaitable[JSON]] | Callable[[Params], AsyncIterator[JSON]]
 T = TypeVar("T")
 
 STREAM_LENGTH = 1000

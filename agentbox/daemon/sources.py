@@ -46,7 +46,7 @@ class FileSource:
         self._path = path
         self._block_ms = block_ms
         self._fast = fast
-        self.length_s = duration_s(path)
+        duration_s(path)  # raises now, and not after the box has started, where the file cannot be read
 
     async def feed(self, hearing: Hearing) -> None:
         began, played = time.monotonic(), 0
