@@ -6,6 +6,8 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Literal
 
+import msgspec
+
 from agentbox.audio.segment import Completeness
 from agentbox.daemon.activation import Activation, Opened
 from agentbox.daemon.conversation import Conversation
@@ -60,6 +62,7 @@ class Turns:
         self.confirmations = confirmations
         self._durable = durable
         self._monotonic = monotonic
+        self._meaning: tuple[tuple[Mind, str, dict[str, JSON]], Intent | NotUnderstood] | None = None
 
     def context(self) -> dict[str, JSON]:
         """What the last turns left open, as hassil's intent context."""
@@ -70,10 +73,12 @@ class Turns:
         return context
 
     def completeness(self, text: str, by: ActivatedBy | None) -> Completeness:
-        """How `text` stands as a command, for endpointing; nothing is kept of it."""
+        """How `text` stands as a command, for endpointing; all that is kept of it is its meaning, until the next."""
         opened = self.activation.decide(text, by)
         if opened is None or not opened.command:
             return "no"
+        # What it means is looked up in the pause too, where it costs nobody any time.
+        self._understand(opened.command, "")
         return self.mind.understander.completeness(opened.command, self.context())
 
     async def heard(self, heard: Heard) -> Reply | None:
@@ -92,6 +97,13 @@ class Turns:
             self.activation.attend(self._monotonic())
             return self._reply(utterance.id, "", "heard", "attention")
         return await self._words(utterance.id, opened.command, opened.by, "speech", heard.speech_ended_s)
+
+    def _understand(self, text: str, turn_id: str) -> Intent | NotUnderstood:
+        """The meaning of `text`; where the last one asked for was the same words in the same context, that one."""
+        asked = (self.mind, text, self.context())
+        if self._meaning is None or self._meaning[0] != asked:
+            self._meaning = (asked, self.mind.understander.understand(text, context=asked[2]))
+        return msgspec.structs.replace(self._meaning[1], utterance_id=turn_id)
 
     def _opened(self, text: str, by: ActivatedBy | None) -> Opened | None:
         """Whether the words are for the box. While it rings, "stop" always is; whatever else is said then is not."""
@@ -119,7 +131,7 @@ class Turns:
     async def _words(
         self, turn_id: str, text: str, by: ActivatedBy, caller: Caller, speech_ended_s: float
     ) -> Reply | None:
-        meaning = self.mind.understander.understand(text, utterance_id=turn_id, context=self.context())
+        meaning = self._understand(text, turn_id)
         if isinstance(meaning, NotUnderstood):
             self._events.emit("intent", "none", utterance_id=turn_id, message=meaning)
             if by == "always":

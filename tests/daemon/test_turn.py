@@ -1,0 +1,44 @@
+"""Turns without sound: what is understood in a pause counts only for the same words in the same context."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from agentbox.config import Config
+from agentbox.daemon.core import open_core
+from agentbox.daemon.events import Events
+from agentbox.messages import Intent, StageEvent
+from agentbox.settings import Loaded
+
+
+async def test_a_meaning_found_in_the_pause_is_used_only_where_nothing_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AGENTBOX_STATE", str(tmp_path))
+    events = Events()
+    seen: list[StageEvent] = []
+    events.subscribe(seen.append)
+    async with open_core(Loaded(Config(), None, None, {}), events, services=False) as core:
+        turns = core.turns
+        asked: list[str] = []
+        understand = turns.mind.understander.understand
+
+        def counted(text: str, **rest: object) -> object:
+            asked.append(text)
+            return understand(text, **rest)  # type: ignore[arg-type]
+
+        monkeypatch.setattr(turns.mind.understander, "understand", counted)
+
+        assert turns.completeness("and for ten minutes", "always") == "no"
+        assert turns.completeness("set a timer for five minutes", "always") == "continuable"
+        await turns.asked("set a timer for five minutes")
+        assert asked == ["and for ten minutes", "set a timer for five minutes"]
+        # The same words as before, but now there is a timer that they follow up.
+        await turns.asked("and for ten minutes")
+        assert asked[2:] == ["and for ten minutes"]
+        await turns.asked("and for ten minutes")
+    intents = [event.message for event in seen if isinstance(event.message, Intent)]
+    assert [intent.slots for intent in intents] == [{"minutes": 5}, {"minutes": 10}, {"minutes": 10}]
+    assert len({intent.utterance_id for intent in intents}) == 3
