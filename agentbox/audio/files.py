@@ -76,6 +76,8 @@ def duration_s(path: Path) -> float:
 
 
 def _open(path: Path) -> Any:
+    if path.is_dir():
+        raise InputError("file_missing", f"{path} is a folder.", "Name a sound file in it.")
     if not path.is_file():
         raise InputError("file_missing", f"There is no file {path}.", "Check the path.")
     try:

@@ -28,7 +28,8 @@ def config() -> None:
 @with_json
 @click.pass_context
 def check(ctx: click.Context, loaded: Loaded, as_json: bool) -> None:
-    """Say whether the configuration can be used: the file, the files of sentences it names, the plugins, the model.
+    """Say whether the configuration can be used: the file, the files of sentences it names, the plugins,
+    and whether the speech model knows the language (`agentbox models verify` looks at its files).
 
     Exit code 2 and the place of each mistake if not.
 
@@ -36,20 +37,20 @@ def check(ctx: click.Context, loaded: Loaded, as_json: bool) -> None:
     Example:
       agentbox config check --config config.example.yaml
     """
-    problems = list(_problems(loaded.config))
+    found = list(problems(loaded.config))
     file = str(loaded.file) if loaded.file else None
     if as_json:
-        echo_json({"ok": not problems, "file": file, "problems": [msgspec.to_builtins(one) for one in problems]})
+        echo_json({"ok": not found, "file": file, "problems": [msgspec.to_builtins(one) for one in found]})
     else:
-        for problem in problems:
+        for problem in found:
             click.echo(f"{problem.level}: {problem.what} {problem.todo} [{problem.code}]")
-        if not problems:
+        if not found:
             click.echo(f"ok: {file or 'no file, the defaults are used'}")
-    if problems:
+    if found:
         ctx.exit(int(ExitCode.USAGE))
 
 
-def _problems(config: Config) -> Iterator[Notice]:
+def problems(config: Config) -> Iterator[Notice]:
     """What is wrong beyond the file itself."""
     try:
         if not is_folder(config.asr.model):

@@ -19,7 +19,10 @@ def devices(as_json: bool) -> None:
     Example:
       agentbox devices
     """
-    for device in list_devices():
+    found = list_devices()
+    if not found and not as_json:
+        click.echo("this machine has no sound device", err=True)
+    for device in found:
         if as_json:
             echo_json(asdict(device))
             continue

@@ -23,6 +23,7 @@ from agentbox.audio.capture import Microphone
 from agentbox.audio.devices import find_device
 from agentbox.audio.gate import level_dbfs
 from agentbox.cli.common import echo_json, with_json
+from agentbox.cli.config import problems
 from agentbox.config import Config
 from agentbox.control.client import Client
 from agentbox.daemon.box import VAD_MODEL
@@ -82,6 +83,7 @@ def examine(config_file: Path | None) -> Iterator[Finding]:
     running = Client(paths.control_socket(config)).is_running()
     checks: dict[str, Callable[[Config], Finding]] = {
         "daemon": lambda _: _daemon(running),
+        "tools": _tools,
         "microphone": lambda config: _microphone(config, running),
         "speaker": _speaker,
         "model": _model,
@@ -100,6 +102,14 @@ def _daemon(running: bool) -> Finding:
     if running:
         return Finding("daemon", "ok", "runs and answers")
     return Finding("daemon", "warn", "none is running", "Start it: agentbox run, or systemctl start agentbox")
+
+
+def _tools(config: Config) -> Finding:
+    found = list(problems(config))
+    if found:
+        more = f" (and {len(found) - 1} more: agentbox config check)" if len(found) > 1 else ""
+        return Finding("tools", "warn", f"{found[0].what}{more}", found[0].todo)
+    return Finding("tools", "ok", "tools, plugins and sentences are all read")
 
 
 def _microphone(config: Config, running: bool) -> Finding:

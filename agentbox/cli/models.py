@@ -65,7 +65,7 @@ def pull_models(loaded: Loaded, names: tuple[str, ...], source: str | None) -> N
       agentbox models pull moonshine-base-en
     """
     for model in _wanted(loaded, names):
-        bar = _Bar(model)
+        bar = ProgressBar()
         pulled = pull(
             model,
             paths.models_dir(loaded.config),
@@ -131,11 +131,10 @@ def _wanted(loaded: Loaded, names: tuple[str, ...]) -> list[Model]:
     return [catalogue.get(name) for name in names or needed]
 
 
-class _Bar:
+class ProgressBar:
     """A progress bar on a terminal, one line per source elsewhere."""
 
-    def __init__(self, model: Model) -> None:
-        self._model = model
+    def __init__(self) -> None:
         self._terminal = sys.stderr.isatty()
         self._told = ""
 
@@ -147,11 +146,11 @@ class _Bar:
             share = min(1.0, step.done_bytes / step.total_bytes)
             filled = "#" * int(30 * share)
             click.echo(
-                f"\r{self._model.name}: [{filled:30}] {share:4.0%} of {step.total_bytes / 1e6:.0f} MB",
+                f"\r{step.model}: [{filled:30}] {share:4.0%} of {step.total_bytes / 1e6:.0f} MB",
                 nl=False,
                 err=True,
             )
-        elif (line := f"{what} {self._model.name} {step.source}".rstrip()) != self._told:
+        elif (line := f"{what} {step.model} {step.source}".rstrip()) != self._told:
             self._told = line
             click.echo(line, err=True)
 

@@ -53,7 +53,7 @@ def describe(event: StageEvent, *, words: bool) -> str | None:
         return f"no words in it (decoded in {figures['decode_ms']:.0f} ms)"
     if message is None:
         return None
-    text = _words(message) if words else type(message).__name__
+    text = _words(message) if words else event.state.replace("_", " ")
     return None if text is None else text + _figures(event)
 
 

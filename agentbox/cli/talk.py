@@ -10,7 +10,7 @@ import msgspec
 
 from agentbox.cli.common import Group, echo_json, with_config, with_json
 from agentbox.cli.show import echo_event
-from agentbox.daemon.local import connect
+from agentbox.daemon.local import Connection, LocalBox, connect
 from agentbox.errors import ExitCode, InputError
 from agentbox.messages import StageEvent, from_json
 from agentbox.settings import Loaded
@@ -28,7 +28,9 @@ def ask(ctx: click.Context, loaded: Loaded, text: tuple[str, ...], as_json: bool
     Example:
       agentbox ask "set a timer for five minutes"
     """
-    turn = connect(loaded).call("ask", {"text": " ".join(text)})
+    box = connect(loaded)
+    _warn_alone(box)
+    turn = box.call("ask", {"text": " ".join(text)})
     if as_json:
         echo_json(turn)
     else:
@@ -40,20 +42,27 @@ def ask(ctx: click.Context, loaded: Loaded, text: tuple[str, ...], as_json: bool
 @click.command()
 @with_json
 @with_config
-def listen(loaded: Loaded, as_json: bool) -> None:
+@click.pass_context
+def listen(ctx: click.Context, loaded: Loaded, as_json: bool) -> None:
     """Press the talk key: the daemon listens to the next utterance without a wake phrase.
 
     \b
     Example:
       agentbox listen
     """
+    heard = False
+    click.echo("speak now", err=True)
     for item in connect(loaded).stream("listen"):
+        heard = heard or item["stage"] == "speech"
         if as_json:
             echo_json(item)
         else:
             event = from_json(item)
             assert isinstance(event, StageEvent)
             echo_event(event, words=True)
+    if not heard:
+        click.echo("nothing was said", err=True)
+        ctx.exit(int(ExitCode.FAILED))
 
 
 @click.command()
@@ -75,6 +84,12 @@ def status(loaded: Loaded, as_json: bool) -> None:
         click.echo(f"{key:12} {value}")
     for notice in notices:
         click.echo(f"{notice['level']:12} {notice['what']} {notice['todo']} [{notice['code']}]")
+
+
+def _warn_alone(box: Connection) -> None:
+    """Without a daemon each command is a life of its own."""
+    if isinstance(box, LocalBox):
+        click.echo("no daemon is running: nothing rings, and what is said next will not know of this", err=True)
 
 
 @click.group(cls=Group)
@@ -118,10 +133,14 @@ def call(ctx: click.Context, loaded: Loaded, name: str, arguments: str, as_json:
         raise InputError("bad_parameter", "ARGUMENTS is not JSON.", "Write it like '{\"minutes\": 5}'.") from error
     if not isinstance(values, dict):
         raise InputError("bad_parameter", "ARGUMENTS must be a JSON object.", "Write it like '{\"minutes\": 5}'.")
-    result = connect(loaded).call("tools.call", {"tool": name, "arguments": values})
+    box = connect(loaded)
+    _warn_alone(box)
+    result = box.call("tools.call", {"tool": name, "arguments": values})
     if as_json:
         echo_json(result)
     else:
         click.echo(result["text"] or json.dumps(result["data"], ensure_ascii=False))
     if not result["ok"]:
+        why = result["data"]
+        click.echo(f"[{result['error_code']}] {why['what']} {why['todo']}", err=True)
         ctx.exit(int(ExitCode.FAILED))

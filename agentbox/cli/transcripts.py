@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime
 from typing import Any
 
@@ -9,8 +10,10 @@ import click
 
 from agentbox.cli.common import Group, echo_json, one_line, with_config, with_json
 from agentbox.daemon.local import connect
-from agentbox.errors import InputError
+from agentbox.errors import ExitCode, InputError
 from agentbox.settings import Loaded
+
+LIMIT = click.IntRange(1, 100_000)
 
 
 @click.group(cls=Group)
@@ -19,7 +22,7 @@ def transcripts() -> None:
 
 
 @transcripts.command("list")
-@click.option("--limit", default=20, show_default=True, help="How many turns, newest first.")
+@click.option("--limit", default=20, show_default=True, type=LIMIT, help="How many turns, newest first.")
 @with_json
 @with_config
 def list_(loaded: Loaded, limit: int, as_json: bool) -> None:
@@ -34,7 +37,7 @@ def list_(loaded: Loaded, limit: int, as_json: bool) -> None:
 
 @transcripts.command()
 @click.argument("text")
-@click.option("--limit", default=20, show_default=True, help="How many turns, best first.")
+@click.option("--limit", default=20, show_default=True, type=LIMIT, help="How many turns, best first.")
 @with_json
 @with_config
 def search(loaded: Loaded, text: str, limit: int, as_json: bool) -> None:
@@ -60,13 +63,20 @@ def show(loaded: Loaded, turn_id: str, as_json: bool) -> None:
     """
     turn = connect(loaded).call("transcripts.show", {"id": turn_id})
     if turn is None:
-        raise InputError("turn_missing", "There is no such turn.", "agentbox transcripts list shows the ids.")
+        todo = "agentbox transcripts list shows the ids; of an id enough must be given that no other begins so."
+        raise InputError("turn_missing", "No single turn has this id.", todo)
     if as_json:
         echo_json(turn)
         return
+    began = turn["stages"][0]["monotonic_s"] if turn["stages"] else 0.0
+    for stage in turn.pop("stages"):
+        figures = "  ".join(f"{name} {value:g}" for name, value in stage["timings"].items())
+        after_ms = (stage["monotonic_s"] - began) * 1000
+        click.echo(f"{after_ms:7.0f} ms  {stage['stage']:12} {stage['state']:12} {figures}")
+    turn["started_at"] = datetime.fromtimestamp(turn["started_at"]).astimezone().isoformat(timespec="seconds")
     for key, value in turn.items():
         if value not in (None, [], {}):
-            click.echo(f"{key:14} {value}")
+            click.echo(f"{key:14} {value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)}")
 
 
 @transcripts.command()
@@ -77,7 +87,9 @@ def show(loaded: Loaded, turn_id: str, as_json: bool) -> None:
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @with_json
 @with_config
+@click.pass_context
 def delete(
+    ctx: click.Context,
     loaded: Loaded,
     turn_ids: tuple[str, ...],
     since: datetime | None,
@@ -105,7 +117,9 @@ def delete(
     if as_json:
         echo_json(answer)
     else:
-        click.echo(f"{answer['deleted']} turns deleted")
+        click.echo(f"{answer['deleted']} turn{'' if answer['deleted'] == 1 else 's'} deleted")
+    if turn_ids and not answer["deleted"]:
+        ctx.exit(int(ExitCode.INPUT))
 
 
 @transcripts.command()
@@ -123,6 +137,8 @@ def export(loaded: Loaded, _as_json: bool) -> None:
 
 
 def _print(turns: list[dict[str, Any]], as_json: bool) -> None:
+    if not turns and not as_json:
+        click.echo("nothing found", err=True)
     for turn in turns:
         if as_json:
             echo_json(turn)

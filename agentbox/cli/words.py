@@ -10,6 +10,7 @@ import msgspec
 from agentbox import paths
 from agentbox.asr.load import load_engine
 from agentbox.cli.common import echo_json, show_error, with_config, with_json
+from agentbox.cli.models import ProgressBar
 from agentbox.daemon.box import load_vad
 from agentbox.daemon.mind import load_tools, make_understander
 from agentbox.daemon.transcribe import transcribe_file
@@ -35,7 +36,9 @@ def transcribe(ctx: click.Context, loaded: Loaded, files: tuple[Path, ...], mode
     """
     config = loaded.config
     name = model or config.asr.model
-    engine = load_engine(name, config.language, paths.models_dir(config), config.asr.threads)
+    bar = ProgressBar()
+    engine = load_engine(name, config.language, paths.models_dir(config), config.asr.threads, progress=bar.show)
+    bar.end()
     vad = load_vad(config)
     failed = False
     for file in files:

@@ -70,8 +70,8 @@ class Handlers:
         return {
             "running": self._daemon is not None,
             "version": __version__,
-            "pid": os.getpid(),
-            "up_s": round(time.time() - core.started_at, 1),
+            "pid": os.getpid() if self._daemon else None,
+            "up_s": round(time.time() - core.started_at, 1) if self._daemon else None,
             "model": core.config.asr.model,
             "language": core.config.language,
             "activation": core.activation.mode,
@@ -94,11 +94,16 @@ class Handlers:
     async def listen(self, _: Params) -> AsyncIterator[JSON]:
         """Press the talk key; the stage events until the turn is answered."""
         self._needs_daemon().press()
-        ends = {("reply", None), ("transcript", "not_activated"), ("transcript", "suppressed"), ("intent", "none")}
+        nothing = {("transcript", "not_activated"), ("transcript", "suppressed")}
+        turn = ""
         async for event in self._stream(LISTEN_S):
-            yield public_json(event)
-            if (event.stage, None) in ends or (event.stage, event.state) in ends:
-                return
+            if not turn and (event.stage, event.state) == ("speech", "started"):
+                turn = event.utterance_id
+            # Other turns go on meanwhile: a timer rings, another command is typed.
+            if turn and event.utterance_id == turn:
+                yield public_json(event)
+                if event.stage == "reply" or (event.stage, event.state) in nothing:
+                    return
 
     async def events(self, _: Params) -> AsyncIterator[JSON]:
         """Every stage event from now on."""

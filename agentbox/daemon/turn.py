@@ -117,9 +117,11 @@ class Turns:
     async def asked(self, text: str, caller: Caller = "cli") -> Reply | None:
         """A turn from text, as if it had been heard and was meant for the box."""
         turn_id = new_id()
-        activated = Activated(utterance_id=turn_id, by="control", command=text)
+        opened = self.activation.decide(text, "control")
+        command = opened.command if opened is not None and opened.command else text
+        activated = Activated(utterance_id=turn_id, by="control", command=command)
         self._events.emit("activation", "opened", utterance_id=turn_id, message=activated)
-        return await self._words(turn_id, text, "control", caller, self._monotonic())
+        return await self._words(turn_id, command, "control", caller, self._monotonic())
 
     async def call(self, tool: str, arguments: dict[str, JSON], caller: Caller) -> ToolResult:
         """Run one tool directly (`agentbox tools call`), through policy and journal like any other call."""

@@ -172,10 +172,11 @@ def test_commands_reach_a_running_daemon(home: Home, start: Callable[..., Runnin
     # The daemon keeps the talk: "that" is what was said through another command before.
     [undone] = home.json("ask", "cancel that")
     assert undone["ok"], undone
+    assert home.json("ask", "Hey computer, what time is it?")[0]["intent"] == "HassGetCurrentTime"
     [result] = home.json("tools", "call", "read_list", "{}")
     assert "empty" in result["text"]
     assert any(tool["name"] == "start_timer" for tool in home.json("tools", "list"))
-    assert len(home.turns()) == 3
+    assert len(home.turns()) == 4
     second = home.run("run", "--source", "-")
     assert second.returncode == 7
     assert "already_running" in second.stderr
