@@ -59,7 +59,7 @@ def idle(loaded: Loaded, seconds: float) -> None:
 def latency(loaded: Loaded, data: Path, clips: int) -> None:
     """From the end of speech to the tool call, over real recorded commands, in real time.
 
-    Only commands whose exact transcript matched count here; how many are understood is another figure.
+    Only commands that were understood count here; how many those are is another figure.
 
     \b
     Example:

@@ -225,7 +225,9 @@ async def test_stopping_cancels_what_waits_and_lets_the_rest_end(gated: GatedEng
 
 
 async def test_a_thread_never_started_can_be_stopped(gated: GatedEngine) -> None:
-    await InferenceThread(gated, "en").stop()
+    worker = InferenceThread(gated, "en")
+    await worker.stop()
+    assert not worker.alive()
 
 
 def test_a_loop_that_is_gone_ends_the_thread(gated: GatedEngine) -> None:

@@ -97,3 +97,4 @@ def test_a_socket_in_the_state_folder_can_be_bound(tmp_path: Path, monkeypatch: 
     monkeypatch.setenv("AGENTBOX_STATE", str(tmp_path))
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(str(paths.control_socket(Config())))
+    assert paths.control_socket(Config()).is_socket()
