@@ -113,6 +113,31 @@ def test_a_real_voice_wakes_it_and_confirms_an_order(home: Home, data: Path, tmp
     assert messages(events, "ToolResult")[0]["error_code"] == "confirmation_needed"
 
 
+def spoken(path: Path) -> np.ndarray[Any, np.dtype[np.int16]]:
+    """A recording without the quiet before and after."""
+    sound = np.concatenate(list(read_file(path)))
+    loud = np.flatnonzero(np.abs(sound.astype(np.int32)) > 600)
+    return sound[max(0, loud[0] - 1600) : loud[-1] + 1600]
+
+
+def test_wake_word_and_command_come_in_one_breath(home: Home, data: Path, tmp_path: Path) -> None:
+    home.configure(
+        {
+            "activation": {"phrases": ["computer"]},
+            "intents": {"sentences": [str(data / "commands" / "sentences.yaml")]},
+        }
+    )
+    wake = spoken(data / "wake" / "computer" / "005.flac")
+    order = spoken(data / "commands" / "audio" / "0ec187f5-4dd7-43f8-818a-2136bf66d94e.flac")
+    quiet = np.random.default_rng(4).normal(0, 3, 16_000).astype(np.int16)
+    soundfile.write(tmp_path / "breath.wav", np.concatenate([quiet, wake, order, quiet]), 16_000)
+    events = home.hear(tmp_path / "breath.wav")
+    [activation] = messages(events, "Activation")
+    assert (activation["by"], activation["phrase"]) == ("wake_phrase", "computer")
+    [intent] = messages(events, "Intent")
+    assert (intent["name"], intent["slots"]["coffeeDrink"]) == ("orderDrink", "house coffee")
+
+
 def test_a_confirmed_program_runs_once(home: Home, start: Callable[..., Running]) -> None:
     marks = home.state / "marks"
     marks.mkdir()
