@@ -1,0 +1,1 @@
+"""Scripts that make and collect sets of speech for the benchmarks; run them with `python -m benchmarks.NAME`."""
