@@ -27,16 +27,13 @@ from numpy.typing import NDArray
 
 from agentbox.asr import guards
 from agentbox.asr.engine import Aborted, Capabilities, Recognition, Samples
-from agentbox.asr.tokens import TokenTable
+from agentbox.asr.tokens import END, START, TokenTable
 from agentbox.errors import InputError, ModelError
 from agentbox.inference import GIVE_BACK, OnnxError, open_session, return_free_memory
 from agentbox.messages import SAMPLE_RATE_HZ
 
 Floats: TypeAlias = NDArray[np.float32]
 Ints: TypeAlias = NDArray[np.int64]
-
-START, END = 1, 2
-"""Token numbers of <s> and </s>."""
 
 MIN_SAMPLES = SAMPLE_RATE_HZ // 10
 """Under 100 ms there is no word, and the encoder's convolutions soon have nothing left to work on."""
@@ -60,15 +57,15 @@ class DecoderState:
     """Where a batch of hypotheses stands: one row each. A step makes a new state and leaves the old one valid."""
 
     sound: dict[str, NDArray[np.generic]]
-    """Decoder inputs that stay the same from one step to the next, by name; [batch, ...] but for use_cache_branch."""
+    """Decoder inputs that stay the same from one step to the next, by name: one row, which all hypotheses share. The
+    graph broadcasts it, bit for bit as if it were copied to each row, and a beam of 16 takes half the time so."""
     own: tuple[Floats, ...]
     """Per layer key and value of the tokens so far: [batch, heads, position, head_dim]."""
 
     def rows(self, indices: Sequence[int] | Ints) -> DecoderState:
         """The state whose row i is this one's row `indices[i]`: a beam copies, reorders and drops hypotheses."""
         at = np.asarray(indices, dtype=np.int64)
-        sound = {name: value if name == "use_cache_branch" else value[at] for name, value in self.sound.items()}
-        return DecoderState(sound, tuple(cache[at] for cache in self.own))
+        return DecoderState(self.sound, tuple(cache[at] for cache in self.own))
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +178,30 @@ class Moonshine:
             sound = self._with_sound(cross, nothing, 1, cached=True)
         return logits[:, -1], DecoderState(sound, tuple(present[: len(self._own)]))
 
+    def continuations(self, encoding: Encoding, prefixes: Sequence[Sequence[int]]) -> Floats:
+        """Log-probabilities of the token after each of `prefixes`, [batch, vocabulary], in one run of the decoder.
+
+        All prefixes are equally long and begin with `START`. Raises `ModelError` `model_failed`.
+        """
+        batch = len(prefixes)
+        # The first run works the sound's keys and values out row by row and does not broadcast them.
+        hidden = np.repeat(encoding.hidden, batch, axis=0)
+        sound = self._with_sound(dict.fromkeys(self._cross, self._nothing(batch)), hidden, 1, cached=False)
+        feeds = {
+            "input_ids": np.array(prefixes, dtype=np.int64),
+            **sound,
+            **dict.fromkeys(self._own, self._nothing(batch)),
+        }
+        try:
+            (logits,) = self._decoder.run(["logits"], feeds)
+        except OnnxError as error:
+            raise self._failed() from error
+        return log_softmax(logits[:, -1])
+
+    def _nothing(self, batch: int) -> Floats:
+        """Keys or values of no position."""
+        return np.repeat(self._no_past, batch, axis=0)
+
     def decode(self, encoding: Encoding, abort: Callable[[], bool] | None = None) -> Decoding:
         """The likeliest token at each step, until the model ends or the cap is reached (`guards.token_cap`)."""
         cap = guards.token_cap(encoding.audio_s, self._tokens_per_second)
@@ -276,6 +297,13 @@ class Moonshine:
 def _graph(folder: Path, part: str) -> Path:
     path = folder / f"{part}.ort"
     return path if path.is_file() else folder / f"{part}.onnx"
+
+
+def log_softmax(logits: Floats) -> Floats:
+    """Logarithms of the probabilities that `logits` [batch, vocabulary] stand for."""
+    shifted = logits - logits.max(axis=1, keepdims=True)
+    logprobs: Floats = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    return logprobs
 
 
 def _take_best(logits: Floats) -> tuple[int, float]:

@@ -11,8 +11,11 @@ from agentbox.errors import ModelError
 _SPECIAL = re.compile(rb"<.+>", re.DOTALL)
 """Pieces that are no text: <s>, </s>, <unk>, <<ST_0>>. (Pieces for single bytes are stored as the byte itself.)"""
 
-_MIN_PIECES = 3 + 256
-"""Three special ones and all single bytes come first."""
+START, END = 1, 2
+"""Token numbers of <s> and </s>."""
+
+FIRST_PIECE = 3 + 256
+"""Three special ones and all single bytes come before the first piece of text."""
 
 _SPACE = "\u2581".encode()
 
@@ -55,7 +58,7 @@ class TokenTable:
         """Raises `ModelError` `model_damaged` when the file cannot be read or is no token table."""
         try:
             pieces = parse(path.read_bytes())
-            if len(pieces) < _MIN_PIECES:
+            if len(pieces) < FIRST_PIECE:
                 raise ValueError("too few pieces")
         except (OSError, ValueError) as error:
             raise ModelError(
@@ -65,6 +68,14 @@ class TokenTable:
 
     def __len__(self) -> int:
         return len(self.pieces)
+
+    def is_special(self, token: int) -> bool:
+        """Whether `token` is no text: a mark of the model's own, or past the table."""
+        return token >= len(self.pieces) or not self._text[token]
+
+    def text_of(self, token: int) -> bytes:
+        """The bytes of one token, with a space in front where a word begins; a letter may be cut in half."""
+        return self._text[token] if token < len(self._text) else b""
 
     def decode(self, tokens: Iterable[int]) -> str:
         """The text of `tokens`. Bytes that are no UTF-8 (a letter cut in half) become U+FFFD.

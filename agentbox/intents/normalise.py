@@ -46,11 +46,11 @@ _JOINED_TIME = re.compile(
     r"(\b(?:at|for|alarm)\s)(1[0-2]|[1-9])([0-5]\d)(?![\d.:,%])(?!\s*(?:hour|minute|second|percent|per cent|of)s?\b)",
     re.IGNORECASE,
 )
-_UNITS = {
+UNITS = {
     "oz": "ounce", "lb": "pound", "lbs": "pounds", "min": "minutes", "mins": "minutes", "sec": "seconds",
     "secs": "seconds", "hr": "hours", "hrs": "hours", "h": "hours",
 }  # fmt: skip
-_UNIT = re.compile(rf"(?<=\d)[\s-]*({'|'.join(sorted(_UNITS, key=len, reverse=True))})\b\.*", re.IGNORECASE)
+_UNIT = re.compile(rf"(?<=\d)[\s-]*({'|'.join(sorted(UNITS, key=len, reverse=True))})\b\.*", re.IGNORECASE)
 _NUMBER_THEN_LETTER = re.compile(r"(?<=\d)(?=(?:hours?|minutes?|seconds?|percent)\b)", re.IGNORECASE)
 _HALF_UNIT = re.compile(r"(?<![\d.,])(\d{1,2})\.5(?= (?:hour|minute)s?\b)", re.IGNORECASE)
 
@@ -101,6 +101,6 @@ def _english(text: str) -> str:
     text = _DOTTED_TIME.sub(r"\1:\2", text)
     text = _DOTTED_TIME_AFTER.sub(r"\1\2:\3", text)
     text = _JOINED_TIME.sub(r"\1\2:\3", text)
-    text = _UNIT.sub(lambda found: " " + _UNITS[found[1].lower()], text)
+    text = _UNIT.sub(lambda found: " " + UNITS[found[1].lower()], text)
     text = _NUMBER_THEN_LETTER.sub(" ", text)
     return _HALF_UNIT.sub(r"\1 and a half", text)

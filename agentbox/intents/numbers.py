@@ -14,6 +14,9 @@ from hassil.string_matcher import MatchContext, MatchSettings, match_expression
 
 from agentbox.intents.words import Word, is_single, words_of
 
+_UNSAID = ("days", "financial")
+"""Sets of number words that are not said for a plain number: "初二" (a day of the month), "贰" (on a cheque)."""
+
 
 class NumberWords:
     """The words a language has for the whole numbers 0..100, and texts with their numbers spelled the other way.
@@ -27,8 +30,7 @@ class NumberWords:
         for number in range(101):
             spellings = _formats(language, number)
             for rules, spelling in spellings.items():
-                # "初二" (a day of the month) and "贰" (on a cheque) are not said for a plain number.
-                if not rules.endswith(("days", "financial")):
+                if not rules.endswith(_UNSAID):
                     self._numbers.setdefault(_plain(spelling), number)
             self._words[number] = spellings.get("spellout-cardinal") or next(iter(spellings.values()), str(number))
         longest_first = sorted(self._numbers, key=len, reverse=True)
@@ -80,6 +82,16 @@ def number_ends(
         if words[end - 1].end <= stop:
             ends.append(end)
     return ends
+
+
+def spelled(numbers: RangeSlotList, number: int, language: str) -> list[str]:
+    """The words that are said for `number` in a list of numbers of a box that speaks `language`."""
+    formats = _formats(numbers.words_language or language, number)
+    words = list(dict.fromkeys(_plain(text) for rules, text in formats.items() if not rules.endswith(_UNSAID)))
+    if language.startswith("en") and number > 99:
+        words += [re.sub(r"hundred (?=\w)", "hundred and ", text) for text in words]
+        words += [re.sub(r"^one (?=hundred|thousand)", "a ", text) for text in words]
+    return list(dict.fromkeys(words))
 
 
 def goes_on(said: str, numbers: RangeSlotList, language: str) -> bool:

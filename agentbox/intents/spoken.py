@@ -1,0 +1,287 @@
+"""Sentence templates as a speech grammar: what hassil would read, as a graph of the words that can be said.
+
+A template's words may be put together from pieces ("hour[s]"), so a way through a template has a place: the node it
+has come to and the letters of a word that has begun there. Rules and lists become rules of the grammar and stand there
+once; only where a piece of a word meets one is it written out.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+import msgspec
+from hassil import (
+    Alternative,
+    Expression,
+    ListReference,
+    Permutation,
+    RangeSlotList,
+    RuleReference,
+    Sequence,
+    TextChunk,
+    TextSlotList,
+    check_excluded_context,
+    check_required_context,
+)
+
+from agentbox.intents.grammar import Grammar, Scope, Template
+from agentbox.intents.numbers import spelled
+from agentbox.intents.surfaces import LONGEST_SPAN, Surfaces, minutes
+from agentbox.messages import JSON
+from agentbox.speech_grammar import END_NODE, START_NODE, Arc, Call, Free, Label, Nothing, Rule, Say, SpeechGrammar
+
+_PUNCTUATION = re.compile(r"[\"“”,.?!;:()。，？！、；：…]+")
+_MOST_SPELLED = 1_000
+"""Numbers of one list that are spelled in words; of a longer list only the digits are known."""
+_MOST_NUMBERS = 20_000
+
+_SKIP = "skip"
+
+
+class Place(NamedTuple):
+    """Where a way through a template stands: a node, and the letters of the word begun there."""
+
+    node: int
+    begun: str = ""
+
+
+class SpokenBuilder:
+    """Collects the sentences of several grammars of one language into one speech grammar.
+
+    `conditions` says for each root the contexts its sentences need: `active` chooses by it.
+    """
+
+    def __init__(self, language: str) -> None:
+        self._language = language
+        self._surfaces = Surfaces(language)
+        self._rules: dict[str, Rule] = {}
+        self._skips = False
+        self.conditions: dict[str, tuple[Grammar, Template]] = {}
+
+    def add(self, grammar: Grammar) -> None:
+        """All sentences of `grammar`."""
+        number = len({id(other) for other, _ in self.conditions.values()})
+        for index, scope in enumerate(grammar.scopes):
+            maker = _Maker(self, f"{number}.{index}", scope)
+            groups: dict[bytes, list[Template]] = {}
+            for template in scope.templates:
+                groups.setdefault(_signature(template), []).append(template)
+            for group, templates in enumerate(groups.values()):
+                name = f"{number}.{index}.{group}"
+                self.conditions[name] = grammar, templates[0]
+                maker.sentences(name, templates)
+
+    def grammar(self) -> SpeechGrammar:
+        """Everything added so far. Lists without values and rules that need one cannot be said and are dead ends."""
+        return SpeechGrammar(self._language, self._surfaces.spaced, self._rules, tuple(self.conditions))
+
+    def active(self, context: Mapping[str, JSON]) -> list[str]:
+        """The roots whose sentences can be meant in `context`."""
+        return [
+            name for name, (grammar, template) in self.conditions.items() if grammar.possible(template.block, context)
+        ]
+
+
+def _signature(template: Template) -> bytes:
+    block = template.block
+    return msgspec.json.encode((block.requires_context, block.excludes_context), order="sorted", enc_hook=str)
+
+
+class _Graph:
+    """A rule under way."""
+
+    def __init__(self) -> None:
+        self.arcs: list[Arc] = []
+        self._count = 2
+
+    def node(self) -> int:
+        self._count += 1
+        return self._count - 1
+
+    def arc(self, source: int, label: Label, target: int | None = None) -> int:
+        """Lead from `source` to `target`, or to a new node; gives the target."""
+        target = self.node() if target is None else target
+        self.arcs.append(Arc(source, target, label))
+        return target
+
+    def meet(self, nodes: Iterable[int], target: int | None = None) -> int:
+        """One node that all `nodes` lead to."""
+        several = list(dict.fromkeys(nodes))
+        if target is None and len(several) == 1:
+            return several[0]
+        target = self.node() if target is None else target
+        for node in several:
+            self.arc(node, Nothing(), target)
+        return target
+
+
+class _Maker:
+    """Makes the rules of one scope."""
+
+    def __init__(self, builder: SpokenBuilder, name: str, scope: Scope) -> None:
+        self._builder = builder
+        self._rules = builder._rules
+        self._surfaces = builder._surfaces
+        self._language = builder._language
+        self._name = name
+        self._scope = scope
+        self._block: Template | None = None
+
+    def sentences(self, name: str, templates: Iterable[Template]) -> None:
+        """One rule for sentences with the same conditions."""
+        graph = _Graph()
+        for template in templates:
+            self._block = template
+            self._end(graph, self._walk(graph, template.sentence.expression, {Place(START_NODE)}))
+        self._rules[name] = Rule(tuple(graph.arcs))
+
+    def _end(self, graph: _Graph, places: set[Place]) -> None:
+        for node in {self._whole(graph, place).node for place in places}:
+            graph.arc(node, Nothing(), END_NODE)
+
+    def _walk(self, graph: _Graph, expression: Expression, places: set[Place]) -> set[Place]:
+        if not places:
+            return places
+        if isinstance(expression, TextChunk):
+            return self._join(graph, {self._text(graph, expression.original_text, place) for place in places})
+        if isinstance(expression, Sequence):
+            for item in expression.items:
+                places = self._walk(graph, item, places)
+            return places
+        if isinstance(expression, Alternative):
+            return self._join(graph, {end for item in expression.items for end in self._walk(graph, item, places)})
+        if isinstance(expression, Permutation):
+            return self._permutation(graph, expression.items, places)
+        if isinstance(expression, RuleReference):
+            begun = {place for place in places if place.begun}
+            ends = self._walk(graph, self._scope.rules[expression.rule_name].expression, begun)
+            return self._join(graph, ends | self._call(graph, self._rule(expression.rule_name), places - begun))
+        assert isinstance(expression, ListReference)
+        return self._list_reference(graph, expression, places)
+
+    def _join(self, graph: _Graph, places: set[Place]) -> set[Place]:
+        """Ways with as many letters begun go on together."""
+        by_begun: dict[str, list[int]] = {}
+        for node, begun in sorted(places):
+            by_begun.setdefault(begun, []).append(node)
+        return {Place(graph.meet(nodes), begun) for begun, nodes in by_begun.items()}
+
+    def _permutation(self, graph: _Graph, items: list[Expression], places: set[Place]) -> set[Place]:
+        """All orders; which items are said counts for how it goes on, not in which order they were."""
+        ways: dict[frozenset[int], set[Place]] = {frozenset(): places}
+        for _ in items:
+            longer: dict[frozenset[int], set[Place]] = {}
+            for said, here in ways.items():
+                for number, item in enumerate(items):
+                    if number not in said:
+                        longer.setdefault(said | {number}, set()).update(self._walk(graph, item, here))
+            ways = {said: self._join(graph, ends) for said, ends in longer.items()}
+        return ways.get(frozenset(range(len(items))), places)
+
+    def _call(self, graph: _Graph, rule: str, places: set[Place]) -> set[Place]:
+        if not places:
+            return set()
+        before = graph.meet(self._whole(graph, place).node for place in places)
+        return {Place(graph.arc(before, Call(rule)))}
+
+    def _list_reference(self, graph: _Graph, reference: ListReference, places: set[Place]) -> set[Place]:
+        slot_list = self._scope.lists[reference.list_name]
+        if isinstance(slot_list, TextSlotList):
+            return self._call(graph, self._values(reference.list_name, slot_list), places)
+        if isinstance(slot_list, RangeSlotList):
+            return self._call(graph, self._range(slot_list), places)
+        before = graph.meet(self._whole(graph, place).node for place in places)
+        return {Place(graph.arc(before, Free()))}
+
+    def _whole(self, graph: _Graph, place: Place) -> Place:
+        """The word that has begun is over."""
+        if not place.begun:
+            return place
+        surface = self._surfaces.word(place.begun)
+        return Place(graph.arc(place.node, Say(place.begun, surface.spoken, surface.glued)))
+
+    def _text(self, graph: _Graph, text: str, place: Place) -> Place:
+        words = _PUNCTUATION.sub(" ", text).split()
+        if not words:
+            return self._whole(graph, place) if text else place
+        if not self._surfaces.spaced or text[0].isspace() or not _continues(place.begun, words[0]):
+            place = self._whole(graph, place)
+        first = place.begun + words[0]
+        joins_on = self._surfaces.spaced and not text[-1].isspace()
+        words = [first, *words[1:]]
+        begun = words.pop() if joins_on else ""
+        return Place(self._words(graph, place.node, words), begun)
+
+    def _words(self, graph: _Graph, node: int, words: list[str]) -> int:
+        nodes = [node]
+        for word in words:
+            surface = self._surfaces.word(word)
+            nodes.append(graph.arc(nodes[-1], Say(word, surface.spoken, surface.glued)))
+        for first in range(len(words)):
+            for end in range(first + 2, min(first + LONGEST_SPAN, len(words)) + 1):
+                run = " ".join(words[first:end])
+                span = self._surfaces.span(run)
+                if span is not None:
+                    graph.arc(nodes[first], Say(run, span.spoken, span.glued), nodes[end])
+        return nodes[-1]
+
+    def _rule(self, name: str) -> str:
+        full = f"{self._name}.<{name}>"
+        if full not in self._rules:
+            self._rules[full] = Rule(())  # holds the place: rules may be asked for again while this one is made
+            graph = _Graph()
+            self._end(graph, self._walk(graph, self._scope.rules[name].expression, {Place(START_NODE)}))
+            self._rules[full] = Rule(tuple(graph.arcs))
+        return full
+
+    def _values(self, name: str, slot_list: TextSlotList) -> str:
+        assert self._block is not None
+        requires, excludes = self._block.block.requires_context, self._block.block.excludes_context
+        possible = [
+            number
+            for number, value in enumerate(slot_list.values)
+            if not value.context
+            or (
+                check_required_context(requires, value.context, allow_missing_keys=True)
+                and check_excluded_context(excludes, value.context)
+            )
+        ]
+        left_out = "" if len(possible) == len(slot_list.values) else f".{_signature(self._block)!r}"
+        full = f"{self._name}.{{{name}}}{left_out}"
+        if full not in self._rules:
+            self._rules[full] = Rule(())
+            graph = _Graph()
+            for number in possible:
+                self._end(graph, self._walk(graph, slot_list.values[number].text_in, {Place(START_NODE)}))
+            self._rules[full] = Rule(tuple(graph.arcs))
+        return full
+
+    def _range(self, numbers: RangeSlotList) -> str:
+        full = f"{numbers.start}..{numbers.stop},{numbers.step},{numbers.fraction_type},{numbers.words_language}"
+        full += "" if numbers.digits else ",words"
+        if full not in self._rules:
+            count = (numbers.stop - numbers.start) // numbers.step + 1
+            arcs = [
+                Arc(START_NODE, END_NODE, self._number(numbers, number, words=count <= _MOST_SPELLED))
+                for number in list(numbers.get_numbers())[:_MOST_NUMBERS]
+            ]
+            self._rules[full] = Rule(tuple(arcs))
+        return full
+
+    def _number(self, numbers: RangeSlotList, number: float, *, words: bool) -> Say:
+        digits = f"{number:g}"
+        said = []
+        if words and number == int(number):
+            said = spelled(numbers, abs(int(number)), self._language)
+            if number < 0:
+                said = [f"{sign} {word}" for word in said for sign in ("minus", "negative")]
+        glued = minutes(self._language, int(number)) if number == int(number) else ()
+        canonical = digits if numbers.digits or not said else said[0]
+        return Say(canonical, tuple(dict.fromkeys((*said, digits))), glued)
+
+
+def _continues(begun: str, word: str) -> bool:
+    """Letters join letters and digits join digits to one word; "5" and "h" stay two."""
+    return not begun or begun[-1].isdigit() == word[0].isdigit()
