@@ -1,0 +1,155 @@
+"""Commands from an engine with CTC outputs (a score for each token and a blank at every frame of sound).
+
+Such an engine has no decoder to be led through a grammar. Sentences are found by prefix beam search under the grammar's
+network, and then scored exactly: the forward algorithm adds up all the ways a sentence's tokens can lie along the
+frames (Graves, Fernández, Gomez, Schmidhuber: "Connectionist Temporal Classification", 2006, section 4.1).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agentbox.asr.constrain.network import Network, State
+from agentbox.asr.engine import Aborted
+
+Logprobs: TypeAlias = NDArray[np.float32]
+"""Shape [frames, tokens]: natural logarithms of probabilities; each row adds up to one."""
+
+Scores: TypeAlias = NDArray[np.float64]
+Prefix: TypeAlias = tuple[int, ...]
+
+_NEVER = -np.inf
+
+
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """One sentence of the grammar, and how likely the sound holds it."""
+
+    tokens: Prefix
+    logprob: float
+    """Of all alignments of these tokens together; another spelling of the same words is another sentence."""
+
+
+@dataclass(slots=True)
+class _Way:
+    """A prefix after some frames: how likely it is with a blank last, and with its own last token last."""
+
+    state: State
+    blank: float = _NEVER
+    token: float = _NEVER
+
+    @property
+    def total(self) -> float:
+        return float(np.logaddexp(self.blank, self.token))
+
+
+def forward_logprob(logprobs: Logprobs, tokens: Sequence[int], blank: int) -> float:
+    """The logarithm of the probability that the frames say exactly `tokens`; -inf where they cannot.
+
+    `logprobs`: [frames, tokens], float32. Raises `ValueError` for a token that is the blank or past the scores.
+    """
+    return float(forward_logprobs(logprobs, [tokens], blank)[0])
+
+
+def forward_logprobs(logprobs: Logprobs, candidates: Sequence[Sequence[int]], blank: int) -> Scores:
+    """The same for several candidates at once: float64, shape [candidates].
+
+    The recursion over `candidates` x positions runs once a frame: a position is a token or one of the blanks around
+    them, and may be skipped where it is a blank between two different tokens.
+    """
+    size = logprobs.shape[1]
+    count = len(candidates)
+    lengths = np.array([len(tokens) for tokens in candidates], dtype=np.int64)
+    longest = int(lengths.max(initial=0))
+    labels = np.full((count, 2 * longest + 1), blank, dtype=np.int64)
+    for row, tokens in enumerate(candidates):
+        if any(not 0 <= token < size or token == blank for token in tokens):
+            raise ValueError("a token is the blank or has no score")
+        labels[row, 1 : 2 * len(tokens) : 2] = tokens
+    if not count:
+        return np.zeros(0)
+    skips = np.zeros(labels.shape, dtype=bool)
+    skips[:, 3::2] = labels[:, 3::2] != labels[:, 1:-2:2]
+    ways = np.full(labels.shape, _NEVER)
+    ways[:, 0] = 0.0  # before the first frame; entering the first token is a step from here
+    one, two = np.full(labels.shape, _NEVER), np.full(labels.shape, _NEVER)
+    for frame in logprobs.astype(np.float64):
+        one[:, 1:] = ways[:, :-1]
+        two[:, 2:] = np.where(skips[:, 2:], ways[:, :-2], _NEVER)
+        ways = np.logaddexp(np.logaddexp(ways, one), two) + frame[labels]
+    rows = np.arange(count)
+    ends = ways[rows, 2 * lengths]
+    return np.where(lengths > 0, np.logaddexp(ends, ways[rows, np.maximum(2 * lengths - 1, 0)]), ends)
+
+
+def search(
+    logprobs: Logprobs,
+    network: Network,
+    roots: Iterable[str],
+    beam: int,
+    blank: int,
+    *,
+    abort: Callable[[], bool] | None = None,
+) -> list[Sentence]:
+    """The likeliest sentences of the rules `roots`, the best first, at most `beam`; none where none fits the frames.
+
+    `logprobs`: [frames, tokens], float32, in the numbers of the network's token table; `blank` is the number of the
+    blank among them. `beam`: prefixes that are followed; whole sentences are kept besides as many more, so that the
+    beginnings of longer ones cannot push them out. Raises `Aborted` when `abort()` becomes true.
+    """
+    ways: dict[Prefix, _Way] = {(): _Way(network.start(roots), blank=0.0)}
+    for frame in logprobs.astype(np.float64):
+        if abort is not None and abort():
+            raise Aborted
+        ways = _pruned(_step(ways, frame, network, beam, blank), beam)
+    whole = [prefix for prefix, way in ways.items() if prefix and way.state.accepts]
+    scores = forward_logprobs(logprobs, whole, blank)
+    sentences = [Sentence(tokens, float(score)) for tokens, score in zip(whole, scores, strict=True)]
+    sentences = [sentence for sentence in sentences if sentence.logprob > _NEVER]
+    return sorted(sentences, key=lambda sentence: (-sentence.logprob, sentence.tokens))[:beam]
+
+
+def _step(ways: dict[Prefix, _Way], frame: Scores, network: Network, beam: int, blank: int) -> dict[Prefix, _Way]:
+    """All prefixes after one more frame."""
+    after: dict[Prefix, _Way] = {}
+    for prefix, way in ways.items():
+        total = way.total
+        stay = after.setdefault(prefix, _Way(way.state))
+        stay.blank = float(np.logaddexp(stay.blank, total + frame[blank]))
+        last = prefix[-1] if prefix else -1
+        if prefix:
+            stay.token = float(np.logaddexp(stay.token, way.token + frame[last]))
+        for token in _likely(way.state, frame, network, 2 * beam, blank):
+            before = way.blank if token == last else total  # the same token twice needs a blank between
+            score = before + float(frame[token])
+            state = network.step(way.state, token) if score > _NEVER else None
+            if state is not None:
+                longer = after.setdefault((*prefix, token), _Way(state))
+                longer.token = float(np.logaddexp(longer.token, score))
+    return after
+
+
+def _likely(state: State, frame: Scores, network: Network, most: int, blank: int) -> list[int]:
+    """The likeliest tokens that lead on from a state."""
+    tokens = state.tokens
+    if state.free:
+        tokens = np.union1d(tokens, network.tokens_of[state.free])
+    tokens = tokens[(tokens < len(frame)) & (tokens != blank)]
+    if len(tokens) > most:
+        tokens = tokens[np.argpartition(frame[tokens], -most)[-most:]]
+    return [int(token) for token in tokens]
+
+
+def _pruned(ways: dict[Prefix, _Way], beam: int) -> dict[Prefix, _Way]:
+    """The `beam` likeliest prefixes, and as many whole sentences."""
+    if len(ways) <= beam:
+        return ways
+    ranked = sorted(ways, key=lambda prefix: -ways[prefix].total)
+    whole = [prefix for prefix in ranked if ways[prefix].state.accepts]
+    kept = dict.fromkeys((*ranked[:beam], *whole[:beam]))
+    return {prefix: ways[prefix] for prefix in kept}
