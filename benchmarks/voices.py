@@ -206,6 +206,14 @@ def pad(sound: Sound, silence_ms: int = 250) -> Sound:
     return np.concatenate([silence, sound, silence])
 
 
+def speak_once(path: Path, speak: Voice, text: str) -> Sound:
+    """What the file at `path` holds, where it was spoken before; else `text`, padded."""
+    if path.is_file():
+        sound, _ = soundfile.read(path, dtype="float32")
+        return np.asarray(sound, np.float32)
+    return pad(speak(text))
+
+
 def write_flac(path: Path, sound: Sound) -> None:
     """16-bit mono FLAC, 16 kHz; folders are made."""
     path.parent.mkdir(parents=True, exist_ok=True)
