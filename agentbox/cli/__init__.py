@@ -12,6 +12,7 @@ from agentbox.cli.common import Group
 _COMMANDS = {
     "run": "run",
     "transcribe": "words",
+    "recognize": "words",
     "understand": "words",
     "ask": "talk",
     "listen": "talk",
@@ -21,6 +22,7 @@ _COMMANDS = {
     "devices": "devices",
     "models": "models",
     "config": "config",
+    "sentences": "sentences",
     "doctor": "doctor",
     "bench": "bench",
 }
