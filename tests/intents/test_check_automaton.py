@@ -86,6 +86,7 @@ def test_the_distance_of_sounds_is_one(one: str, other: str, shared: str) -> Non
     assert distance(one, one) == 0
     assert distance(one, other) == distance(other, one) >= 0
     assert distance(f"{shared} {one}", f"{shared} {other}") == distance(one, other)
+    assert (distance(one, other, ALIKE) <= ALIKE) == (distance(one, other) <= ALIKE)
 
 
 def test_what_sounds_alike() -> None:

@@ -5,19 +5,22 @@ Only what differs counts: "light roast" and "white roast" are as alike as "light
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import lru_cache
-from itertools import combinations
 from typing import NamedTuple
 
+import numpy as np
 from hassil import Expression, ListReference, RuleReference
+from rapidfuzz import process
 from rapidfuzz.distance import Levenshtein
 
 from agentbox.intents.check.files import Finding, Located, OwnerList, Place
 from agentbox.intents.check.meaning import Meanings, needed_context
 from agentbox.intents.check.saying import count, texts
 from agentbox.intents.grammar import Scope
+from agentbox.intents.numbers import NumberWords
 from agentbox.intents.sounds import same_syllable, sound_of
 from agentbox.intents.templates import parts_of
 from agentbox.intents.words import is_single, words_of
@@ -27,6 +30,10 @@ ALIKE = 0.42
 (320 recorded commands in kitchen noise, at 3 and 9 dB) 29 % are as near, of 17,660 arbitrary pairs of words 1 %. At
 0.55 it would be 55 % and 3.5 %, and a list of ten values would have a false alarm or two."""
 
+_NEAR = 0.5
+"""Pairs with a larger share of other sounds are not looked at more closely."""
+_MOST_COMPARED = 1_000
+"""Of a longer list only so many are compared."""
 _MOST_A_LIST = 3
 _MOST_SENTENCES = 5
 _SHORT = 4
@@ -55,9 +62,12 @@ class Phrase(NamedTuple):
     place: Place
 
 
-def distance(one: str, other: str) -> float:
-    """How differently two texts sound, from 0 (the same); about 0.3 is one sound in three."""
-    ones, others = [[word.text for word in words_of(text)] for text in (one, other)]
+def distance(one: str, other: str, limit: float = math.inf) -> float:
+    """How differently two texts sound, from 0 (the same); about 0.3 is one sound in three.
+
+    Where it is more than `limit` it may be given too small, though still more than `limit`; that saves time.
+    """
+    ones, others = _words(one), _words(other)
     while ones and others and ones[0] == others[0]:
         ones, others = ones[1:], others[1:]
     while ones and others and ones[-1] == others[-1]:
@@ -67,17 +77,25 @@ def distance(one: str, other: str) -> float:
     if any(map(is_single, (*ones, *others))):
         return _characters(ones, others)
     keys = ["".join(map(sound_of, words)) for words in (ones, others)]
-    vowels = [_vowels(words) for words in (ones, others)]
-    letters = Levenshtein.normalized_distance("".join(ones), "".join(others))
     length = max(map(len, (*keys, "-"))) / max(len(ones), len(others))  # of one word: two that differ count as two
-    return (_cost(*keys) + _OTHER_VOWEL * Levenshtein.distance(*vowels)) / length + _LETTERS * letters
+    least = _SAME_CLASS * Levenshtein.distance(*keys) / length
+    if least > limit:
+        return least
+    vowels = Levenshtein.distance(_vowels(ones), _vowels(others))
+    letters = Levenshtein.normalized_distance("".join(ones), "".join(others))
+    return (_cost(*keys) + _OTHER_VOWEL * vowels) / length + _LETTERS * letters
 
 
-def alike_values(lists: Iterable[OwnerList]) -> Iterator[Finding]:
+@lru_cache(maxsize=8_192)
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(word.text for word in words_of(text))
+
+
+def alike_values(lists: Iterable[OwnerList], numbers: NumberWords) -> Iterator[Finding]:
     """Values of one list that are easily taken for one another, the worst first."""
     for one in lists:
         phrases = [
-            Phrase(text, str(value.out), value.literal.place)
+            Phrase(numbers.to_words(text), str(value.out), value.literal.place)
             for value in one.values
             if len(value.texts) <= _MOST_WAYS
             for text in value.texts
@@ -129,15 +147,23 @@ def _closest(
     Those with the very same words are left out: they are ambiguous.
     """
     best: dict[frozenset[str], tuple[float, Phrase, Phrase]] = {}
-    for first, second in combinations(phrases, 2):
+    for first, second in _near_pairs(phrases[:_MOST_COMPARED]):
         if first.meaning == second.meaning or frozenset((first.place, second.place)) in told:
             continue
-        apart = distance(first.text, second.text)
+        apart = distance(first.text, second.text, ALIKE)
         key = frozenset((first.meaning, second.meaning))
         if 0 < apart <= ALIKE and (key not in best or apart < best[key][0]):
             best[key] = apart, first, second
     ranked = sorted(best.values(), key=lambda found: found[0])
     return [(first, second) for _, first, second in ranked[:most]]
+
+
+def _near_pairs(phrases: Sequence[Phrase]) -> Iterator[tuple[Phrase, Phrase]]:
+    """The pairs worth a closer look: a thousand names are half a million pairs."""
+    keys = ["".join(map(sound_of, _words(phrase.text))) for phrase in phrases]
+    apart = process.cdist(keys, keys, scorer=Levenshtein.normalized_distance, score_cutoff=_NEAR)
+    for first, second in np.argwhere(np.triu(apart <= _NEAR, k=1)):
+        yield phrases[first], phrases[second]
 
 
 def _vowels(words: Iterable[str]) -> str:
@@ -172,7 +198,8 @@ def _missing(key: str, at: int) -> float:
     return _VOWEL_MISSING if key[at] == "a" else _LAST_MISSING if at == len(key) - 1 else 1.0
 
 
+_SWAPPED = {(one, other): _SAME_CLASS for sounds in _CLASSES for one in sounds for other in sounds if one != other}
+
+
 def _substitution(one: str, other: str) -> float:
-    if one == other:
-        return 0.0
-    return _SAME_CLASS if any(one in sounds and other in sounds for sounds in _CLASSES) else 1.0
+    return 0.0 if one == other else _SWAPPED.get((one, other), 1.0)

@@ -45,7 +45,7 @@ def check(
         found += unspellable(literals, spells)
     for one in checked:
         found += _lists(one, language, numbers)
-        found += alike_values(one.lists)
+        found += alike_values(one.lists, numbers)
     told = {Place(finding.file, finding.line) for finding in abbreviated}
     templates = [located for one in checked for located in one.templates if located.place not in told]
     others = list(files.others(language, builtin, intents, slot_values, tool_sentences)) if templates else []
@@ -66,6 +66,7 @@ def _sentences(
         if finding is None or finding.notice.level == "info":
             reached.append(located)
     ambiguities: set[frozenset[Place | None]] = set()
+    told: set[tuple[Path, int]] = set()
     overlaps = Overlaps([*reached, *others], meanings, language)
     for number, located in enumerate(reached):
         shadowed: list[Overlap] = []
@@ -74,7 +75,9 @@ def _sentences(
                 shadowed.append(overlap)
             elif (finding := ambiguous(overlap)) is not None:
                 ambiguities.add(frozenset((overlap.first.place, overlap.second.place)))
-                yield finding
+                if finding.notice.level != "info" or finding[:2] not in told:  # one info for a line is enough
+                    told.add(finding[:2])
+                    yield finding
         if (finding := shadow(shadowed)) is not None:
             yield finding
     yield from alike_sentences(reached, meanings, ambiguities)
