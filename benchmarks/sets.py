@@ -81,6 +81,9 @@ class SpeechSet:
         if self._labels:
             _write_json(self.folder / "labels.json", dict(sorted(self._labels.items())))
         print(f"{self.folder}: {len(self)} clips, {self.twice} left out that are there already")
+        stray = {path.name for path in self.folder.glob("audio/*")} - {row["file"] for row in self._manifest}
+        if stray:
+            print(f"{len(stray)} other files are in {self.folder / 'audio'}, {min(stray)} for one: delete them")
 
 
 def content_digest(samples: Sound) -> str:

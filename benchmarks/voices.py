@@ -150,7 +150,8 @@ def _joe() -> Voice:
 
     def speak(text: str) -> Sound:
         tokens = list(ids["^"])
-        for phoneme in _espeak_phonemes(text):
+        # Without a sign at the end this voice swallows the last sound.
+        for phoneme in _espeak_phonemes(text if text.endswith((".", "?", "!")) else f"{text}."):
             tokens += ids["_"] + ids.get(phoneme, [])
         tokens += ids["_"] + ids["$"]
         given = {

@@ -93,7 +93,7 @@ def test_joined_words_lose_their_silence() -> None:
     assert np.abs(both).max() == pytest.approx(voices.PEAK)
 
 
-def test_a_set_is_written_and_holds_no_sound_twice(tmp_path: Path) -> None:
+def test_a_set_is_written_and_holds_no_sound_twice(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     command = sets.Command("what time is it", "HassGetCurrentTime", {})
     seen: set[str] = set()
     first = sets.SpeechSet(tmp_path / "first", seen)
@@ -103,7 +103,10 @@ def test_a_set_is_written_and_holds_no_sound_twice(tmp_path: Path) -> None:
     other = sets.SpeechSet(tmp_path / "other", seen)
     other.add(sets.Clip("again", tone(0.2), "", "z", "real"))
     other.add(sets.Clip("new", tone(0.3), "", "z", "real"))
+    assert "delete" not in capsys.readouterr().out
+    voices.write_flac(tmp_path / "other" / "audio" / "stray.flac", tone(0.1))
     other.close()
+    assert "stray.flac" in capsys.readouterr().out
     assert json.loads((tmp_path / "first" / "labels.json").read_text()) == {
         "whats-it.flac": {"intent": "HassGetCurrentTime", "slots": {}}
     }
