@@ -25,7 +25,7 @@ JSON: TypeAlias = Any
 Caller: TypeAlias = Literal["speech", "cli", "cloud", "brain", "page", "plugin"]
 """Who asks for a tool call; the policy is looked up by it."""
 
-MatchKind: TypeAlias = Literal["exact", "forgiving"]
+MatchKind: TypeAlias = Literal["exact", "forgiving", "spoken"]
 
 ActivatedBy: TypeAlias = Literal["always", "wake_phrase", "attention", "push_to_talk", "control"]
 
@@ -104,11 +104,16 @@ class Intent(_Message, frozen=True):
     source: str
     """`builtin` (home-assistant-intents), `agentbox` (our own sentences), or the owner's file name."""
     match: MatchKind
+    """`exact` and `forgiving`: the words of the transcript; `spoken`: the sound itself, decoded under the sentences."""
     score: float = 1.0
-    """1.0 for an exact match; the likeness 0..1 for a forgiving one."""
+    """1.0 for an exact match; the likeness 0..1 for a forgiving one; for a spoken one the probability that it was
+    meant."""
     sentence: str = ""
     """The template that matched."""
     language: str = "en"
+    alternatives: tuple[dict[str, JSON], ...] = ()
+    """What else the sound may have meant, the likeliest first: `name`, `slots`, `text`, and `behind`, how much less
+    likely each is than the first (natural logarithm)."""
 
 
 class NotUnderstood(_Message, frozen=True):

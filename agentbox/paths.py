@@ -50,6 +50,11 @@ def models_dir(config: Config) -> Path:
     return Path(config.asr.models_dir).expanduser() if config.asr.models_dir else state_dir() / "models"
 
 
+def cache_dir() -> Path:
+    """What can be made again, and takes a while: sentences ready to be listened for."""
+    return state_dir() / "cache"
+
+
 def settings_file() -> Path:
     """Settings changed by page or voice; they override the config file key by key."""
     return state_dir() / "settings.yaml"

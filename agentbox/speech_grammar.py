@@ -68,3 +68,25 @@ class SpeechGrammar(msgspec.Struct, frozen=True):
     """Names of the rules that are whole sentences."""
     skip: str | None = None
     """The rule whose words may be said between any two words and mean nothing ("please")."""
+
+
+class Candidate(msgspec.Struct, frozen=True):
+    """A sentence of the grammar that a sound may hold, as decoding found it."""
+
+    readings: tuple[str, ...]
+    """In the words of the sentences themselves; several where one spelling stands for several sentences."""
+    text: str
+    """As the model writes it."""
+    score: float
+    """Natural logarithm; only its distance from other candidates' for the same sound means something."""
+    logprob: float
+    """log P(text | sound)."""
+    tokens: int
+
+
+class FreeReading(msgspec.Struct, frozen=True):
+    """What the same sound was without any grammar."""
+
+    text: str
+    logprob: float
+    tokens: int

@@ -9,6 +9,8 @@ from typing import Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from agentbox.speech_grammar import Candidate, FreeReading
+
 Samples: TypeAlias = NDArray[np.float32]
 """Mono sound, 16 kHz, float32 in -1..1, shape [n]."""
 
@@ -52,7 +54,13 @@ class Recognition:
     audio_ms: int = 0
     encode_ms: float = 0.0
     decode_ms: float = 0.0
-    """Time for the whole recognition, `encode_ms` included."""
+    """Time for the free reading, `encode_ms` included."""
+    candidates: tuple[Candidate, ...] = ()
+    """What it can be of the sentences it was decoded under, the likeliest first; empty where none was asked for."""
+    free: FreeReading | None = None
+    """What the candidates are held against: the free reading of the same stretch; null where there are none."""
+    constrain_ms: float | None = None
+    """Time for decoding under the grammar; null where that was not done."""
 
 
 class Aborted(Exception):  # noqa: N818 - not an error: the caller said it no longer wants the answer

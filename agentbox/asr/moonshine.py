@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 from agentbox.asr import guards
 from agentbox.asr.engine import Aborted, Capabilities, Recognition, Samples
 from agentbox.asr.tokens import END, START, TokenTable
+from agentbox.caches import digest
 from agentbox.errors import InputError, ModelError
 from agentbox.inference import GIVE_BACK, OnnxError, open_session, return_free_memory
 from agentbox.messages import SAMPLE_RATE_HZ
@@ -101,8 +102,11 @@ class Moonshine:
         """Raises `ModelError` `model_damaged`."""
         self.name = name
         self.capabilities = Capabilities(tuple(languages), streaming=False, token_scores=True)
-        self._tokens_per_second = tokens_per_second
-        self._table = TokenTable.read(folder / "tokenizer.bin")
+        self.tokens_per_second = tokens_per_second
+        self.table = TokenTable.read(folder / "tokenizer.bin")
+        files = (_graph(folder, "encoder_model"), _graph(folder, "decoder_model_merged"))
+        self.fingerprint = digest(name, *(f"{file.stat().st_size} {file.stat().st_mtime_ns}" for file in files))
+        """The same for the same files: what was worked out with them is good for them alone."""
         self._encoder = open_session(_graph(folder, "encoder_model"), threads)
         self._decoder = open_session(_graph(folder, "decoder_model_merged"), threads)
         inputs = {node.name: node.shape for node in self._decoder.get_inputs()}
@@ -162,8 +166,15 @@ class Moonshine:
         Returns the logits for the token that follows, [batch, vocabulary], and the new state.
         Raises `ModelError` `model_failed`.
         """
+        return self._append(np.array(tokens, dtype=np.int64, ndmin=2).T, state)
+
+    def begin_after(self, encoding: Encoding, tokens: Sequence[int]) -> tuple[Floats, DecoderState]:
+        """One hypothesis that has said `START` and `tokens` already, in one run: as `step` returns it."""
+        return self._append(np.array([[START, *tokens]], dtype=np.int64), self.begin(encoding))
+
+    def _append(self, ids: Ints, state: DecoderState) -> tuple[Floats, DecoderState]:
+        """`ids` is [batch, n]; only a state before the first token takes more than one."""
         first = state.own[0].shape[2] == 0
-        ids = np.array(tokens, dtype=np.int64, ndmin=2).T
         feeds = {"input_ids": ids, **state.sound, **dict(zip(self._own, state.own, strict=True))}
         try:
             logits, *present = self._decoder.run(self._first_outputs if first else self._outputs, feeds)
@@ -204,7 +215,7 @@ class Moonshine:
 
     def decode(self, encoding: Encoding, abort: Callable[[], bool] | None = None) -> Decoding:
         """The likeliest token at each step, until the model ends or the cap is reached (`guards.token_cap`)."""
-        cap = guards.token_cap(encoding.audio_s, self._tokens_per_second)
+        cap = guards.token_cap(encoding.audio_s, self.tokens_per_second)
         state = self.begin(encoding)
         token = START
         tokens: list[int] = []
@@ -229,9 +240,15 @@ class Moonshine:
         abort: Callable[[], bool] | None = None,
     ) -> Recognition:
         """See `Engine.transcribe`. A model knows one language; `language` is taken as checked by `load_engine`."""
+        return self.listen(samples, speech_ms=speech_ms, abort=abort)[0]
+
+    def listen(
+        self, samples: Samples, *, speech_ms: int | None = None, abort: Callable[[], bool] | None = None
+    ) -> tuple[Recognition, Encoding | None]:
+        """`transcribe`, and the encoding to decode again; null where the sound is too short for one."""
         audio_ms = samples.size * 1000 // SAMPLE_RATE_HZ
         if samples.size < MIN_SAMPLES:
-            return Recognition("", suppressed="too_short", audio_ms=audio_ms)
+            return Recognition("", suppressed="too_short", audio_ms=audio_ms), None
         if not np.isfinite(samples).all():
             raise InputError("audio_not_finite", "The sound holds values that are no numbers.", "Check the file.")
         started = time.perf_counter()
@@ -243,14 +260,14 @@ class Moonshine:
             decoding.logprobs,
             capped=decoding.capped,
             speech_s=encoding.audio_s if speech_ms is None else speech_ms / 1000,
-            tokens_per_second=self._tokens_per_second,
+            tokens_per_second=self.tokens_per_second,
         )
-        text = self._table.decode(decoding.tokens[: verdict.kept])
+        text = self.table.decode(decoding.tokens[: verdict.kept])
         suppressed = verdict.suppressed
         if text and not guards.has_words(text):
             text, suppressed = "", "no_speech"
         kept = len(decoding.tokens) if suppressed else verdict.kept
-        return Recognition(
+        recognition = Recognition(
             text=text,
             confidence=guards.mean_probability(decoding.logprobs[:kept]),
             tokens=decoding.tokens[:kept],
@@ -260,6 +277,7 @@ class Moonshine:
             encode_ms=(encoded - started) * 1000,
             decode_ms=(time.perf_counter() - started) * 1000,
         )
+        return recognition, encoding
 
     def rest(self) -> None:
         """See `Engine.rest`: some 20 MB after a few commands, 50 after a long utterance."""
@@ -280,7 +298,7 @@ class Moonshine:
         logits, state = self.step([START], self._begin(hidden, 1))
         fully_masked, _ = self.step([START], self._begin(self._encode(tone, tone.size), tone.size))
         second, _ = self.step([int(logits[0].argmax())], state)
-        sane = math.isfinite(rms) and bool(np.isfinite(second).all()) and len(self._table) <= logits.shape[1]
+        sane = math.isfinite(rms) and bool(np.isfinite(second).all()) and len(self.table) <= logits.shape[1]
         if not sane or not np.allclose(logits, fully_masked, atol=1e-3) or not _near(rms, expected_rms):
             raise ModelError(
                 "model_damaged",

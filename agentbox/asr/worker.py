@@ -6,15 +6,17 @@ import asyncio
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from enum import IntEnum
+from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from agentbox.asr.engine import Aborted, Engine, Recognition, Samples
+from agentbox.asr.listener import Ask, Listener, Sentences
 from agentbox.errors import ModelError
 from agentbox.messages import Notice
 
@@ -41,6 +43,7 @@ class _Job:
     speech_ms: int | None
     priority: Priority
     answer: Answer
+    ask: Ask | None = None
     unwanted: threading.Event = field(default_factory=threading.Event)
 
 
@@ -58,11 +61,13 @@ class InferenceThread:
         *,
         max_waiting: int = 32,
         rest_after_s: float = 2.0,
+        cache: Path | None = None,
         notify: Callable[[Notice], None] | None = None,
     ) -> None:
-        """With nothing to do for `rest_after_s` the engine is told to rest. `notify` is called in the event loop when
+        """With nothing to do for `rest_after_s` the engine is told to rest. `cache`: a folder for what takes a while to
+        work out. `notify` is called in the event loop when
         finals are refused and when the engine raises `ModelError`."""
-        self._engine = engine
+        self.listener = Listener(engine, cache)
         self._language = language
         self._max_waiting = max_waiting
         self._rest_after_s = rest_after_s
@@ -73,6 +78,7 @@ class InferenceThread:
         self._running_since_s = 0.0
         self._stopping = False
         self._refused = 0
+        self._preparing: Iterator[None] | None = None
         self._thread = threading.Thread(target=self._work, name="inference", daemon=True)
 
     def start(self) -> None:
@@ -89,13 +95,22 @@ class InferenceThread:
         if self._thread.ident is not None:
             await asyncio.to_thread(self._thread.join)
 
-    def final(self, sound: Sound, speech_ms: int | None = None) -> Answer:
-        """Decode an utterance. The future raises what the engine raises, or `ModelError` `asr_overloaded`."""
-        return self._submit(sound, speech_ms, Priority.FINAL)
+    def prepare(self, sentences: Sentences) -> None:
+        """Make a grammar ready while nothing else is to be done."""
+        with self._changed:
+            self._preparing = self.listener.prepare(sentences)
+            self._changed.notify()
 
-    def speculative(self, sound: Sound, speech_ms: int | None = None) -> Answer:
-        """Decode what may turn out to be a whole utterance; cancel the future when speech goes on."""
-        return self._submit(sound, speech_ms, Priority.SPECULATIVE)
+    def final(self, sound: Sound, speech_ms: int | None = None, ask: Ask | None = None) -> Answer:
+        """Decode an utterance, and under the sentences that `ask` names.
+
+        The future raises what the engine raises, or `ModelError` `asr_overloaded`.
+        """
+        return self._submit(sound, speech_ms, Priority.FINAL, ask)
+
+    def speculative(self, sound: Sound, speech_ms: int | None = None, ask: Ask | None = None) -> Answer:
+        """The same for what may turn out to be a whole utterance; cancel the future when speech goes on."""
+        return self._submit(sound, speech_ms, Priority.SPECULATIVE, ask)
 
     def partial(self, sound: Sound, speech_ms: int | None = None) -> Answer | None:
         """Decode an utterance under way; null when the thread has something better to do.
@@ -118,8 +133,8 @@ class InferenceThread:
         with self._changed:
             return 0.0 if self._running is None else time.monotonic() - self._running_since_s
 
-    def _submit(self, sound: Sound, speech_ms: int | None, priority: Priority) -> Answer:
-        job = _Job(sound, speech_ms, priority, asyncio.get_running_loop().create_future())
+    def _submit(self, sound: Sound, speech_ms: int | None, priority: Priority, ask: Ask | None = None) -> Answer:
+        job = _Job(sound, speech_ms, priority, asyncio.get_running_loop().create_future(), ask)
         with self._changed:
             queue = self._queues[priority]
             full = priority is Priority.FINAL and len(queue) >= self._max_waiting
@@ -167,8 +182,12 @@ class InferenceThread:
         while (job := self._next()) is not None:
             result: Recognition | Exception | None
             try:
-                result = self._engine.transcribe(
-                    _as_float(job.sound), language=self._language, speech_ms=job.speech_ms, abort=job.unwanted.is_set
+                result = self.listener.hear(
+                    _as_float(job.sound),
+                    language=self._language,
+                    speech_ms=job.speech_ms,
+                    abort=job.unwanted.is_set,
+                    ask=job.ask,
                 )
             except Aborted:
                 result = None
@@ -186,18 +205,31 @@ class InferenceThread:
         rested = False
         while True:
             with self._changed:
-                woken = self._changed.wait_for(self._wanted, None if rested else self._rest_after_s)
+                idle = not self._changed.wait_for(self._wanted, None if rested else self._rest_after_s)
+                preparing = self._preparing
                 if self._stopping:
                     return None
-                if woken:
+                if any(self._queues.values()):
                     self._running = next(queue for queue in self._queues.values() if queue).popleft()
                     self._running_since_s = time.monotonic()
                     return self._running
-            self._engine.rest()
-            rested = True
+            if preparing is not None:
+                self._prepare(preparing)
+            elif idle:
+                self.listener.engine.rest()
+                rested = True
+
+    def _prepare(self, preparing: Iterator[None]) -> None:
+        """One small piece of making a grammar ready."""
+        try:
+            next(preparing)
+        except (StopIteration, ModelError):  # a model that fails is told of when somebody waits for it
+            with self._changed:
+                if self._preparing is preparing:
+                    self._preparing = None
 
     def _wanted(self) -> bool:
-        return self._stopping or any(self._queues.values())
+        return self._stopping or self._preparing is not None or any(self._queues.values())
 
     def _answer(self, job: _Job, result: Recognition | Exception | None) -> None:
         """In the event loop again."""

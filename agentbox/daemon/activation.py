@@ -29,6 +29,8 @@ class Opened(NamedTuple):
     by: ActivatedBy
     command: str
     phrase: str | None = None
+    start: int = 0
+    """Where in the text the command begins."""
 
 
 class Activation:
@@ -82,11 +84,13 @@ class Activation:
         A phrase is taken off the command in every mode, so that it does no harm where it is not needed.
         """
         found = self.find_phrase(text)
-        if already is not None:
-            return Opened(already, found[1] if found else text.strip(), found[0] if found else None)
-        if found and self.mode == "wake_phrase":
-            return Opened("wake_phrase", found[1], found[0])
-        return None
+        by = already or ("wake_phrase" if found and self.mode == "wake_phrase" else None)
+        if by is None:
+            return None
+        if found is None:
+            return Opened(by, text.strip())
+        phrase, command = found
+        return Opened(by, command, phrase, text.rindex(command) if command else len(text))
 
     def used(self) -> None:
         """An utterance took the press; the next one needs another."""

@@ -16,6 +16,7 @@ import msgspec
 from agentbox import paths, settings
 from agentbox.asr.catalogue import Catalogue
 from agentbox.asr.engine import Engine
+from agentbox.asr.listener import Sentences
 from agentbox.asr.load import load_engine
 from agentbox.asr.pull import ensure
 from agentbox.asr.worker import InferenceThread
@@ -92,7 +93,9 @@ class Box:
             stack.callback(engine_task.cancel)
             self.core = await stack.enter_async_context(open_core(loaded, self.events, services=True))
             engine, vad = await engine_task
-            self.worker = InferenceThread(engine, loaded.config.language, notify=self.events.notice)
+            self.worker = InferenceThread(
+                engine, loaded.config.language, cache=paths.cache_dir(), notify=self.events.notice
+            )
             self.worker.start()
             stack.push_async_callback(self.worker.stop)
             self.hearing = Hearing(
@@ -103,6 +106,7 @@ class Box:
                 engine=engine.name,
                 language=loaded.config.language,
             )
+            self._prepare()
             await self._open_socket(socket, stack)
             self._catch_signals(stack)
             self.events.emit("box", "started", timings={"start_ms": (time.monotonic() - began_s) * 1000})
@@ -111,6 +115,11 @@ class Box:
             notify("STOPPING=1")
             self.events.emit("box", "stopping")
         return code
+
+    def _prepare(self) -> None:
+        """Have the sentences ready before somebody says one."""
+        spoken = self.core.turns.mind.understander.spoken
+        self.worker.prepare(Sentences(spoken.grammar, tuple(spoken.active({}))))
 
     async def _open_socket(self, path: Path, stack: contextlib.AsyncExitStack) -> None:
         server = ControlServer(path, Handlers(self.core, daemon=self).table())
@@ -183,6 +192,7 @@ class Box:
             kept = {name: getattr(self._loaded.config, name) for name in FIXED}
             later = [name for name, section in kept.items() if getattr(loaded.config, name) != section]
             await self.core.reload(loaded._replace(config=msgspec.structs.replace(loaded.config, **kept)))
+            self._prepare()
         finally:
             notify("READY=1")
         if later:

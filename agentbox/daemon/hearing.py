@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from agentbox.asr.engine import Recognition
+from agentbox.asr.listener import Ask
 from agentbox.audio.ear import Ear
 from agentbox.audio.segment import (
     Completeness,
@@ -43,6 +44,8 @@ class Heard:
     speech_ended_s: float
     """When the last speech was, on the monotonic clock: every latency is counted from here."""
     timings: dict[str, float]
+    recognition: Recognition
+    """What the sound was, freely and under the sentences."""
 
 
 class Judge(Protocol):
@@ -50,16 +53,20 @@ class Judge(Protocol):
 
     activation: Activation
 
-    def completeness(self, text: str, by: ActivatedBy | None) -> Completeness:
-        """How a speculative transcript stands as a command. It may not be meant for the box: nothing is kept."""
+    def asking(self, by: ActivatedBy | None) -> Ask:
+        """Tells, by the free reading of a sound, which sentences it may be; asked in the inference thread."""
+        ...
+
+    def completeness(self, recognition: Recognition, by: ActivatedBy | None) -> Completeness:
+        """How speculative words stand as a command. They may not be meant for the box: nothing is kept."""
         ...
 
 
 class Decoder(Protocol):
     """The inference thread, as hearing uses it."""
 
-    def final(self, samples: Samples, speech_ms: int) -> asyncio.Future[Recognition]: ...
-    def speculative(self, samples: Samples, speech_ms: int) -> asyncio.Future[Recognition]: ...
+    def final(self, samples: Samples, speech_ms: int, ask: Ask) -> asyncio.Future[Recognition]: ...
+    def speculative(self, samples: Samples, speech_ms: int, ask: Ask) -> asyncio.Future[Recognition]: ...
     def partial(self, samples: Samples) -> asyncio.Future[Recognition] | None: ...
 
 
@@ -174,13 +181,13 @@ class Hearing:
     def _pause(self, event: Paused) -> None:
         utterance = self._open[event.number]
         self._drop_guess(utterance)
-        guess = self._decoder.speculative(event.samples, event.speech_ms)
+        guess = self._decoder.speculative(event.samples, event.speech_ms, self._judge.asking(utterance.by))
         utterance.guess = guess
 
         def judge(done: asyncio.Future[Recognition]) -> None:
             if utterance.guess is not done or done.cancelled() or done.exception() is not None:
                 return
-            verdict = self._judge.completeness(done.result().text, utterance.by)
+            verdict = self._judge.completeness(done.result(), utterance.by)
             self._ear.set_completeness(event.number, verdict)
 
         guess.add_done_callback(judge)
@@ -217,7 +224,7 @@ class Hearing:
         guess = open_.guess if event.paused else None
         if guess is None:
             self._drop_guess(open_)
-            guess = self._decoder.final(event.samples, event.speech_ms)
+            guess = self._decoder.final(event.samples, event.speech_ms, self._judge.asking(open_.by))
         self.turns.put_nowait(asyncio.ensure_future(self._heard(utterance, guess, open_.by, ended_s)))
 
     async def _heard(
@@ -240,4 +247,6 @@ class Hearing:
             "decode_wait_ms": (self._monotonic() - ended_s) * 1000,
             "silence_ms": utterance.silence_ms,
         }
-        return Heard(utterance, transcript, by, ended_s - utterance.silence_ms / 1000, timings)
+        if recognition.constrain_ms is not None:
+            timings["constrain_ms"] = recognition.constrain_ms
+        return Heard(utterance, transcript, by, ended_s - utterance.silence_ms / 1000, timings, recognition)

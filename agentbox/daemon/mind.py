@@ -17,7 +17,7 @@ from agentbox.daemon.conversation import Conversation
 from agentbox.errors import AgentboxError
 from agentbox.intents.understand import Understander
 from agentbox.messages import Notice, Reply
-from agentbox.paths import state_dir
+from agentbox.paths import cache_dir, state_dir
 from agentbox.tools.isolation import HungError, PluginError
 from agentbox.tools.policy import Policies
 from agentbox.tools.registry import Registry, unknown_options
@@ -55,7 +55,7 @@ async def open_mind(
 
     What is broken is told through `emit` and left out. `services` false: only answer calls; nothing rings.
     """
-    registry, understander = await asyncio.to_thread(_load, config)
+    registry, understander = await asyncio.to_thread(_load, config, services)
     runner = Runner(
         registry,
         config.tools,
@@ -89,7 +89,16 @@ def make_understander(config: Config, registry: Registry, extra_files: Sequence[
         intents={intent for tool in registry.tools.values() for intent in tool.intents} | ANSWERS,
         likeness=config.intents.likeness,
         tool_sentences=registry.sentences(config.language),
+        cache=cache_dir(),
     )
+
+
+def only_sentences(language: str, files: Sequence[Path]) -> Understander:
+    """The sentences of `files` and no others, whatever the box can carry out."""
+    understander = Understander(language, builtin=False, ours=False, owner_files=files, intents=(), cache=cache_dir())
+    unserved = "sentences_intent_unknown"  # that nothing carries them out is no problem here
+    understander.problems = [problem for problem in understander.problems if problem.code != unserved]
+    return understander
 
 
 def problems_of(config: Config, registry: Registry, understander: Understander) -> list[Notice]:
@@ -102,9 +111,13 @@ def problems_of(config: Config, registry: Registry, understander: Understander) 
     ]
 
 
-def _load(config: Config) -> tuple[Registry, Understander]:
+def _load(config: Config, speech: bool) -> tuple[Registry, Understander]:
     registry = load_tools(config)
-    return registry, make_understander(config, registry)
+    understander = make_understander(config, registry)
+    if speech:
+        # The graph of all sentences takes some 0.3 s to make: not in the loop, when the first words are heard.
+        _ = understander.spoken.grammar
+    return registry, understander
 
 
 async def _keep_alive(name: str, life: Callable[[], Coroutine[Any, Any, None]]) -> None:

@@ -6,14 +6,16 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Literal
 
-import msgspec
-
+from agentbox.asr.engine import Recognition
+from agentbox.asr.listener import Ask
 from agentbox.audio.segment import Completeness
 from agentbox.daemon.activation import Activation, Opened
 from agentbox.daemon.conversation import Conversation
 from agentbox.daemon.events import Events
 from agentbox.daemon.hearing import Heard
+from agentbox.daemon.meaning import Meanings, asking
 from agentbox.daemon.mind import ANSWERS, Mind
+from agentbox.intents.decide import Decision
 from agentbox.intents.followups import FollowUps
 from agentbox.messages import (
     JSON,
@@ -62,7 +64,9 @@ class Turns:
         self.confirmations = confirmations
         self._durable = durable
         self._monotonic = monotonic
-        self._meaning: tuple[tuple[Mind, str, dict[str, JSON]], Intent | NotUnderstood] | None = None
+        self._meanings = Meanings()
+        self._asked: Intent | None = None
+        """What the open question asks whether it was meant; null where it was clear and is risky."""
 
     def context(self) -> dict[str, JSON]:
         """What the last turns left open, as hassil's intent context."""
@@ -72,19 +76,26 @@ class Turns:
             context["confirmation"] = "pending"
         return context
 
-    def completeness(self, text: str, by: ActivatedBy | None) -> Completeness:
-        """How `text` stands as a command, for endpointing; all that is kept of it is its meaning, until the next."""
-        opened = self.activation.decide(text, by)
-        if opened is None or not opened.command:
+    def asking(self, by: ActivatedBy | None) -> Ask:
+        """Which sentences a sound may be that began with the gate as `by` says."""
+        ringing = self.activation.alerting(self._monotonic())
+        return asking(self.mind, self.activation, self.context(), by, ringing=ringing)
+
+    def completeness(self, recognition: Recognition, by: ActivatedBy | None) -> Completeness:
+        """How words stand as a command, for endpointing; all that is kept of them is their meaning, until the next."""
+        opened = self.activation.decide(recognition.text, by)
+        if opened is None or (opened.phrase is not None and not opened.command):
             return "no"
         # What it means is looked up in the pause too, where it costs nobody any time.
-        self._understand(opened.command, "")
-        return self.mind.understander.completeness(opened.command, self.context())
+        decision = self._understand(recognition, opened, "")
+        if decision.outcome != "act" or decision.intent is None or decision.intent.match == "forgiving":
+            return "no"
+        return self.mind.understander.completeness(decision.intent.text, self.context())
 
     async def heard(self, heard: Heard) -> Reply | None:
         """A spoken turn. Null when the words were not for the box, or were none."""
         utterance, transcript = heard.utterance, heard.transcript
-        opened = self._opened(transcript.text, heard.by) if transcript.text else None
+        opened = self._opened(heard)
         if opened is None:
             state = "not_activated" if transcript.text else "suppressed"
             self._events.emit("transcript", state, utterance_id=utterance.id, timings=heard.timings)
@@ -93,26 +104,31 @@ class Turns:
         self._events.emit("activation", "opened", utterance_id=utterance.id, message=activated)
         self._events.emit("utterance", "kept", utterance_id=utterance.id, message=utterance)
         self._events.emit("transcript", "final", utterance_id=utterance.id, message=transcript, timings=heard.timings)
-        if not opened.command:
+        if opened.phrase is not None and not opened.command:
             self.activation.attend(self._monotonic())
             return self._reply(utterance.id, "", "heard", "attention")
-        return await self._words(utterance.id, opened.command, opened.by, "speech", heard.speech_ended_s)
+        decision = self._understand(heard.recognition, opened, utterance.id)
+        return await self._mean(utterance.id, opened.command, decision, opened.by, "speech", heard.speech_ended_s)
 
-    def _understand(self, text: str, turn_id: str) -> Intent | NotUnderstood:
-        """The meaning of `text`; where the last one asked for was the same words in the same context, that one."""
-        asked = (self.mind, text, self.context())
-        if self._meaning is None or self._meaning[0] != asked:
-            self._meaning = (asked, self.mind.understander.understand(text, context=asked[2]))
-        return msgspec.structs.replace(self._meaning[1], utterance_id=turn_id)
+    def _understand(self, recognition: Recognition | None, opened: Opened, turn_id: str) -> Decision:
+        return self._meanings.of(self.mind, recognition, opened, self.context(), turn_id)
 
-    def _opened(self, text: str, by: ActivatedBy | None) -> Opened | None:
-        """Whether the words are for the box. While it rings, "stop" always is; whatever else is said then is not."""
-        opened = self.activation.decide(text, by)
+    def _opened(self, heard: Heard) -> Opened | None:
+        """Whether the words are for the box. While it rings, "stop" always is; whatever else is said then is not.
+
+        Words that a guard threw away are for the box where the sound is a command all the same.
+        """
+        text, recognition = heard.transcript.text, heard.recognition
+        opened = self.activation.decide(text, heard.by)
+        if opened is not None and (text or self._understand(recognition, opened, "").outcome == "act"):
+            return opened
         if opened is None and self.activation.alerting(self._monotonic()):
-            meaning = self.mind.understander.understand(text)
-            if isinstance(meaning, Intent) and meaning.name == STOP and meaning.match == "exact":
-                return Opened("attention", text)
-        return opened
+            stop = Opened("attention", text)
+            decision = self._understand(recognition, stop, "")
+            intent = decision.intent
+            if decision.outcome == "act" and intent is not None and intent.name == STOP and intent.match != "forgiving":
+                return stop
+        return None
 
     async def asked(self, text: str, caller: Caller = "cli") -> Reply | None:
         """A turn from text, as if it had been heard and was meant for the box."""
@@ -121,7 +137,8 @@ class Turns:
         command = opened.command if opened is not None and opened.command else text
         activated = Activated(utterance_id=turn_id, by="control", command=command)
         self._events.emit("activation", "opened", utterance_id=turn_id, message=activated)
-        return await self._words(turn_id, command, "control", caller, self._monotonic())
+        decision = self._understand(None, Opened("control", command), turn_id)
+        return await self._mean(turn_id, command, decision, "control", caller, self._monotonic())
 
     async def call(self, tool: str, arguments: dict[str, JSON], caller: Caller) -> ToolResult:
         """Run one tool directly (`agentbox tools call`), through policy and journal like any other call."""
@@ -130,33 +147,49 @@ class Turns:
         self._events.emit("activation", "opened", utterance_id=turn_id, message=activated)
         return await self._run(self._new_call(turn_id, tool, arguments, caller), self._monotonic())
 
-    async def _words(
-        self, turn_id: str, text: str, by: ActivatedBy, caller: Caller, speech_ended_s: float
+    async def _mean(
+        self, turn_id: str, text: str, decision: Decision, by: ActivatedBy, caller: Caller, speech_ended_s: float
     ) -> Reply | None:
-        meaning = self._understand(text, turn_id)
-        if isinstance(meaning, NotUnderstood):
-            self._events.emit("intent", "none", utterance_id=turn_id, message=meaning)
+        intent = decision.intent
+        if intent is None or decision.outcome == "none" or (decision.outcome == "ask" and intent.name in ANSWERS):
+            missed = NotUnderstood(utterance_id=turn_id, text=text)
+            self._events.emit(
+                "intent", "none", utterance_id=turn_id, message=missed, timings={"score": decision.confidence}
+            )
             if by == "always":
                 # Whoever leaves the gate open also talks to others: what is no command is not answered.
                 return None
             return self._reply(turn_id, self._say("not_understood"), "failed", "not_understood")
-        self._events.emit(
-            "intent", meaning.match, utterance_id=turn_id, message=meaning, timings={"score": meaning.score}
-        )
-        if meaning.name in ANSWERS:
-            return await self._answer(turn_id, meaning, caller, speech_ended_s)
-        self.followups.note(meaning, self._monotonic())
-        tool = self.mind.runner.registry.for_intent(meaning.name)
+        state = intent.match if decision.outcome == "act" else "unsure"
+        self._events.emit("intent", state, utterance_id=turn_id, message=intent, timings={"score": intent.score})
+        if intent.name in ANSWERS:
+            return await self._answer(turn_id, intent, caller, speech_ended_s)
+        tool = self.mind.runner.registry.for_intent(intent.name)
         if tool is None:
             return self._reply(turn_id, self._say("cannot"), "failed", "not_understood")
-        call = self._new_call(turn_id, tool.name, tool.arguments(meaning.slots), caller)
+        call = self._new_call(turn_id, tool.name, tool.arguments(intent.slots), caller)
+        if decision.outcome == "ask":
+            return self._ask(call, self.mind.runner.phrases.say("did_you_mean", what=intent.text), intent)
+        self.followups.note(intent, self._monotonic())
         return await self._act(call, speech_ended_s)
+
+    def _ask(self, call: ToolCall, question: str, intent: Intent | None = None) -> Reply:
+        """Ask before `call` runs; `intent`, where it is not sure that it was meant."""
+        now = self._monotonic()
+        self._asked = intent
+        confirmation = self.confirmations.ask(call, question, now)
+        self._events.emit("confirmation", "asked", utterance_id=call.utterance_id, message=confirmation)
+        self.activation.attend(now, self.confirmations.valid_s)
+        return self._reply(call.utterance_id, question, "question", "question")
 
     async def _answer(self, turn_id: str, meaning: Intent, caller: Caller, speech_ended_s: float) -> Reply:
         agreed = self.confirmations.answer(meaning.name == "AgentboxYes", self._monotonic(), by=caller)
         self._events.emit("confirmation", "given" if agreed else "refused", utterance_id=turn_id)
         if agreed is None:
             return self._reply(turn_id, self._say("cancelled"), "done", "cancelled")
+        asked, self._asked = self._asked, None
+        if asked is not None:
+            self.followups.note(asked, self._monotonic())
         # A call of its own, so that the journal tells the question's turn from the answer's.
         call = self._new_call(turn_id, agreed.tool, agreed.arguments, agreed.caller)
         return await self._act(call, speech_ended_s, confirmed=True)
@@ -166,11 +199,7 @@ class Turns:
         if result.error_code != "confirmation_needed":
             state: Literal["done", "failed"] = "done" if result.ok else "failed"
             return self._reply(call.utterance_id, result.text, state, state)
-        now = self._monotonic()
-        confirmation = self.confirmations.ask(call, result.text, now)
-        self._events.emit("confirmation", "asked", utterance_id=call.utterance_id, message=confirmation)
-        self.activation.attend(now, self.confirmations.valid_s)
-        return self._reply(call.utterance_id, result.text, "question", "question")
+        return self._ask(call, result.text)
 
     def _new_call(self, turn_id: str, tool: str, arguments: dict[str, JSON], caller: Caller) -> ToolCall:
         known = self.mind.runner.registry.tools.get(tool)

@@ -8,6 +8,7 @@ from enum import IntEnum
 from functools import cached_property
 from typing import NamedTuple
 
+import msgspec
 from hassil import (
     Alternative,
     Expression,
@@ -28,6 +29,7 @@ from hassil import Sequence as InOrder
 from hassil.intents import Intent
 from hassil.util import CJK_WHITESPACE
 
+from agentbox.caches import digest
 from agentbox.intents.numbers import first_words
 from agentbox.intents.words import pieces_of
 from agentbox.messages import JSON
@@ -77,6 +79,8 @@ class Grammar:
         self.source = source
         self.per_sentence = per_sentence
         self.language: str = values["language"]
+        self.digest = digest(msgspec.json.encode((values, slot_values, per_sentence), enc_hook=str))
+        """The same for the same sentences."""
         self.intents = Intents.from_dict(_split(values) if per_sentence else dict(values))
         self._fill_lists(slot_values)
         for slot_list in self._all_lists():

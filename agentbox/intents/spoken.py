@@ -8,7 +8,9 @@ once; only where a piece of a word meets one is it written out.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
@@ -19,13 +21,14 @@ from hassil import (
     Permutation,
     RangeSlotList,
     RuleReference,
-    Sequence,
     TextChunk,
     TextSlotList,
     check_excluded_context,
     check_required_context,
 )
+from hassil import Sequence as InOrder
 
+from agentbox import caches
 from agentbox.intents.grammar import Grammar, Scope, Template
 from agentbox.intents.numbers import spelled
 from agentbox.intents.surfaces import LONGEST_SPAN, Surfaces, minutes
@@ -37,7 +40,8 @@ _MOST_SPELLED = 1_000
 """Numbers of one list that are spelled in words; of a longer list only the digits are known."""
 _MOST_NUMBERS = 20_000
 
-_SKIP = "skip"
+_KIND = "grammar"
+"""The kind of file that keeps a speech grammar (see `caches`)."""
 
 
 class Place(NamedTuple):
@@ -47,41 +51,70 @@ class Place(NamedTuple):
     begun: str = ""
 
 
-class SpokenBuilder:
-    """Collects the sentences of several grammars of one language into one speech grammar.
+class Spoken:
+    """The sentences of several grammars of one language as one speech grammar.
 
-    `conditions` says for each root the contexts its sentences need: `active` chooses by it.
+    `grammar` is made when it is first asked for, or read from the folder `cache` where it was made before.
     """
 
-    def __init__(self, language: str) -> None:
+    def __init__(self, language: str, grammars: Sequence[Grammar], cache: Path | None = None) -> None:
         self._language = language
-        self._surfaces = Surfaces(language)
-        self._rules: dict[str, Rule] = {}
-        self._skips = False
-        self.conditions: dict[str, tuple[Grammar, Template]] = {}
+        self._cache = cache
+        self._digest = caches.digest(language, *(grammar.digest for grammar in grammars))
+        self._groups = [group for number, grammar in enumerate(grammars) for group in _groups(number, grammar)]
 
-    def add(self, grammar: Grammar) -> None:
-        """All sentences of `grammar`."""
-        number = len({id(other) for other, _ in self.conditions.values()})
-        for index, scope in enumerate(grammar.scopes):
-            maker = _Maker(self, f"{number}.{index}", scope)
-            groups: dict[bytes, list[Template]] = {}
-            for template in scope.templates:
-                groups.setdefault(_signature(template), []).append(template)
-            for group, templates in enumerate(groups.values()):
-                name = f"{number}.{index}.{group}"
-                self.conditions[name] = grammar, templates[0]
-                maker.sentences(name, templates)
-
+    @cached_property
     def grammar(self) -> SpeechGrammar:
-        """Everything added so far. Lists without values and rules that need one cannot be said and are dead ends."""
-        return SpeechGrammar(self._language, self._surfaces.spaced, self._rules, tuple(self.conditions))
+        """Everything that may be said. What needs a list without values is a dead end in it."""
+        kept = caches.read(self._cache, _KIND, self._digest, SpeechGrammar) if self._cache else None
+        if kept is not None:
+            return kept
+        maker = SpeechGrammarMaker(self._language)
+        for group in self._groups:
+            maker.add(group.name, group.scope, group.templates)
+        if self._cache is not None:
+            caches.write(self._cache, _KIND, self._digest, maker.grammar())
+        return maker.grammar()
 
     def active(self, context: Mapping[str, JSON]) -> list[str]:
         """The roots whose sentences can be meant in `context`."""
-        return [
-            name for name, (grammar, template) in self.conditions.items() if grammar.possible(template.block, context)
-        ]
+        return [group.name for group in self._groups if group.scope.grammar.possible(group.templates[0].block, context)]
+
+
+class _Group(NamedTuple):
+    """Sentences that the same contexts make possible: one root."""
+
+    name: str
+    scope: Scope
+    templates: list[Template]
+
+
+def _groups(number: int, grammar: Grammar) -> Iterator[_Group]:
+    for index, scope in enumerate(grammar.scopes):
+        alike: dict[bytes, list[Template]] = {}
+        for template in scope.templates:
+            alike.setdefault(_signature(template), []).append(template)
+        for group, templates in enumerate(alike.values()):
+            yield _Group(f"{number}.{index}.{group}", scope, templates)
+
+
+class SpeechGrammarMaker:
+    """Collects sentences into one speech grammar."""
+
+    def __init__(self, language: str) -> None:
+        self.language = language
+        self.surfaces = Surfaces(language)
+        self.rules: dict[str, Rule] = {}
+        self._roots: list[str] = []
+
+    def add(self, name: str, scope: Scope, templates: Iterable[Template]) -> None:
+        """A root of the name `name` for some sentences of `scope`; names have the form `x.y.z`, `x.y` the scope's."""
+        _Maker(self, name.rsplit(".", 1)[0], scope).sentences(name, templates)
+        self._roots.append(name)
+
+    def grammar(self) -> SpeechGrammar:
+        """Everything added so far."""
+        return SpeechGrammar(self.language, self.surfaces.spaced, self.rules, tuple(self._roots))
 
 
 def _signature(template: Template) -> bytes:
@@ -120,11 +153,10 @@ class _Graph:
 class _Maker:
     """Makes the rules of one scope."""
 
-    def __init__(self, builder: SpokenBuilder, name: str, scope: Scope) -> None:
-        self._builder = builder
-        self._rules = builder._rules
-        self._surfaces = builder._surfaces
-        self._language = builder._language
+    def __init__(self, maker: SpeechGrammarMaker, name: str, scope: Scope) -> None:
+        self._rules = maker.rules
+        self._surfaces = maker.surfaces
+        self._language = maker.language
         self._name = name
         self._scope = scope
         self._block: Template | None = None
@@ -146,9 +178,10 @@ class _Maker:
             return places
         if isinstance(expression, TextChunk):
             return self._join(graph, {self._text(graph, expression.original_text, place) for place in places})
-        if isinstance(expression, Sequence):
-            for item in expression.items:
-                places = self._walk(graph, item, places)
+        if isinstance(expression, InOrder):
+            for number, item in enumerate(expression.items):
+                joined = self._surfaces.spaced and _may_join(expression.items[number + 1 :])
+                places = self._written_out(graph, item, places) if joined else self._walk(graph, item, places)
             return places
         if isinstance(expression, Alternative):
             return self._join(graph, {end for item in expression.items for end in self._walk(graph, item, places)})
@@ -156,10 +189,20 @@ class _Maker:
             return self._permutation(graph, expression.items, places)
         if isinstance(expression, RuleReference):
             begun = {place for place in places if place.begun}
-            ends = self._walk(graph, self._scope.rules[expression.rule_name].expression, begun)
+            ends = self._written_out(graph, expression, begun)
             return self._join(graph, ends | self._call(graph, self._rule(expression.rule_name), places - begun))
         assert isinstance(expression, ListReference)
         return self._list_reference(graph, expression, places)
+
+    def _written_out(self, graph: _Graph, expression: Expression, places: set[Place]) -> set[Place]:
+        """The same as `_walk`, but a rule or a list stands in place: its last word may go on after it ("{day}s")."""
+        if isinstance(expression, RuleReference):
+            return self._walk(graph, self._scope.rules[expression.rule_name].expression, places)
+        slot_list = self._scope.lists[expression.list_name] if isinstance(expression, ListReference) else None
+        if isinstance(slot_list, TextSlotList):
+            values = (self._walk(graph, value.text_in, places) for value in slot_list.values)
+            return self._join(graph, {end for ends in values for end in ends})
+        return self._walk(graph, expression, places)
 
     def _join(self, graph: _Graph, places: set[Place]) -> set[Place]:
         """Ways with as many letters begun go on together."""
@@ -189,7 +232,11 @@ class _Maker:
     def _list_reference(self, graph: _Graph, reference: ListReference, places: set[Place]) -> set[Place]:
         slot_list = self._scope.lists[reference.list_name]
         if isinstance(slot_list, TextSlotList):
-            return self._call(graph, self._values(reference.list_name, slot_list), places)
+            begun = {place for place in places if place.begun}
+            ends = self._written_out(graph, reference, begun) if begun else set()
+            return self._join(
+                graph, ends | self._call(graph, self._values(reference.list_name, slot_list), places - begun)
+            )
         if isinstance(slot_list, RangeSlotList):
             return self._call(graph, self._range(slot_list), places)
         before = graph.meet(self._whole(graph, place).node for place in places)
@@ -280,6 +327,24 @@ class _Maker:
         glued = minutes(self._language, int(number)) if number == int(number) else ()
         canonical = digits if numbers.digits or not said else said[0]
         return Say(canonical, tuple(dict.fromkeys((*said, digits))), glued)
+
+
+def _may_join(following: list[Expression]) -> bool:
+    """Whether the next of these can begin in the middle of a word."""
+    for item in following:
+        if isinstance(item, TextChunk):
+            if item.original_text:
+                return not item.original_text[0].isspace() and item.original_text[0].isalnum()
+        elif isinstance(item, Alternative):
+            if any(_may_join([part]) for part in item.items):
+                return True
+            if not item.is_optional:
+                return False
+        elif isinstance(item, InOrder):
+            return _may_join([*item.items])
+        else:
+            return False
+    return False
 
 
 def _continues(begun: str, word: str) -> bool:

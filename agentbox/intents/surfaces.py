@@ -85,6 +85,8 @@ class Surfaces:
         for half, dotted in _HALVES_OF_DAY.items():
             self._of[half] = list(dotted)
             self._glued[half] = [half, half.upper(), *dotted]
+        self._of["%"] = ["percent", "per cent"]
+        self._glued["%"] = ["%"]
         self._of["percent"] = self._of["per cent"] = ["percent"]
         self._glued["percent"] = self._glued["per cent"] = ["%"]
         self._learn_ordinals()

@@ -16,7 +16,8 @@ from agentbox.intents.grammar import Grammar
 from agentbox.intents.normalise import MAX_CHARACTERS, normalise
 from agentbox.intents.numbers import NumberWords
 from agentbox.intents.reading import Match, read
-from agentbox.messages import JSON, Intent, Notice, NotUnderstood
+from agentbox.intents.spoken import Spoken
+from agentbox.messages import JSON, Intent, MatchKind, Notice, NotUnderstood
 
 Completeness = Literal["no", "continuable", "complete"]
 
@@ -41,11 +42,12 @@ _MAX_FORGIVING = 0.99
 class Understander:
     """Reads commands in one language.
 
-    `builtin`: whether the community's sentences are read too. `owner_files`: files of sentences, or folders of them.
-    `intents`: names of the intents the box can carry out; sentences of the owner's for other names are kept and
-    reported. `slot_values`: names for lists that sentences name and nobody defines. `tool_sentences`: sentences that
-    came with tools, in the format of an owner's file; they are read after ours. `likeness`: how near (0..1) a sentence
-    must be to what was heard where no sentence fits exactly.
+    `builtin`: whether the community's sentences are read too; `ours`: whether our own are. `owner_files`: files of
+    sentences, or folders of them. `intents`: names of the intents the box can carry out; sentences of the owner's for
+    other names are kept and reported. `slot_values`: names for lists that sentences name and nobody defines.
+    `tool_sentences`: sentences that came with tools, in the format of an owner's file; they are read after ours.
+    `likeness`: how near (0..1) a sentence must be to what was heard where no sentence fits exactly. `cache`: a folder
+    for what takes a while to make.
 
     `problems` says what is wrong with the owner's files. The object is not changed by use and may be shared.
     """
@@ -55,11 +57,13 @@ class Understander:
         language: str,
         *,
         builtin: bool = True,
+        ours: bool = True,
         owner_files: Sequence[Path] = (),
         intents: Collection[str],
         slot_values: Mapping[str, Sequence[str]] | None = None,
         tool_sentences: Mapping[str, JSON] | None = None,
         likeness: float = 0.84,
+        cache: Path | None = None,
     ) -> None:
         self.language = language
         self.problems: list[Notice] = []
@@ -67,7 +71,7 @@ class Understander:
         self._list_names = {name.casefold() for name in slot_values.get("name", ())}
         self._numbers = NumberWords(language)
         self._grammars = list(_load_owner(owner_files, language, intents, slot_values, self.problems))
-        own = sources.ours(language, intents, slot_values)
+        own = sources.ours(language, intents, slot_values) if ours else None
         community = sources.builtin(language, intents, slot_values) if builtin else None
         of_tools = None
         if tool_sentences and tool_sentences.get("intents"):
@@ -75,10 +79,12 @@ class Understander:
             self.problems += found
             of_tools = Grammar(TOOLS, kept, slot_values) if kept and kept["intents"] else None
         self._grammars += [loaded for loaded in (own, of_tools, community) if loaded is not None]
-        if own is None and (community is None or not community.intents.intents):
+        if ours and own is None and (community is None or not community.intents.intents):
             what = f"There are no built-in sentences for the language {language}."
             todo = "Write your own (docs/sentences.md), or set asr.language to another one."
             self.problems.append(Notice(code="sentences_none", what=what, todo=todo))
+        self.spoken = Spoken(language, self._grammars, cache)
+        """All sentences as a speech grammar."""
         self._forgiver = Forgiver(self._grammars, self._numbers, likeness)
 
     def understand(
@@ -98,6 +104,19 @@ class Understander:
                 match, score = near, near_score
         if match is None:
             return NotUnderstood(utterance_id=utterance_id, text=text)
+        return self._intent(match, text, utterance_id, "exact" if score == 1.0 else "forgiving", score)
+
+    def read(self, text: str, context: Mapping[str, JSON] | None = None) -> Intent | None:
+        """The intent of `text` where a sentence fits it exactly."""
+        match = self._exact(self._heard(text), context or {})
+        return self._intent(match, text, "", "exact", 1.0) if match is not None else None
+
+    def is_plain(self, text: str, context: Mapping[str, JSON] | None = None) -> bool:
+        """Whether a sentence fits `text` exactly, and no part of it as free text."""
+        match = self._exact(self._heard(text), context or {})
+        return match is not None and match.free_slots == 0
+
+    def _intent(self, match: Match, text: str, utterance_id: str, kind: MatchKind, score: float) -> Intent:
         sentence = match.result.intent_sentence
         return Intent(
             utterance_id=utterance_id,
@@ -105,7 +124,7 @@ class Understander:
             slots=match.slots,
             text=text,
             source=match.grammar.source,
-            match="exact" if score == 1.0 else "forgiving",
+            match=kind,
             score=score,
             sentence=(sentence.text or "") if sentence else "",
             language=self.language,

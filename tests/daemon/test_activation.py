@@ -67,7 +67,9 @@ def test_always_needs_no_phrase_but_takes_one_off() -> None:
     box = gate("always")
     assert box.opens(0.0) == "always"
     assert box.decide("what time is it", "always") == Opened("always", "what time is it")
-    assert box.decide("Hey computer, what time is it", "always") == Opened("always", "what time is it", "hey computer")
+    assert box.decide("Hey computer, what time is it", "always") == Opened(
+        "always", "what time is it", "hey computer", 14
+    )
 
 
 def test_push_to_talk_listens_only_when_pressed_and_to_one_utterance() -> None:

@@ -6,11 +6,24 @@ from pathlib import Path
 
 import pytest
 
+from agentbox.asr.engine import Recognition
 from agentbox.config import Config
 from agentbox.daemon.core import open_core
 from agentbox.daemon.events import Events
-from agentbox.messages import Intent, StageEvent
+from agentbox.daemon.hearing import Heard
+from agentbox.messages import Intent, StageEvent, Transcript, Utterance, new_id
 from agentbox.settings import Loaded
+
+
+def heard(recognition: Recognition) -> Heard:
+    """What hearing makes of the words, as if they had needed no wake phrase."""
+    utterance = Utterance(
+        id=new_id(), started_at=0.0, first_sample=0, pcm=b"", speech_ms=900, silence_ms=250, end_reason="silence"
+    )
+    transcript = Transcript(
+        utterance_id=utterance.id, text=recognition.text, engine="none", language="en", audio_ms=1000, decode_ms=1.0
+    )
+    return Heard(utterance, transcript, "always", 0.0, {}, recognition)
 
 
 async def test_a_meaning_found_in_the_pause_is_used_only_where_nothing_changed(
@@ -31,9 +44,10 @@ async def test_a_meaning_found_in_the_pause_is_used_only_where_nothing_changed(
 
         monkeypatch.setattr(turns.mind.understander, "understand", counted)
 
-        assert turns.completeness("and for ten minutes", "always") == "no"
-        assert turns.completeness("set a timer for five minutes", "always") == "continuable"
-        await turns.asked("set a timer for five minutes")
+        assert turns.completeness(Recognition("and for ten minutes"), "always") == "no"
+        in_the_pause = Recognition("set a timer for five minutes")
+        assert turns.completeness(in_the_pause, "always") == "continuable"
+        await turns.heard(heard(in_the_pause))
         assert asked == ["and for ten minutes", "set a timer for five minutes"]
         # The same words as before, but now there is a timer that they follow up.
         await turns.asked("and for ten minutes")

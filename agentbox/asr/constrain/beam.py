@@ -8,7 +8,7 @@ out (`prior`).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +17,7 @@ from agentbox.asr.constrain.network import Network, State
 from agentbox.asr.constrain.prior import Prior, context_of
 from agentbox.asr.engine import Aborted
 from agentbox.asr.moonshine import Encoding, Floats, Ints, Moonshine, log_softmax
-from agentbox.asr.tokens import END, START
+from agentbox.asr.tokens import END
 
 PRIOR_WEIGHT = 0.55
 """How much of the prior is taken out. 0.5 to 0.7 did as well on the drink orders; without a prior of three tokens'
@@ -26,8 +26,12 @@ context but of the whole sentence, 0.6 to 1.0."""
 FREE_PRIOR = -2.0
 """In free text every token counts as this likely beforehand: any word may come there, and it is not worth knowing."""
 
-MARGIN = 10.0
+MARGIN = 7.0
 """Hypotheses this far (natural logarithm) below the best whole sentence are given up."""
+
+
+LIVE_MARGIN = 8.0
+"""Hypotheses this far below the best one of as many tokens are given up: clear speech needs few."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,26 +65,33 @@ class Search:
     prior: Prior
     beam: int
     steps: int = 0
+    rows: int = 0
     learnt: int = 0
 
     def run(
-        self, encoding: Encoding, roots: Iterable[str], cap: int, abort: Callable[[], bool] | None = None
+        self,
+        encoding: Encoding,
+        start: State,
+        cap: int,
+        *,
+        said: Sequence[int] = (),
+        abort: Callable[[], bool] | None = None,
     ) -> list[Hypothesis]:
-        """The sentences of `roots` that the sound may hold, the likeliest first; none when nothing fits.
+        """The sentences from the network's state `start` on that the sound may hold, the likeliest first.
 
-        `cap`: the most tokens a sentence may have. Raises `Aborted`, `ModelError` `model_failed`.
+        `cap`: the most tokens a sentence may have. `said`: tokens that were said before it (a wake phrase).
+        Raises `Aborted`, `ModelError` `model_failed`.
         """
-        live = [_Live((), 0.0, 0.0, "", self.network.start(roots))]
+        live = [_Live((), 0.0, 0.0, "", start)]
         done: dict[str, Hypothesis] = {}
         best = -math.inf
-        state = self.model.begin(encoding)
-        last = [START]
-        while live and len(live[0].tokens) <= cap:
+        logits, state = self.model.begin_after(encoding, said)
+        while live:
             if abort is not None and abort():
                 raise Aborted
             priors = self._learn(live)
-            logits, state = self.model.step(last, state)
             self.steps += 1
+            self.rows += len(live)
             logprobs = log_softmax(logits)
             for row, prior, one in zip(logprobs, priors, live, strict=True):
                 if one.state.accepts:
@@ -88,9 +99,9 @@ class Search:
                     _merge(done, ended)
                     best = max(best, ended.score)
             live, rows = self._extended(live, logprobs, priors, best - MARGIN)
-            if live:
-                state = state.rows(rows)
-                last = [one.tokens[-1] for one in live]
+            if not live or len(live[0].tokens) > cap:
+                break
+            logits, state = self.model.step([one.tokens[-1] for one in live], state.rows(rows))
         return sorted(done.values(), key=lambda hypothesis: -hypothesis.score)
 
     def _learn(self, live: list[_Live]) -> list[Floats]:
@@ -115,6 +126,7 @@ class Search:
         for row, one in enumerate(live):
             candidates += self._continued(one, logprobs[row], priors[row], row)
         candidates.sort(reverse=True)
+        least = max(least, candidates[0][0] - LIVE_MARGIN) if candidates else least
         chosen: list[_Live] = []
         rows: list[int] = []
         seen: set[str] = set()

@@ -117,7 +117,7 @@ class Network:
         return len(self._states)
 
     def start(self, roots: Iterable[str]) -> State:
-        """The state before the first word of a sentence of one of these rules."""
+        """The state before the first word of a sentence of one of the rules `roots`."""
         key = tuple(sorted(set(roots)))
         if len(self._states) > MAX_STATES:
             self._states.clear()

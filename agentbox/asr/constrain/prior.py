@@ -33,6 +33,8 @@ _BATCH = 32
 Context: TypeAlias = tuple[int, ...]
 """The last tokens, at most `CONTEXT_TOKENS`; fewer only at the beginning of a sentence."""
 
+Kept: TypeAlias = list[tuple[Context, dict[int, float]]]
+
 
 def context_of(tokens: tuple[int, ...]) -> Context:
     """What of `tokens` counts for the next one."""
@@ -48,6 +50,8 @@ class Prior:
     def __init__(self, model: Moonshine) -> None:
         self._model = model
         self._known: dict[Context, dict[int, float]] = {}
+        self.kept: set[Context] = set()
+        """Contexts that may be written down: those of the sentences themselves, not of what somebody said."""
         noise = np.random.default_rng(0).standard_normal(int(_NOISE_S * SAMPLE_RATE_HZ)).astype(np.float32)
         self._nothing: Encoding = model.encode(noise * np.float32(_NOISE_RMS))
 
@@ -75,13 +79,14 @@ class Prior:
 
     def logprobs(self, context: Context, tokens: Ints) -> Floats:
         """log P of each of `tokens` after `context`; they must have been learnt."""
-        known = self._known[context]
+        known = self._known.get(context, {})  # after free text alone there may be no token to ask for
         return np.array([known[token] for token in tokens.tolist()], dtype=np.float32)
 
-    def dump(self) -> list[tuple[Context, dict[int, float]]]:
-        """All that is known, to be kept on disk."""
-        return list(self._known.items())
+    def dump(self) -> Kept:
+        """What may be kept on disk."""
+        return [(context, self._known[context]) for context in self.kept]
 
-    def restore(self, known: Iterable[tuple[Context, dict[int, float]]]) -> None:
+    def restore(self, known: Kept) -> None:
         """Take back what `dump` gave."""
         self._known.update(known)
+        self.kept.update(context for context, _ in known)

@@ -1,0 +1,72 @@
+"""A grammar made ready for one model: what `Moonshine.transcribe` decodes under, beside its free reading."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
+
+from agentbox.asr import guards
+from agentbox.asr.constrain.beam import Hypothesis, Search
+from agentbox.asr.constrain.network import Network
+from agentbox.asr.constrain.prior import Prior
+from agentbox.asr.constrain.reading import read
+from agentbox.asr.constrain.spelling import Speller
+from agentbox.asr.moonshine import Encoding, Moonshine
+from agentbox.speech_grammar import Candidate, SpeechGrammar
+
+BEAM = 12
+"""Most hypotheses at a time; on clear speech two or three are left (see `beam.LIVE_MARGIN`)."""
+
+MAX_CANDIDATES = 8
+
+_SPARE_TOKENS = 12
+"""Sentences may have so many tokens more than speech has at the free reading's cap: an owner may speak fast."""
+
+
+class Decoded(NamedTuple):
+    """What a decoding under a grammar gave, and what it cost."""
+
+    candidates: tuple[Candidate, ...]
+    decode_ms: float
+    steps: int
+    learnt: int
+    """Contexts of the prior that were met for the first time, at some 2 ms each."""
+
+
+class GrammarDecoder:
+    """Decodes under one grammar with one model. Belongs to the inference thread."""
+
+    def __init__(self, model: Moonshine, grammar: SpeechGrammar, prior: Prior | None = None, beam: int = BEAM) -> None:
+        self.prior = prior or Prior(model)
+        self.beam = beam
+        self._model = model
+        self.network = Network(grammar, Speller(model.table), model.table)
+
+    def decode(
+        self,
+        encoding: Encoding,
+        roots: Sequence[str],
+        *,
+        said: Sequence[int] = (),
+        abort: Callable[[], bool] | None = None,
+    ) -> Decoded:
+        """The sentences of `roots` that the sound may hold, the likeliest first.
+
+        `said`: the tokens of what was said before them (a wake phrase). Raises `Aborted`, `ModelError` `model_failed`.
+        """
+        started = time.perf_counter()
+        search = Search(self._model, self.network, self.prior, self.beam)
+        cap = guards.token_cap(encoding.audio_s, self._model.tokens_per_second) + _SPARE_TOKENS
+        hypotheses = search.run(encoding, self.network.start(roots), cap, said=said, abort=abort)
+        candidates = tuple(self._candidate(one, roots) for one in hypotheses[:MAX_CANDIDATES])
+        return Decoded(candidates, (time.perf_counter() - started) * 1000, search.steps, search.learnt)
+
+    def _candidate(self, hypothesis: Hypothesis, roots: Iterable[str]) -> Candidate:
+        return Candidate(
+            readings=tuple(read(self.network, hypothesis.tokens, roots)),
+            text=self._model.table.decode(hypothesis.tokens),
+            score=hypothesis.score,
+            logprob=hypothesis.logprob,
+            tokens=len(hypothesis.tokens),
+        )

@@ -1,0 +1,105 @@
+"""Hears a stretch of sound once and reads it twice: freely, and under the sentences that count at the moment."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple, TypeAlias
+
+from agentbox import caches
+from agentbox.asr.constrain.decoder import GrammarDecoder
+from agentbox.asr.constrain.prior import Kept, Prior
+from agentbox.asr.constrain.warm import warm
+from agentbox.asr.engine import Engine, Recognition, Samples
+from agentbox.asr.moonshine import Moonshine
+from agentbox.speech_grammar import FreeReading, SpeechGrammar
+
+
+class Sentences(NamedTuple):
+    """What to decode under: a grammar, and its rules that count."""
+
+    grammar: SpeechGrammar
+    roots: tuple[str, ...]
+    after: int = 0
+    """How many characters of the free reading were said before them (a wake phrase)."""
+
+
+_KIND = "prior"
+"""The kind of file that keeps what was worked out (see `caches`)."""
+
+Ask: TypeAlias = Callable[[Recognition], Sentences | None]
+"""Which sentences count for what was heard, judged by the free reading; null: nobody wants to know. Called in the
+inference thread."""
+
+
+class Listener:
+    """An engine and the grammar it decodes under. Belongs to the inference thread."""
+
+    def __init__(self, engine: Engine, cache: Path | None = None) -> None:
+        """`cache`: a folder for what takes a while to work out."""
+        self.engine = engine
+        self._cache = cache
+        self._prior: Prior | None = None
+        self._decoder: GrammarDecoder | None = None
+
+    def hear(
+        self,
+        samples: Samples,
+        *,
+        language: str,
+        speech_ms: int | None = None,
+        abort: Callable[[], bool] | None = None,
+        ask: Ask | None = None,
+    ) -> Recognition:
+        """As `Engine.transcribe`; with `ask`, the candidates under the sentences it names."""
+        if not isinstance(self.engine, Moonshine):
+            return self.engine.transcribe(samples, language=language, speech_ms=speech_ms, abort=abort)
+        recognition, encoding = self.engine.listen(samples, speech_ms=speech_ms, abort=abort)
+        sentences = ask(recognition) if ask is not None and encoding is not None else None
+        if sentences is None or not sentences.roots or encoding is None:
+            return recognition
+        decoder = self._ready(self.engine, sentences.grammar)
+        before = self._tokens_before(recognition, sentences.after)
+        decoded = decoder.decode(encoding, sentences.roots, said=recognition.tokens[:before], abort=abort)
+        return replace(
+            recognition,
+            candidates=decoded.candidates,
+            free=FreeReading(
+                text=recognition.text[sentences.after :],
+                logprob=sum(recognition.token_logprobs[before:]),
+                tokens=len(recognition.tokens) - before,
+            ),
+            constrain_ms=decoded.decode_ms,
+        )
+
+    def _tokens_before(self, recognition: Recognition, characters: int) -> int:
+        """How many tokens the first `characters` of the free reading take."""
+        assert isinstance(self.engine, Moonshine)
+        table = self.engine.table
+        counts = range(len(recognition.tokens) + 1 if characters else 1)
+        return next((n for n in counts if len(table.decode(recognition.tokens[:n])) >= characters), counts[-1])
+
+    def prepare(self, sentences: Sentences) -> Iterator[None]:
+        """Make a grammar ready before it is needed, in small pieces; nothing where the engine cannot decode under one.
+
+        What was found is kept in the cache.
+        """
+        if not isinstance(self.engine, Moonshine):
+            return
+        decoder = self._ready(self.engine, sentences.grammar)
+        yield
+        before = len(decoder.prior.kept)
+        for _ in warm(decoder.network, decoder.prior, sentences.roots):
+            yield
+        if self._cache is not None and len(decoder.prior.kept) > before:
+            caches.write(self._cache, _KIND, self.engine.fingerprint, decoder.prior.dump())
+
+    def _ready(self, model: Moonshine, grammar: SpeechGrammar) -> GrammarDecoder:
+        if self._prior is None:
+            self._prior = Prior(model)
+            kept = caches.read(self._cache, _KIND, model.fingerprint, Kept) if self._cache else None
+            self._prior.restore(kept or [])
+        if self._decoder is None or self._decoder.network.grammar is not grammar:
+            self._decoder = GrammarDecoder(model, grammar, self._prior)
+        return self._decoder
