@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import platform
 from pathlib import Path
 
 import click
-from rich.console import Console
-from rich.table import Table
 
 from agentbox import paths
 from agentbox.asr.load import load_engine
 from agentbox.bench import asr as speech
 from agentbox.bench import box
 from agentbox.bench.memory import memory
+from agentbox.cli.bench_commands import commands
+from agentbox.cli.bench_wake import wake
 from agentbox.cli.common import Group, with_config
+from agentbox.cli.tables import new_table, show_table
 from agentbox.errors import InputError
 from agentbox.settings import Loaded
 
@@ -22,6 +22,10 @@ from agentbox.settings import Loaded
 @click.group(cls=Group)
 def bench() -> None:
     """Measure this machine: what the box costs and how fast it answers."""
+
+
+bench.add_command(commands)
+bench.add_command(wake)
 
 
 @bench.command()
@@ -34,7 +38,7 @@ def idle(loaded: Loaded, seconds: float) -> None:
     Example:
       agentbox bench idle --seconds 30
     """
-    table = _table("Idle", "sound", "seconds", "CPU of one core", "PSS", "transcripts")
+    table = new_table("Idle", "sound", "seconds", "CPU of one core", "PSS", "transcripts")
     for row in box.idle(paths.models_dir(loaded.config), seconds):
         table.add_row(
             row.sound,
@@ -43,7 +47,7 @@ def idle(loaded: Loaded, seconds: float) -> None:
             f"{row.pss_mb:.0f} MB",
             str(row.transcripts),
         )
-    _show(table)
+    show_table(table)
 
 
 @bench.command()
@@ -68,14 +72,16 @@ def latency(loaded: Loaded, data: Path, clips: int) -> None:
     if not (data / "sentences.yaml").is_file():
         raise InputError("file_missing", f"There are no recordings at {data}.", "Name a folder with --data.")
     result = box.latency(paths.models_dir(loaded.config), data, clips)
-    table = _table(f"End of speech to tool call, {result.commands} commands of {result.clips} clips", "", "p50", "p95")
+    table = new_table(
+        f"End of speech to tool call, {result.commands} commands of {result.clips} clips", "", "p50", "p95"
+    )
     for name, values in (
         ("in all", result.total_ms),
         ("silence waited for", result.silence_ms),
         ("added to it", result.added_ms),
     ):
         table.add_row(name, f"{box.median(values):.0f} ms", f"{box.percentile(values, 95):.0f} ms")
-    _show(table)
+    show_table(table)
 
 
 @bench.command()
@@ -106,26 +112,28 @@ def asr(loaded: Loaded, data: Path, clips: int) -> None:
     engine = load_engine(config.asr.model, config.language, models_dir)
     result = speech.speed(engine, models_dir / config.asr.model, recordings, language=config.language)
     seconds = sum(clip.seconds for clip in recordings)
-    table = _table(
+    table = new_table(
         f"Decoding {result.clips} clips, {seconds:.0f} s of sound, {result.rounds} rounds", "", "median clip"
     )
     table.add_row("agentbox", f"{result.ours_ms:.1f} ms")
     table.add_row("sherpa-onnx", f"{result.sherpa_ms:.1f} ms")
     table.add_row("ratio, median over clips", f"{result.ratio:.2f}")
-    _show(table)
+    show_table(table)
     columns = ("Python", "model loaded", "after decoding", "at rest")
-    table = _table("Memory of a process with the engine (PSS)", "", *columns)
+    table = new_table("Memory of a process with the engine (PSS)", "", *columns)
     samples = [clip.samples for clip in recordings]
     for peer in ("agentbox", "sherpa"):
         used = memory(peer, models_dir / config.asr.model, samples)
         figures = (used.python_mb, used.loaded_mb, used.decoded_mb, used.resting_mb)
         table.add_row(peer, *(f"{figure:.0f} MB" for figure in figures))
-    _show(table)
+    show_table(table)
     found = speech.accuracy(engine, speech.prompts(), config.language)
-    table = _table("Word error rate, recorded telephone prompts", "prompts", "without error", "words", "wrong", "rate")
+    table = new_table(
+        "Word error rate, recorded telephone prompts", "prompts", "without error", "words", "wrong", "rate"
+    )
     errors = found.errors
     table.add_row(str(found.clips), str(found.perfect), str(errors.words), str(errors.edits), f"{errors.rate:.1%}")
-    _show(table)
+    show_table(table)
 
 
 @bench.command()
@@ -139,19 +147,6 @@ def start(loaded: Loaded, runs: int) -> None:
       agentbox bench start
     """
     seconds = box.start_up(paths.models_dir(loaded.config), runs)
-    table = _table("Start to listening", "runs", "median", "longest")
+    table = new_table("Start to listening", "runs", "median", "longest")
     table.add_row(str(len(seconds)), f"{box.median(seconds):.2f} s", f"{max(seconds):.2f} s")
-    _show(table)
-
-
-def _table(title: str, *columns: str) -> Table:
-    table = Table(title=title, title_justify="left")
-    for index, column in enumerate(columns):
-        table.add_column(column, justify="left" if index == 0 else "right")
-    return table
-
-
-def _show(table: Table) -> None:
-    console = Console()
-    console.print(table)
-    console.print(f"{platform.machine()}, {platform.system()} {platform.release()}, Python {platform.python_version()}")
+    show_table(table)

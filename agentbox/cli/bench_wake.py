@@ -63,17 +63,16 @@ def wake(loaded: Loaded, folder: Path, sensitivities: tuple[float, ...], as_json
         for found in rows:
             echo_json(msgspec.to_builtins(found))
         return
-    misses = new_table("Misses, with 95 % intervals", "phrase", "", *(f"at {one.sensitivity:g}" for one in rows))
+    columns = [f"{one.sensitivity:g}" for one in rows]
+    misses = new_table("Misses by sensitivity; 95 % intervals in percent", "phrase", "", *columns)
     for of_all in zip(*(one.misses for one in rows), strict=True):
         misses.add_row(of_all[0].phrase, of_all[0].condition, *map(str, of_all))
     show_table(misses)
-    wrong = new_table(
-        "False accepts, with 95 % intervals", "speech", "hours", *(f"at {one.sensitivity:g}" for one in rows)
-    )
+    wrong = new_table("False accepts by sensitivity; 95 % intervals an hour", "speech", "hours", *columns)
     for of_kind in zip(*(one.false_accepts for one in rows), strict=True):
         wrong.add_row(of_kind[0].kind, f"{of_kind[0].hours:.2f}", *map(str, of_kind))
     show_table(wrong)
-    delay = new_table("From the phrase's end to the decision", "", *(f"at {one.sensitivity:g}" for one in rows))
+    delay = new_table("From the phrase's end to the decision, by sensitivity", "", *columns)
     for percent in (50, 95):
         delay.add_row(f"p{percent}", *(f"{percentile(one.delay_ms, percent):.0f} ms" for one in rows))
     looks = [took for _, found in scored.sounds for one in found for took in one.look_ms]
