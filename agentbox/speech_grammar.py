@@ -88,5 +88,7 @@ class FreeReading(msgspec.Struct, frozen=True):
     """What the same sound was without any grammar."""
 
     text: str
+    score: float
+    """On the same scale as the candidates'."""
     logprob: float
     tokens: int

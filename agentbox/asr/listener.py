@@ -13,7 +13,7 @@ from agentbox.asr.constrain.prior import Kept, Prior
 from agentbox.asr.constrain.warm import warm
 from agentbox.asr.engine import Engine, Recognition, Samples
 from agentbox.asr.moonshine import Moonshine
-from agentbox.speech_grammar import FreeReading, SpeechGrammar
+from agentbox.speech_grammar import SpeechGrammar
 
 
 class Sentences(NamedTuple):
@@ -65,10 +65,8 @@ class Listener:
         return replace(
             recognition,
             candidates=decoded.candidates,
-            free=FreeReading(
-                text=recognition.text[sentences.after :],
-                logprob=sum(recognition.token_logprobs[before:]),
-                tokens=len(recognition.tokens) - before,
+            free=decoder.free_reading(
+                recognition.text[sentences.after :], recognition.tokens[before:], recognition.token_logprobs[before:]
             ),
             constrain_ms=decoded.decode_ms,
         )

@@ -29,6 +29,8 @@ class Evidence(NamedTuple):
 
     ratio: float
     """(log P(free reading | sound) - log P(command | sound)) / tokens of the longer of the two."""
+    loss: float
+    """The same of the scores, from which the model's own expectation of language is taken out."""
     margin: float
     """How far the next other meaning's score is behind; infinite where there is none."""
     gain: float
@@ -47,6 +49,7 @@ def terms(evidence: Evidence) -> tuple[float, ...]:
         1.0,
         ratio,
         ratio * ratio,
+        min(max(evidence.loss, -1.0), _MOST_RATIO),
         min(evidence.margin, _MOST_MARGIN),
         evidence.gain,
         1.0 / max(evidence.tokens, 1),
@@ -55,7 +58,7 @@ def terms(evidence: Evidence) -> tuple[float, ...]:
     )
 
 
-WEIGHTS = (4.0, -3.0, 0.0, 0.3, 0.0, 0.0, 1.0, 0.0)
+WEIGHTS = (4.0, -3.0, 0.0, 0.0, 0.3, 0.0, 0.0, 1.0, 0.0)
 
 
 def probability(evidence: Evidence, weights: Sequence[float] = WEIGHTS) -> float:

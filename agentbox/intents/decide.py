@@ -92,6 +92,7 @@ def _evidence(first: _Meaning, others: Sequence[_Meaning], free: FreeReading) ->
     best = first.best
     return Evidence(
         ratio=(free.logprob - best.logprob) / max(best.tokens, free.tokens, 1),
+        loss=(free.score - best.score) / max(best.tokens, free.tokens, 1),
         margin=first.score - others[0].score if others else math.inf,
         gain=best.score / max(best.tokens, 1),
         tokens=best.tokens,

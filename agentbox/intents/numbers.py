@@ -87,7 +87,8 @@ def number_ends(
 def spelled(numbers: RangeSlotList, number: int, language: str) -> list[str]:
     """The words that are said for `number` in a list of numbers of a box that speaks `language`."""
     formats = _formats(numbers.words_language or language, number)
-    words = list(dict.fromkeys(_plain(text) for rules, text in formats.items() if not rules.endswith(_UNSAID)))
+    written = [text.lower() for rules, text in formats.items() if not rules.endswith(_UNSAID)]
+    words = [_plain(text) for text in written] + written
     if language.startswith("en") and number > 99:
         words += [re.sub(r"hundred (?=\w)", "hundred and ", text) for text in words]
         words += [re.sub(r"^one (?=hundred|thousand)", "a ", text) for text in words]

@@ -23,6 +23,7 @@ from hassil import (
     RuleReference,
     TextChunk,
     TextSlotList,
+    TextSlotValue,
     check_excluded_context,
     check_required_context,
 )
@@ -173,36 +174,69 @@ class _Maker:
         for node in {self._whole(graph, place).node for place in places}:
             graph.arc(node, Nothing(), END_NODE)
 
-    def _walk(self, graph: _Graph, expression: Expression, places: set[Place]) -> set[Place]:
+    def _walk(self, graph: _Graph, expression: Expression, places: set[Place], joined: bool = False) -> set[Place]:
+        """Lead from `places` through `expression`. `joined`: what comes after it may begin in the middle of a word."""
         if not places:
             return places
         if isinstance(expression, TextChunk):
             return self._join(graph, {self._text(graph, expression.original_text, place) for place in places})
         if isinstance(expression, InOrder):
             for number, item in enumerate(expression.items):
-                joined = self._surfaces.spaced and _may_join(expression.items[number + 1 :])
-                places = self._written_out(graph, item, places) if joined else self._walk(graph, item, places)
+                places = self._walk(graph, item, places, self._may_join(expression.items[number + 1 :], joined))
             return places
         if isinstance(expression, Alternative):
-            return self._join(graph, {end for item in expression.items for end in self._walk(graph, item, places)})
+            ends = (self._walk(graph, item, places, joined) for item in expression.items)
+            return self._join(graph, {end for several in ends for end in several})
         if isinstance(expression, Permutation):
-            return self._permutation(graph, expression.items, places)
-        if isinstance(expression, RuleReference):
-            begun = {place for place in places if place.begun}
-            ends = self._written_out(graph, expression, begun)
-            return self._join(graph, ends | self._call(graph, self._rule(expression.rule_name), places - begun))
-        assert isinstance(expression, ListReference)
-        return self._list_reference(graph, expression, places)
+            return self._permutation(graph, expression.items, places, joined)
+        # A rule or a list stands in the grammar once; where its first or last word is part of a longer one ("{day}s"),
+        # it has to be written out.
+        begun = places if joined else {place for place in places if place.begun}
+        ends_here = self._written_out(graph, expression, begun, joined) if begun else set()
+        return self._join(graph, ends_here | self._called(graph, expression, places - begun))
 
-    def _written_out(self, graph: _Graph, expression: Expression, places: set[Place]) -> set[Place]:
-        """The same as `_walk`, but a rule or a list stands in place: its last word may go on after it ("{day}s")."""
+    def _written_out(self, graph: _Graph, expression: Expression, places: set[Place], joined: bool) -> set[Place]:
         if isinstance(expression, RuleReference):
-            return self._walk(graph, self._scope.rules[expression.rule_name].expression, places)
-        slot_list = self._scope.lists[expression.list_name] if isinstance(expression, ListReference) else None
+            return self._walk(graph, self._scope.rules[expression.rule_name].expression, places, joined)
+        assert isinstance(expression, ListReference)
+        slot_list = self._scope.lists[expression.list_name]
         if isinstance(slot_list, TextSlotList):
-            values = (self._walk(graph, value.text_in, places) for value in slot_list.values)
-            return self._join(graph, {end for ends in values for end in ends})
-        return self._walk(graph, expression, places)
+            ends = (self._walk(graph, value.text_in, places, joined) for value in self._possible(slot_list))
+            return {end for several in ends for end in several}
+        return self._called(graph, expression, places)
+
+    def _called(self, graph: _Graph, expression: Expression, places: set[Place]) -> set[Place]:
+        if not places:
+            return set()
+        before = graph.meet(self._whole(graph, place).node for place in places)
+        if isinstance(expression, RuleReference):
+            return {Place(graph.arc(before, Call(self._rule(expression.rule_name))))}
+        assert isinstance(expression, ListReference)
+        slot_list = self._scope.lists[expression.list_name]
+        if isinstance(slot_list, TextSlotList):
+            return {Place(graph.arc(before, Call(self._values(expression.list_name, slot_list))))}
+        if isinstance(slot_list, RangeSlotList):
+            return {Place(graph.arc(before, Call(self._range(slot_list))))}
+        return {Place(graph.arc(before, Free()))}
+
+    def _may_join(self, following: Sequence[Expression], joined: bool) -> bool:
+        """Whether the next thing said of `following`, or (`joined`) of what comes after, may go on in a word."""
+        if not self._surfaces.spaced:
+            return False
+        for item in following:
+            if isinstance(item, TextChunk):
+                if item.original_text:
+                    return item.original_text[0].isalnum()
+            elif isinstance(item, Alternative):
+                if any(self._may_join([part], joined=False) for part in item.items):
+                    return True
+                if not any(isinstance(part, TextChunk) and part.is_empty for part in item.items):
+                    return False
+            elif isinstance(item, InOrder):
+                return self._may_join([*item.items, *following[following.index(item) + 1 :]], joined)
+            else:
+                return False
+        return joined
 
     def _join(self, graph: _Graph, places: set[Place]) -> set[Place]:
         """Ways with as many letters begun go on together."""
@@ -211,7 +245,7 @@ class _Maker:
             by_begun.setdefault(begun, []).append(node)
         return {Place(graph.meet(nodes), begun) for begun, nodes in by_begun.items()}
 
-    def _permutation(self, graph: _Graph, items: list[Expression], places: set[Place]) -> set[Place]:
+    def _permutation(self, graph: _Graph, items: list[Expression], places: set[Place], joined: bool) -> set[Place]:
         """All orders; which items are said counts for how it goes on, not in which order they were."""
         ways: dict[frozenset[int], set[Place]] = {frozenset(): places}
         for _ in items:
@@ -219,28 +253,9 @@ class _Maker:
             for said, here in ways.items():
                 for number, item in enumerate(items):
                     if number not in said:
-                        longer.setdefault(said | {number}, set()).update(self._walk(graph, item, here))
+                        longer.setdefault(said | {number}, set()).update(self._walk(graph, item, here, joined))
             ways = {said: self._join(graph, ends) for said, ends in longer.items()}
         return ways.get(frozenset(range(len(items))), places)
-
-    def _call(self, graph: _Graph, rule: str, places: set[Place]) -> set[Place]:
-        if not places:
-            return set()
-        before = graph.meet(self._whole(graph, place).node for place in places)
-        return {Place(graph.arc(before, Call(rule)))}
-
-    def _list_reference(self, graph: _Graph, reference: ListReference, places: set[Place]) -> set[Place]:
-        slot_list = self._scope.lists[reference.list_name]
-        if isinstance(slot_list, TextSlotList):
-            begun = {place for place in places if place.begun}
-            ends = self._written_out(graph, reference, begun) if begun else set()
-            return self._join(
-                graph, ends | self._call(graph, self._values(reference.list_name, slot_list), places - begun)
-            )
-        if isinstance(slot_list, RangeSlotList):
-            return self._call(graph, self._range(slot_list), places)
-        before = graph.meet(self._whole(graph, place).node for place in places)
-        return {Place(graph.arc(before, Free()))}
 
     def _whole(self, graph: _Graph, place: Place) -> Place:
         """The word that has begun is over."""
@@ -283,25 +298,30 @@ class _Maker:
             self._rules[full] = Rule(tuple(graph.arcs))
         return full
 
-    def _values(self, name: str, slot_list: TextSlotList) -> str:
+    def _possible(self, slot_list: TextSlotList) -> list[TextSlotValue]:
+        """The values of a list that fit the contexts of the sentence that is being made."""
         assert self._block is not None
         requires, excludes = self._block.block.requires_context, self._block.block.excludes_context
-        possible = [
-            number
-            for number, value in enumerate(slot_list.values)
+        return [
+            value
+            for value in slot_list.values
             if not value.context
             or (
                 check_required_context(requires, value.context, allow_missing_keys=True)
                 and check_excluded_context(excludes, value.context)
             )
         ]
+
+    def _values(self, name: str, slot_list: TextSlotList) -> str:
+        assert self._block is not None
+        possible = self._possible(slot_list)
         left_out = "" if len(possible) == len(slot_list.values) else f".{_signature(self._block)!r}"
         full = f"{self._name}.{{{name}}}{left_out}"
         if full not in self._rules:
             self._rules[full] = Rule(())
             graph = _Graph()
-            for number in possible:
-                self._end(graph, self._walk(graph, slot_list.values[number].text_in, {Place(START_NODE)}))
+            for value in possible:
+                self._end(graph, self._walk(graph, value.text_in, {Place(START_NODE)}))
             self._rules[full] = Rule(tuple(graph.arcs))
         return full
 
@@ -327,24 +347,6 @@ class _Maker:
         glued = minutes(self._language, int(number)) if number == int(number) else ()
         canonical = digits if numbers.digits or not said else said[0]
         return Say(canonical, tuple(dict.fromkeys((*said, digits))), glued)
-
-
-def _may_join(following: list[Expression]) -> bool:
-    """Whether the next of these can begin in the middle of a word."""
-    for item in following:
-        if isinstance(item, TextChunk):
-            if item.original_text:
-                return not item.original_text[0].isspace() and item.original_text[0].isalnum()
-        elif isinstance(item, Alternative):
-            if any(_may_join([part]) for part in item.items):
-                return True
-            if not item.is_optional:
-                return False
-        elif isinstance(item, InOrder):
-            return _may_join([*item.items])
-        else:
-            return False
-    return False
 
 
 def _continues(begun: str, word: str) -> bool:

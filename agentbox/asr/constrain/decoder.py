@@ -6,14 +6,16 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
+import numpy as np
+
 from agentbox.asr import guards
-from agentbox.asr.constrain.beam import Hypothesis, Search
+from agentbox.asr.constrain.beam import PRIOR_WEIGHT, Hypothesis, Search
 from agentbox.asr.constrain.network import Network
-from agentbox.asr.constrain.prior import Prior
+from agentbox.asr.constrain.prior import Prior, context_of
 from agentbox.asr.constrain.reading import read
 from agentbox.asr.constrain.spelling import Speller
 from agentbox.asr.moonshine import Encoding, Moonshine
-from agentbox.speech_grammar import Candidate, SpeechGrammar
+from agentbox.speech_grammar import Candidate, FreeReading, SpeechGrammar
 
 BEAM = 12
 """Most hypotheses at a time; on clear speech two or three are left (see `beam.LIVE_MARGIN`)."""
@@ -61,6 +63,15 @@ class GrammarDecoder:
         hypotheses = search.run(encoding, self.network.start(roots), cap, said=said, abort=abort)
         candidates = tuple(self._candidate(one, roots) for one in hypotheses[:MAX_CANDIDATES])
         return Decoded(candidates, (time.perf_counter() - started) * 1000, search.steps, search.learnt)
+
+    def free_reading(self, text: str, tokens: Sequence[int], logprobs: Sequence[float]) -> FreeReading:
+        """A free reading scored as the candidates are."""
+        contexts = [context_of(tuple(tokens[:at])) for at in range(len(tokens))]
+        numbers = [np.array([token]) for token in tokens]
+        self.prior.learn(zip(contexts, numbers, strict=True))
+        prior = sum(float(self.prior.logprobs(*one)[0]) for one in zip(contexts, numbers, strict=True))
+        logprob = sum(logprobs)
+        return FreeReading(text, logprob - PRIOR_WEIGHT * prior, logprob, len(tokens))
 
     def _candidate(self, hypothesis: Hypothesis, roots: Iterable[str]) -> Candidate:
         return Candidate(

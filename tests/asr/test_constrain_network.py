@@ -1,0 +1,117 @@
+"""The network of a grammar against hassil, over random templates: what it accepts hassil reads, and the reverse."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+from hassil import recognize_all
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from agentbox.asr.constrain.network import Network, State
+from agentbox.asr.constrain.reading import read
+from agentbox.asr.constrain.spelling import Speller
+from agentbox.asr.tokens import TokenTable
+from agentbox.intents.grammar import Grammar
+from agentbox.intents.spoken import Spoken
+from tests.asr.grammars import FREE_WORDS, sentences, small_table
+from tests.intents.sampling import say
+
+TABLE = small_table()
+SPELLER = Speller(TABLE)
+
+
+def network_of(values: dict[str, Any], table: TokenTable = TABLE) -> tuple[Network, Grammar, list[str]]:
+    grammar = Grammar("test", values, {})
+    spoken = Spoken("en", [grammar])
+    return Network(spoken.grammar, Speller(table), table), grammar, spoken.active({})
+
+
+def accepts(network: Network, roots: list[str], text: str) -> bool:
+    state: State | None = network.start(roots)
+    for token in SPELLER.encode(f" {text}"):
+        if state is None:
+            return False
+        state = network.step(state, token)
+    return state is not None and state.accepts
+
+
+def meanings(text: str, grammar: Grammar) -> set[str]:
+    """The intents and slots that hassil reads in `text`."""
+    return {
+        f"{result.intent.name} {sorted((entity.name, _value(entity.value)) for entity in result.entities_list)}"
+        for result in recognize_all(text, grammar.intents, language="en")
+    }
+
+
+def _value(value: object) -> str:
+    """Numbers in words come from hassil as whole numbers, those in digits as broken ones; texts with spaces around."""
+    return f"{value:g}" if isinstance(value, int | float) else str(value).strip()
+
+
+@settings(max_examples=150, deadline=None)
+@given(sentences(), st.randoms(use_true_random=False))
+def test_every_sentence_of_the_templates_is_accepted_and_read_as_hassil_reads_it(
+    values: dict[str, Any], chance: random.Random
+) -> None:
+    network, grammar, roots = network_of(values)
+    for scope in grammar.scopes:
+        for template in scope.templates:
+            text = " ".join(say(template.sentence.expression, scope, chance).split())
+            found = meanings(text, grammar)
+            assume(found)  # hassil cannot read all that its own templates say: "(a|)" and the like
+            assert accepts(network, roots, text), text
+            readings = read(network, SPELLER.encode(f" {text}"), roots)
+            assert any(meanings(reading, grammar) & found for reading in readings), (text, readings)
+
+
+@settings(max_examples=150, deadline=None)
+@given(sentences(), st.randoms(use_true_random=False))
+def test_whatever_the_network_accepts_hassil_reads(values: dict[str, Any], chance: random.Random) -> None:
+    network, grammar, roots = network_of(values)
+    for _ in range(4):
+        tokens = walk(network, network.start(roots), chance)
+        if tokens is None:
+            continue
+        readings = read(network, tokens, roots)
+        assert readings, TABLE.decode(tokens)
+        assert all(meanings(reading, grammar) for reading in readings), (TABLE.decode(tokens), readings)
+
+
+def walk(network: Network, state: State, chance: random.Random) -> list[int] | None:
+    """A random way to the end of a sentence; null where it went on for too long."""
+    tokens: list[int] = []
+    while len(tokens) < 120:
+        if state.accepts and (not state.tokens.size or chance.random() < 0.4):
+            return tokens
+        if state.free and (not state.tokens.size or chance.random() < 0.5):
+            said = list(SPELLER.encode(f" {chance.choice(FREE_WORDS)}"))
+        elif state.tokens.size:
+            said = [int(chance.choice(state.tokens.tolist()))]
+        else:
+            return None
+        for token in said:
+            after = network.step(state, token)
+            if after is None:
+                return None  # free text that cannot stand here
+            tokens.append(token)
+            state = after
+    return None
+
+
+@settings(max_examples=60, deadline=None)
+@given(sentences(), st.randoms(use_true_random=False))
+def test_the_tokens_of_a_state_are_those_that_lead_on(values: dict[str, Any], chance: random.Random) -> None:
+    network, _, roots = network_of(values)
+    state = network.start(roots)
+    for _ in range(12):
+        allowed = {token for token in range(len(TABLE)) if network.step(state, token) is not None}
+        free = set(network.tokens_of[state.free].tolist()) if state.free else set()
+        assert allowed == set(state.tokens.tolist()) | free
+        if not allowed:
+            assert state.accepts
+            return
+        after = network.step(state, chance.choice(sorted(allowed)))
+        assert after is not None
+        state = after
