@@ -71,7 +71,7 @@ class Missed(msgspec.Struct, frozen=True):
 
     def __str__(self) -> str:
         low, high = wilson(self.missed, self.clips)
-        return f"{self.missed}/{self.clips}\n{self.missed / self.clips:.1%}\n({100 * low:.1f}-{100 * high:.1f})"
+        return f"{self.missed}/{self.clips}\n{self.missed / self.clips:.1%}\n{100 * low:.1f}-{100 * high:.1f}"
 
 
 class FalseAccepts(msgspec.Struct, frozen=True):
@@ -85,7 +85,7 @@ class FalseAccepts(msgspec.Struct, frozen=True):
 
     def __str__(self) -> str:
         low, high = (bound / self.hours if self.hours else 0.0 for bound in poisson(self.count))
-        return f"{self.count}\n({low:.2f}-{high:.2f})"
+        return f"{self.count}\n{low:.2f}-{high:.2f}"
 
 
 class Row(msgspec.Struct, frozen=True):
