@@ -49,7 +49,8 @@ class Arc(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Rule(msgspec.Struct, frozen=True, array_like=True):
-    """A graph with one way in, node 0, and one way out, node 1. No rule comes back to itself."""
+    """A graph with one way in, node 0, and one way out, node 1. No rule calls itself, directly or through others. An
+    arc may lead to the node it comes from (words to skip), else there are no circles."""
 
     arcs: tuple[Arc, ...]
 
@@ -66,8 +67,6 @@ class SpeechGrammar(msgspec.Struct, frozen=True):
     rules: dict[str, Rule]
     roots: tuple[str, ...]
     """Names of the rules that are whole sentences."""
-    skip: str | None = None
-    """The rule whose words may be said between any two words and mean nothing ("please")."""
 
 
 class Candidate(msgspec.Struct, frozen=True):

@@ -72,11 +72,11 @@ class Listener:
         )
 
     def _tokens_before(self, recognition: Recognition, characters: int) -> int:
-        """How many tokens the first `characters` of the free reading take."""
+        """How many tokens the first `characters` of the free reading take; a space at their end belongs to the rest."""
         assert isinstance(self.engine, Moonshine)
-        table = self.engine.table
-        counts = range(len(recognition.tokens) + 1 if characters else 1)
-        return next((n for n in counts if len(table.decode(recognition.tokens[:n])) >= characters), counts[-1])
+        table, tokens = self.engine.table, recognition.tokens
+        wanted = len(recognition.text[:characters].rstrip())
+        return next((n for n in range(len(tokens)) if len(table.decode(tokens[:n])) >= wanted), len(tokens))
 
     def prepare(self, sentences: Sentences) -> Iterator[None]:
         """Make a grammar ready before it is needed, in small pieces; nothing where the engine cannot decode under one.

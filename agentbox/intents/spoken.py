@@ -130,6 +130,10 @@ class _Graph:
         self.arcs: list[Arc] = []
         self._count = 2
 
+    @property
+    def nodes(self) -> range:
+        return range(self._count)
+
     def node(self) -> int:
         self._count += 1
         return self._count - 1
@@ -168,7 +172,20 @@ class _Maker:
         for template in templates:
             self._block = template
             self._end(graph, self._walk(graph, template.sentence.expression, {Place(START_NODE)}))
+        skipped = self._skipped()
+        if skipped is not None:
+            for node in graph.nodes:
+                graph.arc(node, Call(skipped), node)
         self._rules[name] = Rule(tuple(graph.arcs))
+
+    def _skipped(self) -> str | None:
+        """The rule for words that mean nothing and may be said between any two parts of a sentence ("please")."""
+        words = self._scope.grammar.intents.skip_words
+        full = f"{self._name}.skip"
+        if words and full not in self._rules:
+            says = (Say("", (word, *self._surfaces.word(word).spoken)) for word in words)
+            self._rules[full] = Rule(tuple(Arc(START_NODE, END_NODE, say) for say in says))
+        return full if words else None
 
     def _end(self, graph: _Graph, places: set[Place]) -> None:
         for node in {self._whole(graph, place).node for place in places}:

@@ -115,3 +115,23 @@ def test_the_tokens_of_a_state_are_those_that_lead_on(values: dict[str, Any], ch
         after = network.step(state, chance.choice(sorted(allowed)))
         assert after is not None
         state = after
+
+
+def test_words_to_skip_may_stand_anywhere_and_are_not_read() -> None:
+    values = {
+        "language": "en",
+        "skip_words": ["please", "can you"],
+        "intents": {"A": {"data": [{"sentences": ["turn on {room}"]}]}},
+        "lists": {"room": {"values": ["the kitchen"]}},
+    }
+    network, grammar, roots = network_of(values)
+    for text in (
+        "can you turn on the kitchen",
+        "please can you turn on the kitchen please",
+        "turn on please the kitchen",
+    ):
+        assert accepts(network, roots, text), text
+        [reading] = read(network, SPELLER.encode(f" {text}"), roots)
+        assert reading == "turn on the kitchen"
+        assert meanings(reading, grammar)
+    assert not accepts(network, roots, "please")

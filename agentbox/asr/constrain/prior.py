@@ -53,7 +53,7 @@ class Prior:
         self.kept: set[Context] = set()
         """Contexts that may be written down: those of the sentences themselves, not of what somebody said."""
         noise = np.random.default_rng(0).standard_normal(int(_NOISE_S * SAMPLE_RATE_HZ)).astype(np.float32)
-        self._nothing: Encoding = model.encode(noise * np.float32(_NOISE_RMS))
+        self.nothing: Encoding = model.encode(noise * np.float32(_NOISE_RMS))
 
     def __len__(self) -> int:
         return len(self._known)
@@ -71,7 +71,7 @@ class Prior:
         for contexts in by_length.values():
             for first in range(0, len(contexts), _BATCH):
                 batch = contexts[first : first + _BATCH]
-                logprobs = self._model.continuations(self._nothing, [(START, *context) for context in batch])
+                logprobs = self._model.continuations(self.nothing, [(START, *context) for context in batch])
                 for context, row in zip(batch, logprobs, strict=True):
                     new = unknown[context]
                     self._known.setdefault(context, {}).update((token, float(row[token])) for token in new)

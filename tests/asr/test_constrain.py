@@ -1,0 +1,205 @@
+"""Decoding under a grammar with the real model: on real speech, on speech that is no command, and after a phrase."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from numpy.typing import NDArray
+
+from agentbox.asr.constrain.beam import Search
+from agentbox.asr.constrain.decoder import GrammarDecoder
+from agentbox.asr.constrain.prior import CONTEXT_TOKENS, Prior, context_of
+from agentbox.asr.constrain.warm import warm
+from agentbox.asr.engine import Aborted, Capabilities, Recognition, Samples
+from agentbox.asr.listener import Listener, Sentences
+from agentbox.asr.moonshine import Moonshine, log_softmax
+from agentbox.asr.tokens import END, START
+from agentbox.intents.grammar import Grammar
+from agentbox.intents.spoken import Spoken
+from tests.asr.conftest import DATA, read
+
+Sound = NDArray[np.float32]
+
+BECKETT = {
+    "language": "en",
+    "intents": {
+        "Fail": {"data": [{"sentences": ["ever tried ever failed no matter try again fail again fail better"]}]}
+    },
+}
+MORE = {
+    "language": "en",
+    "intents": {
+        "Fail": {"data": [{"sentences": ["ever (tried|tired) ever failed {rest}", "ever tried"]}]},
+        "Light": {"data": [{"sentences": ["turn on the light"]}]},
+    },
+    "lists": {"rest": {"wildcard": True}},
+}
+
+
+def spoken(values: dict[str, object]) -> Sentences:
+    grammar = Spoken("en", [Grammar("test", values, {})])
+    return Sentences(grammar.grammar, tuple(grammar.active({})))
+
+
+@pytest.fixture(scope="module")
+def prior(engine: Moonshine) -> Prior:
+    return Prior(engine)
+
+
+def test_a_sentence_that_was_said_is_found_with_its_free_part(
+    engine: Moonshine, prior: Prior, recordings: dict[str, Sound]
+) -> None:
+    sentences = spoken(MORE)
+    encoding = engine.encode(recordings["beckett"])
+    found = GrammarDecoder(engine, sentences.grammar, prior).decode(encoding, sentences.roots)
+    best = found.candidates[0]
+    assert [reading.split()[:4] for reading in best.readings] == [["ever", "tried", "ever", "failed"]]
+    free = engine.table.decode(engine.decode(encoding).tokens)
+    assert best.readings[0].split()[-3:] == free.strip(".?! ").split()[-3:]
+    assert found.candidates == tuple(sorted(found.candidates, key=lambda candidate: -candidate.score))
+
+
+def test_scores_are_the_models_own_probabilities_with_the_prior_taken_out(
+    engine: Moonshine, prior: Prior, recordings: dict[str, Sound]
+) -> None:
+    """Step by step, one hypothesis alone, without the search."""
+    sentences = spoken(BECKETT)
+    encoding = engine.encode(recordings["beckett"])
+    network = GrammarDecoder(engine, sentences.grammar, prior).network
+    [best, *_] = Search(engine, network, prior, 1).run(encoding, network.start(sentences.roots), 40)
+    logits, state = engine.step([START], engine.begin(encoding))
+    total = 0.0
+    for token in (*best.tokens, END):
+        total += float(log_softmax(logits)[0, token])
+        logits, state = engine.step([token], state)
+    assert best.logprob == pytest.approx(total, abs=1e-3)
+
+
+def test_the_prior_is_the_decoder_after_the_last_tokens(engine: Moonshine, prior: Prior) -> None:
+    tokens = (1815, 306, 505, 263)
+    context = context_of(tokens)
+    assert context == tokens[-CONTEXT_TOKENS:]
+    asked = np.array([5, 300, 1000])
+    prior.learn([(context, asked)])
+    assert prior.learn([(context, asked)]) == 0
+    logits, state = engine.step([START], engine.begin(prior.nothing))
+    for token in context:
+        logits, state = engine.step([token], state)
+    # One run of four tokens and four of one are quantised differently.
+    assert prior.logprobs(context, asked) == pytest.approx(log_softmax(logits)[0, asked], abs=1.0)
+
+
+def test_what_was_said_before_is_not_part_of_the_sentence(
+    engine: Moonshine, prior: Prior, recordings: dict[str, Sound]
+) -> None:
+    listener = Listener(engine)
+    rest = {
+        "language": "en",
+        "intents": {"Fail": {"data": [{"sentences": ["(try|cry) again fail again fail better"]}]}},
+    }
+    sentences = spoken(rest)
+    asked: list[str] = []
+
+    def ask(recognition: Recognition) -> Sentences:
+        asked.append(recognition.text)
+        return sentences._replace(after=recognition.text.lower().index("try again"))
+
+    heard = listener.hear(recordings["beckett"], language="en", ask=ask)
+    assert heard.candidates[0].readings == ("try again fail again fail better",)
+    assert heard.free is not None
+    assert heard.free.text.lower().startswith("try again")
+    assert heard.text == asked[0]
+    assert heard.free.tokens < len(heard.tokens)
+
+
+def test_nothing_is_decoded_where_nobody_asks(engine: Moonshine, recordings: dict[str, Sound]) -> None:
+    listener = Listener(engine)
+    plain = engine.transcribe(recordings["beckett"], language="en")
+    for ask in (None, lambda _: None, lambda _: spoken(BECKETT)._replace(roots=())):
+        heard = listener.hear(recordings["beckett"], language="en", ask=ask)
+        assert (heard.text, heard.candidates, heard.constrain_ms) == (plain.text, (), None)
+    assert (
+        listener.hear(np.zeros(800, np.float32), language="en", ask=lambda _: spoken(BECKETT)).suppressed == "too_short"
+    )
+
+
+def test_it_can_be_given_up(engine: Moonshine, prior: Prior, recordings: dict[str, Sound]) -> None:
+    sentences = spoken(BECKETT)
+    decoder = GrammarDecoder(engine, sentences.grammar, prior)
+    asked = iter([False, False, True])
+    with pytest.raises(Aborted):
+        decoder.decode(engine.encode(recordings["beckett"]), sentences.roots, abort=lambda: next(asked))
+
+
+class OtherEngine:
+    """An engine that cannot be held to a grammar."""
+
+    name = "other"
+    capabilities = Capabilities(("en",), streaming=False, token_scores=False)
+
+    def transcribe(self, samples: Samples, **_: object) -> Recognition:
+        return Recognition("words")
+
+    def rest(self) -> None: ...
+
+
+def test_an_engine_that_cannot_is_left_alone() -> None:
+    listener = Listener(OtherEngine())
+    heard = listener.hear(np.zeros(16_000, np.float32), language="en", ask=lambda _: spoken(BECKETT))
+    assert heard == Recognition("words")
+    assert list(listener.prepare(spoken(BECKETT))) == []
+
+
+def test_what_was_prepared_is_kept_for_the_next_start(
+    engine: Moonshine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agentbox.asr.constrain.warm.MOST_CONTEXTS", 40)
+    sentences = spoken(MORE)
+    pieces = sum(1 for _ in Listener(engine, tmp_path).prepare(sentences))
+    assert pieces > 1
+    assert [path.name.split("-")[0] for path in tmp_path.iterdir()] == ["prior"]
+    monkeypatch.setattr(Moonshine, "continuations", _not_again)
+    assert sum(1 for _ in Listener(engine, tmp_path).prepare(sentences)) == 1
+
+
+def _not_again(*_: object) -> None:
+    raise AssertionError("it was worked out before")
+
+
+def test_warming_goes_along_the_sentences_and_not_into_free_text(engine: Moonshine) -> None:
+    prior = Prior(engine)
+    sentences = spoken(MORE)
+    decoder = GrammarDecoder(engine, sentences.grammar, prior)
+    counts: Iterator[int] = warm(decoder.network, prior, sentences.roots)
+    assert list(counts)[-1] == len(prior) == len(prior.kept)
+    said = {engine.table.decode(context).lower() for context in prior.kept}
+    assert any(text.endswith("the light") for text in said)
+    assert not any("matter" in text for text in said)
+
+
+@pytest.mark.skipif(not DATA.is_dir(), reason=f"the real recordings are not at {DATA}")
+def test_real_orders_are_understood_in_noise_better_than_by_their_transcript(engine: Moonshine, prior: Prior) -> None:
+    folder = DATA / "commands"
+    labels = json.loads((folder / "labels.json").read_text())
+    noise = read(folder / "kitchen-noise.flac")
+    grammar = Grammar("drinks", yaml.safe_load((folder / "sentences.yaml").read_text()), {})
+    orders = Spoken("en", [grammar])
+    decoder = GrammarDecoder(engine, orders.grammar, prior)
+    words_right = found_right = 0
+    names = sorted(labels)[::20]
+    for number, name in enumerate(names):
+        speech = read(folder / "audio" / name)
+        mixed = speech + noise[number * 16_000 :][: speech.size] * np.float32(np.abs(speech).max() / 0.6)
+        encoding = engine.encode(np.asarray(mixed / (2 * np.abs(mixed).max()), dtype=np.float32))
+        wanted = set(labels[name]["slots"].values())
+        free = engine.table.decode(engine.decode(encoding).tokens).lower()
+        words_right += all(value in free for value in wanted)
+        found = decoder.decode(encoding, orders.active({})).candidates[0].readings[0]
+        found_right += all(value in found for value in wanted)
+    assert found_right >= len(names) - 1
+    assert found_right > words_right

@@ -1,0 +1,56 @@
+"""Words as tokens: the model's own segmentation, and the cases a recogniser may write."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from agentbox.asr.constrain.spelling import Speller
+from agentbox.asr.moonshine import Moonshine
+from tests.asr.grammars import small_table
+
+TABLE = small_table()
+SPELLER = Speller(TABLE)
+
+
+@given(st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\u2581\0"), max_size=12))
+def test_what_is_spelled_reads_the_same(text: str) -> None:
+    assert TABLE.decode(SPELLER.encode(f" {text}")) == text.strip()
+
+
+def test_the_piece_that_was_merged_first_is_taken() -> None:
+    assert [TABLE.pieces[token] for token in SPELLER.encode(" the")] == ["\u2581the".encode()]
+    # "he" stands before "er" in the table, so "r" is left alone.
+    assert [TABLE.pieces[token] for token in SPELLER.encode("her")] == [b"he", b"r"]
+
+
+def test_letters_the_table_lacks_are_spelled_in_bytes() -> None:
+    assert not SPELLER.knows(" é")
+    assert TABLE.decode(SPELLER.encode(" é")) == "é"
+    assert SPELLER.knows(" the on")
+
+
+def test_cases() -> None:
+    written = [TABLE.decode(tokens) for tokens in SPELLER.variants("light")]
+    assert written == ["light", "Light"]
+    assert [TABLE.decode(tokens) for tokens in SPELLER.variants("tv")] == ["tv", "Tv", "TV"]
+    assert [TABLE.decode(tokens) for tokens in SPELLER.variants("McCoy")] == ["McCoy", "mccoy", "Mccoy"]
+
+
+def test_the_models_own_tokens_are_found_again(engine: Moonshine, recordings: dict[str, NDArray[np.float32]]) -> None:
+    """The model writes as its tokenizer segments; where it does not, its text is still what was spelled."""
+    speller = Speller(engine.table)
+    tokens = engine.decode(engine.encode(recordings["two_cities"][: 20 * 16_000])).tokens
+    text = engine.table.decode(tokens)
+    assert len(tokens) > 40
+    assert speller.encode(f" {text}") == tokens
+
+
+def test_a_word_of_the_owners_script_is_known_where_the_table_has_it(models_dir: Path, engine: Moonshine) -> None:
+    speller = Speller(engine.table)
+    assert speller.knows(" living room")
+    assert not speller.knows(" 厨房里的灯䴊")
