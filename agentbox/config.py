@@ -57,6 +57,7 @@ class ActivationConfig(Section, frozen=True):
     phrases: list[Annotated[str, Meta(min_length=2, max_length=60)]] | None = None
     attention_s: Annotated[float, Meta(ge=1, le=60)] = 6.0
     likeness: Annotated[float, Meta(ge=0.5, le=1.0)] = 0.85
+    sensitivity: Annotated[float, Meta(ge=0.0, le=1.0)] = 0.5
 
     def __post_init__(self) -> None:
         if self.mode == "wake_phrase" and self.phrases is not None and not self.phrases:

@@ -79,7 +79,7 @@ def _importance(rows: Sequence[Row]) -> Floats:
     """Commands and other speech weigh the same in all, whichever there is more of."""
     commands = np.array([row.is_command for row in rows])
     share = commands.mean()
-    return np.where(commands, 0.5 / max(share, 1e-9), 0.5 / max(1 - share, 1e-9))
+    return np.asarray(np.where(commands, 0.5 / max(share, 1e-9), 0.5 / max(1 - share, 1e-9)), dtype=np.float64)
 
 
 def cross_validated(rows: Sequence[Row]) -> Floats:
@@ -88,7 +88,7 @@ def cross_validated(rows: Sequence[Row]) -> Floats:
     told = np.zeros(len(rows))
     for fold in range(FOLDS):
         weights = fit([row for row, at in zip(rows, folds, strict=True) if at != fold])
-        for index in np.flatnonzero(folds == fold):
+        for index in np.flatnonzero(folds == fold).tolist():
             told[index] = probability(rows[index].evidence, weights.tolist())
     return told
 

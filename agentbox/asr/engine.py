@@ -55,6 +55,8 @@ class Recognition:
     encode_ms: float = 0.0
     decode_ms: float = 0.0
     """Time for the free reading, `encode_ms` included."""
+    wake: str | None = None
+    """The wake phrase that the sound begins with; empty where it begins with none, null where nobody looked."""
     candidates: tuple[Candidate, ...] = ()
     """What it can be of the sentences it was decoded under, the likeliest first; empty where none was asked for."""
     free: FreeReading | None = None

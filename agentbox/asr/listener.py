@@ -12,7 +12,9 @@ from agentbox.asr.constrain.decoder import GrammarDecoder
 from agentbox.asr.constrain.prior import Kept, Prior
 from agentbox.asr.constrain.warm import warm
 from agentbox.asr.engine import Engine, Recognition, Samples
-from agentbox.asr.moonshine import Moonshine
+from agentbox.asr.moonshine import MIN_SAMPLES, Moonshine
+from agentbox.asr.wake import PhraseScorer
+from agentbox.asr.wakeful import Wakeful, with_phrase
 from agentbox.speech_grammar import SpeechGrammar
 
 
@@ -42,6 +44,7 @@ class Listener:
         self._cache = cache
         self._prior: Prior | None = None
         self._decoder: GrammarDecoder | None = None
+        self._scorer: PhraseScorer | None = None
 
     def hear(
         self,
@@ -51,25 +54,53 @@ class Listener:
         speech_ms: int | None = None,
         abort: Callable[[], bool] | None = None,
         ask: Ask | None = None,
+        wakeful: Wakeful | None = None,
     ) -> Recognition:
-        """As `Engine.transcribe`; with `ask`, the candidates under the sentences it names."""
+        """As `Engine.transcribe`; with `ask`, the candidates under the sentences it names; with `wakeful`, the wake
+        phrase it begins with."""
         if not isinstance(self.engine, Moonshine):
             return self.engine.transcribe(samples, language=language, speech_ms=speech_ms, abort=abort)
         recognition, encoding = self.engine.listen(samples, speech_ms=speech_ms, abort=abort)
+        if wakeful is not None and encoding is not None:
+            scorer = self._scorer_of(self.engine, wakeful.phrases, language)
+            wakeful.look(scorer, samples, encoding, last=True)
+            recognition = with_phrase(self.engine, scorer, wakeful, recognition, encoding)
         sentences = ask(recognition) if ask is not None and encoding is not None else None
         if sentences is None or not sentences.roots or encoding is None:
             return recognition
         decoder = self._ready(self.engine, sentences.grammar)
         before = self._tokens_before(recognition, sentences.after)
-        decoded = decoder.decode(encoding, sentences.roots, said=recognition.tokens[:before], abort=abort)
+        decoded = decoder.decode(
+            encoding,
+            sentences.roots,
+            said=recognition.tokens[:before],
+            free_logprob=sum(recognition.token_logprobs[before:]),
+            confidence=recognition.confidence or 0.0,
+            abort=abort,
+        )
         return replace(
             recognition,
             candidates=decoded.candidates,
             free=decoder.free_reading(
-                recognition.text[sentences.after :], recognition.tokens[before:], recognition.token_logprobs[before:]
+                recognition.text[sentences.after :],
+                recognition.tokens[before:],
+                recognition.token_logprobs[before:],
+                recognition.confidence or 0.0,
             ),
             constrain_ms=decoded.decode_ms,
         )
+
+    def look(self, samples: Samples, wakeful: Wakeful, language: str) -> str | None:
+        """The wake phrase that an utterance under way begins with, once it is known."""
+        if isinstance(self.engine, Moonshine) and samples.size >= MIN_SAMPLES:
+            wakeful.look(self._scorer_of(self.engine, wakeful.phrases, language), samples)
+        return wakeful.phrase
+
+    def _scorer_of(self, model: Moonshine, phrases: tuple[str, ...], language: str) -> PhraseScorer:
+        if self._scorer is None or self._scorer.phrases != phrases:
+            spaced = not language.lower().startswith(("zh", "ja"))
+            self._scorer = PhraseScorer(model, phrases, spaced=spaced)
+        return self._scorer
 
     def _tokens_before(self, recognition: Recognition, characters: int) -> int:
         """How many tokens the first `characters` of the free reading take; a space at their end belongs to the rest."""

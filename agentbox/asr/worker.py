@@ -10,13 +10,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from enum import IntEnum
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from agentbox.asr.engine import Aborted, Engine, Recognition, Samples
 from agentbox.asr.listener import Ask, Listener, Sentences
+from agentbox.asr.wakeful import Wakeful
 from agentbox.errors import ModelError
 from agentbox.messages import Notice
 
@@ -33,17 +34,18 @@ class Priority(IntEnum):
     """An utterance has ended and somebody waits for its words."""
     SPECULATIVE = 1
     """Speech pauses; the utterance may be over."""
-    PARTIAL = 2
+    LOOK = 2
+    """Does the utterance under way begin with a wake phrase?"""
+    PARTIAL = 3
     """Only to show what is heard so far."""
 
 
 @dataclass(eq=False, slots=True)
 class _Job:
-    sound: Sound
-    speech_ms: int | None
+    run: Callable[[Callable[[], bool]], object]
+    """What to do in the inference thread; it is told how to ask whether the answer is still wanted."""
     priority: Priority
-    answer: Answer
-    ask: Ask | None = None
+    answer: asyncio.Future[Any]
     unwanted: threading.Event = field(default_factory=threading.Event)
 
 
@@ -65,8 +67,8 @@ class InferenceThread:
         notify: Callable[[Notice], None] | None = None,
     ) -> None:
         """With nothing to do for `rest_after_s` the engine is told to rest. `cache`: a folder for what takes a while to
-        work out. `notify` is called in the event loop when
-        finals are refused and when the engine raises `ModelError`."""
+        work out. `notify` is called in the event loop when finals are refused and when the engine raises
+        `ModelError`."""
         self.listener = Listener(engine, cache)
         self._language = language
         self._max_waiting = max_waiting
@@ -101,16 +103,24 @@ class InferenceThread:
             self._preparing = self.listener.prepare(sentences)
             self._changed.notify()
 
-    def final(self, sound: Sound, speech_ms: int | None = None, ask: Ask | None = None) -> Answer:
-        """Decode an utterance, and under the sentences that `ask` names.
+    def final(
+        self, sound: Sound, speech_ms: int | None = None, ask: Ask | None = None, wakeful: Wakeful | None = None
+    ) -> Answer:
+        """Decode an utterance, and under the sentences that `ask` names. `wakeful`: it must begin with a wake phrase.
 
         The future raises what the engine raises, or `ModelError` `asr_overloaded`.
         """
-        return self._submit(sound, speech_ms, Priority.FINAL, ask)
+        return self._hear(sound, Priority.FINAL, speech_ms, ask, wakeful)
 
-    def speculative(self, sound: Sound, speech_ms: int | None = None, ask: Ask | None = None) -> Answer:
+    def speculative(
+        self, sound: Sound, speech_ms: int | None = None, ask: Ask | None = None, wakeful: Wakeful | None = None
+    ) -> Answer:
         """The same for what may turn out to be a whole utterance; cancel the future when speech goes on."""
-        return self._submit(sound, speech_ms, Priority.SPECULATIVE, ask)
+        return self._hear(sound, Priority.SPECULATIVE, speech_ms, ask, wakeful)
+
+    def look(self, sound: Sound, wakeful: Wakeful) -> asyncio.Future[str | None]:
+        """Look whether an utterance under way begins with a wake phrase; the phrase, or null so far."""
+        return self._submit(Priority.LOOK, lambda _: self.listener.look(_as_float(sound), wakeful, self._language))
 
     def partial(self, sound: Sound, speech_ms: int | None = None) -> Answer | None:
         """Decode an utterance under way; null when the thread has something better to do.
@@ -121,7 +131,7 @@ class InferenceThread:
             busy = self._running is not None or any(
                 self._queues[priority] for priority in (Priority.FINAL, Priority.SPECULATIVE)
             )
-        return None if busy else self._submit(sound, speech_ms, Priority.PARTIAL)
+        return None if busy else self._hear(sound, Priority.PARTIAL, speech_ms)
 
     def alive(self, limit_s: float = 30.0) -> bool:
         """Whether the thread runs and has not been busy with one job for longer than `limit_s`."""
@@ -133,8 +143,23 @@ class InferenceThread:
         with self._changed:
             return 0.0 if self._running is None else time.monotonic() - self._running_since_s
 
-    def _submit(self, sound: Sound, speech_ms: int | None, priority: Priority, ask: Ask | None = None) -> Answer:
-        job = _Job(sound, speech_ms, priority, asyncio.get_running_loop().create_future(), ask)
+    def _hear(
+        self,
+        sound: Sound,
+        priority: Priority,
+        speech_ms: int | None,
+        ask: Ask | None = None,
+        wakeful: Wakeful | None = None,
+    ) -> Answer:
+        def run(abort: Callable[[], bool]) -> Recognition:
+            return self.listener.hear(
+                _as_float(sound), language=self._language, speech_ms=speech_ms, abort=abort, ask=ask, wakeful=wakeful
+            )
+
+        return self._submit(priority, run)
+
+    def _submit(self, priority: Priority, run: Callable[[Callable[[], bool]], object]) -> asyncio.Future[Any]:
+        job = _Job(run, priority, asyncio.get_running_loop().create_future())
         with self._changed:
             queue = self._queues[priority]
             full = priority is Priority.FINAL and len(queue) >= self._max_waiting
@@ -180,17 +205,9 @@ class InferenceThread:
 
     def _work(self) -> None:
         while (job := self._next()) is not None:
-            result: Recognition | Exception | None
+            result: object
             try:
-                result = self.listener.hear(
-                    _as_float(job.sound),
-                    language=self._language,
-                    speech_ms=job.speech_ms,
-                    abort=job.unwanted.is_set,
-                    ask=job.ask,
-                )
-            except Aborted:
-                result = None
+                result = job.run(job.unwanted.is_set)
             except Exception as error:  # whatever an engine raises belongs to this job's future, and to no other's
                 result = error
             with self._changed:
@@ -231,18 +248,18 @@ class InferenceThread:
     def _wanted(self) -> bool:
         return self._stopping or self._preparing is not None or any(self._queues.values())
 
-    def _answer(self, job: _Job, result: Recognition | Exception | None) -> None:
+    def _answer(self, job: _Job, result: object) -> None:
         """In the event loop again."""
         if isinstance(result, ModelError):
             self._tell(result)
         if job.answer.done():
             return
-        if result is None:
+        if isinstance(result, Aborted):
             job.answer.cancel()
-        elif isinstance(result, Recognition):
-            job.answer.set_result(result)
-        else:
+        elif isinstance(result, Exception):
             job.answer.set_exception(result)
+        else:
+            job.answer.set_result(result)
 
 
 def _as_float(sound: Sound) -> Samples:

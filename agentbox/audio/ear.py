@@ -46,6 +46,16 @@ class Ear:
         return self._segmenter.active
 
     @property
+    def length(self) -> int:
+        """How many samples the utterance under way has so far; 0 when there is none."""
+        return self._segmenter.length
+
+    @property
+    def so_far(self) -> Samples:
+        """The utterance under way: int16, 16 kHz."""
+        return self._segmenter.so_far
+
+    @property
     def position(self) -> int:
         """Samples heard so far, counted to the last whole window."""
         return self._segmenter.position + sum(window.size for window in self._waiting)

@@ -139,6 +139,17 @@ class Segmenter:
         return self._active
 
     @property
+    def length(self) -> int:
+        """How many samples the utterance under way has, pre-roll included; 0 before the first frame of speech is
+        confirmed."""
+        return self._length if self._started else 0
+
+    @property
+    def so_far(self) -> Samples:
+        """The utterance under way, pre-roll included."""
+        return self._joined()
+
+    @property
     def position(self) -> int:
         """How many samples were fed so far."""
         return self._position

@@ -12,6 +12,7 @@ from agentbox.bench import asr as speech
 from agentbox.bench import box
 from agentbox.bench.memory import memory
 from agentbox.cli.bench_commands import commands
+from agentbox.cli.bench_constrain import constrain
 from agentbox.cli.bench_wake import wake
 from agentbox.cli.common import Group, with_config
 from agentbox.cli.tables import new_table, show_table
@@ -25,6 +26,7 @@ def bench() -> None:
 
 
 bench.add_command(commands)
+bench.add_command(constrain)
 bench.add_command(wake)
 
 

@@ -13,6 +13,7 @@ from typing import Literal, NamedTuple
 
 from rapidfuzz.distance import Levenshtein
 
+from agentbox.asr.wakeful import Wakeful
 from agentbox.messages import ActivatedBy
 
 Mode = Literal["always", "wake_phrase", "push_to_talk"]
@@ -37,14 +38,23 @@ class Activation:
     """Decides for each transcript whether it is meant for the box.
 
     `phrases`: the owner's wake phrases. `attention_s`: how long the box listens after a phrase that stood alone.
-    `likeness`: how alike (0..1) a transcript's start must be to a phrase.
+    `likeness`: how alike (0..1) a transcript's start must be to a phrase. `sensitivity`: how easily a phrase is heard
+    in the sound itself, 0 (strict) to 1.
     """
 
-    def __init__(self, mode: Mode, phrases: Sequence[str], attention_s: float, likeness: float = 0.85) -> None:
+    def __init__(
+        self,
+        mode: Mode,
+        phrases: Sequence[str],
+        attention_s: float,
+        likeness: float = 0.85,
+        sensitivity: float = 0.5,
+    ) -> None:
         self.mode = mode
         self.attention_s = attention_s
         self._phrases = [(phrase, _letters(phrase)) for phrase in phrases]
         self._likeness = likeness
+        self._sensitivity = sensitivity
         self._open_until = float("-inf")
         self._pressed_until = float("-inf")
         self._alert_until = float("-inf")
@@ -78,12 +88,22 @@ class Activation:
             return "attention"
         return None
 
-    def decide(self, text: str, already: ActivatedBy | None) -> Opened | None:
+    def wakeful(self, already: ActivatedBy | None) -> Wakeful | None:
+        """For an utterance that must begin with a wake phrase (`already` null): how to look for it by sound."""
+        if already is not None or self.mode != "wake_phrase":
+            return None
+        return Wakeful(
+            [phrase for phrase, _ in self._phrases], self._sensitivity, lambda text: self.find_phrase(text) is not None
+        )
+
+    def decide(self, text: str, already: ActivatedBy | None, wake: str | None = None) -> Opened | None:
         """Whether the words `text` may be acted on. `already`: what `opens` said when the utterance started.
 
-        A phrase is taken off the command in every mode, so that it does no harm where it is not needed.
+        `wake`: the phrase that the sound begins with; empty where it begins with none: then only the very letters of a
+        phrase count; null where nobody looked. A phrase is taken off the command in every mode, so that it does no harm
+        where it is not needed.
         """
-        found = self.find_phrase(text)
+        found = self.find_phrase(text, 1.0 if wake == "" else self._likeness)
         by = already or ("wake_phrase" if found and self.mode == "wake_phrase" else None)
         if by is None:
             return None
@@ -96,8 +116,9 @@ class Activation:
         """An utterance took the press; the next one needs another."""
         self._pressed_until = float("-inf")
 
-    def find_phrase(self, text: str) -> tuple[str, str] | None:
-        """The phrase that `text` starts with and the rest of the text, or null."""
+    def find_phrase(self, text: str, likeness: float | None = None) -> tuple[str, str] | None:
+        """The phrase that `text` starts with and the rest of the text, or null. `likeness`: other than usual."""
+        least = self._likeness if likeness is None else likeness
         words = list(_WORD.finditer(text))
         best: tuple[float, int, int, str] | None = None
         for phrase, letters in self._phrases:
@@ -110,7 +131,7 @@ class Activation:
                     alike = Levenshtein.normalized_similarity(heard, letters)
                     # Of two equally good cuts the one that leaves more of the command, from the first word on.
                     candidate = (alike, -first, -count, phrase)
-                    if alike >= self._likeness and (best is None or candidate > best):
+                    if alike >= least and (best is None or candidate > best):
                         best = candidate
         if best is None:
             return None

@@ -126,7 +126,7 @@ class Core:
 
 def _activation(config: Config) -> Activation:
     settings = config.activation
-    return Activation(settings.mode, config.phrases, settings.attention_s, settings.likeness)
+    return Activation(settings.mode, config.phrases, settings.attention_s, settings.likeness, settings.sensitivity)
 
 
 @contextlib.asynccontextmanager

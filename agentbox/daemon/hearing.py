@@ -15,6 +15,7 @@ from typing import Protocol
 
 from agentbox.asr.engine import Recognition
 from agentbox.asr.listener import Ask
+from agentbox.asr.wakeful import Wakeful
 from agentbox.audio.ear import Ear
 from agentbox.audio.segment import (
     Completeness,
@@ -65,8 +66,13 @@ class Judge(Protocol):
 class Decoder(Protocol):
     """The inference thread, as hearing uses it."""
 
-    def final(self, samples: Samples, speech_ms: int, ask: Ask) -> asyncio.Future[Recognition]: ...
-    def speculative(self, samples: Samples, speech_ms: int, ask: Ask) -> asyncio.Future[Recognition]: ...
+    def final(
+        self, samples: Samples, speech_ms: int, ask: Ask, wakeful: Wakeful | None
+    ) -> asyncio.Future[Recognition]: ...
+    def speculative(
+        self, samples: Samples, speech_ms: int, ask: Ask, wakeful: Wakeful | None
+    ) -> asyncio.Future[Recognition]: ...
+    def look(self, samples: Samples, wakeful: Wakeful) -> asyncio.Future[str | None]: ...
     def partial(self, samples: Samples) -> asyncio.Future[Recognition] | None: ...
 
 
@@ -77,7 +83,11 @@ class _Open:
     id: str
     by: ActivatedBy | None
     started_at: float
+    wakeful: Wakeful | None
+    """How to look for a wake phrase; null where it needs none."""
     guess: asyncio.Future[Recognition] | None = None
+    noticed: bool = False
+    """It is known that it begins with a wake phrase."""
 
 
 class Hearing:
@@ -116,6 +126,22 @@ class Hearing:
             # The time to talk is over (push-to-talk): nothing of what follows is looked at.
             self._take(self._ear.finish("released"))
         self._listened = listening or self._ear.speaking
+        self._look()
+
+    def _look(self) -> None:
+        """Does the utterance under way begin with a wake phrase? Known early, the box can show that it listens."""
+        utterance = self._open.get(max(self._open, default=0))
+        if utterance is None or utterance.wakeful is None or not utterance.wakeful.is_due(self._ear.length):
+            return
+        samples = self._ear.so_far
+        audio_ms = samples.size * 1000 // SAMPLE_RATE_HZ
+
+        def show(done: asyncio.Future[str | None]) -> None:
+            if not done.cancelled() and done.exception() is None and done.result() and not utterance.noticed:
+                utterance.noticed = True
+                self._events.emit("activation", "noticed", utterance_id=utterance.id, timings={"audio_ms": audio_ms})
+
+        self._decoder.look(samples, utterance.wakeful).add_done_callback(show)
 
     @property
     def speaking(self) -> bool:
@@ -151,7 +177,8 @@ class Hearing:
 
     def _start(self, event: Started) -> None:
         before_s = (self._ear.position - event.first_sample) / SAMPLE_RATE_HZ
-        utterance = _Open(new_id(), self._judge.activation.opens(self._monotonic()), self._clock() - before_s)
+        by = self._judge.activation.opens(self._monotonic())
+        utterance = _Open(new_id(), by, self._clock() - before_s, self._judge.activation.wakeful(by))
         self._open[event.number] = utterance
         self._events.emit("speech", "started", utterance_id=utterance.id, timings={"level_dbfs": self._ear.level_dbfs})
 
@@ -181,7 +208,9 @@ class Hearing:
     def _pause(self, event: Paused) -> None:
         utterance = self._open[event.number]
         self._drop_guess(utterance)
-        guess = self._decoder.speculative(event.samples, event.speech_ms, self._judge.asking(utterance.by))
+        guess = self._decoder.speculative(
+            event.samples, event.speech_ms, self._judge.asking(utterance.by), utterance.wakeful
+        )
         utterance.guess = guess
 
         def judge(done: asyncio.Future[Recognition]) -> None:
@@ -224,7 +253,7 @@ class Hearing:
         guess = open_.guess if event.paused else None
         if guess is None:
             self._drop_guess(open_)
-            guess = self._decoder.final(event.samples, event.speech_ms, self._judge.asking(open_.by))
+            guess = self._decoder.final(event.samples, event.speech_ms, self._judge.asking(open_.by), open_.wakeful)
         self.turns.put_nowait(asyncio.ensure_future(self._heard(utterance, guess, open_.by, ended_s)))
 
     async def _heard(

@@ -26,12 +26,12 @@ def asking(mind: Mind, activation: Activation, context: Context, by: ActivatedBy
     roots = tuple(spoken.active(context))
 
     def ask(recognition: Recognition) -> Sentences | None:
-        opened = activation.decide(recognition.text, by)
+        opened = activation.decide(recognition.text, by, recognition.wake)
         if opened is None:
             return Sentences(spoken.grammar, roots) if ringing else None
         if not opened.command and (opened.phrase is not None or not recognition.tokens):
             return None
-        if mind.understander.is_plain(opened.command, context):
+        if mind.understander.free_slots(opened.command, context) == 0:
             return None
         return Sentences(spoken.grammar, roots, opened.start)
 
@@ -39,13 +39,10 @@ def asking(mind: Mind, activation: Activation, context: Context, by: ActivatedBy
 
 
 def of_speech(mind: Mind, recognition: Recognition, opened: Opened, context: Context) -> Decision:
-    """What a recognition means; with the free words where they are a sentence as they stand."""
+    """What a recognition means; by its words where it was not decoded under the sentences."""
     if recognition.constrain_ms is None:
         return of_text(mind, opened.command, context)
-    decision = decide(mind.understander, recognition.candidates, recognition.free, context)
-    if decision.outcome == "none" and (exact := mind.understander.read(opened.command, context)) is not None:
-        return Decision("act", exact)
-    return decision
+    return decide(mind.understander, recognition.candidates, recognition.free, context)
 
 
 def of_text(mind: Mind, text: str, context: Context) -> Decision:

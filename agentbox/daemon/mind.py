@@ -80,8 +80,11 @@ def load_tools(config: Config) -> Registry:
     return Registry.load(config.tools, Credentials(state_dir() / "secrets", secrets_file))
 
 
-def make_understander(config: Config, registry: Registry, extra_files: Sequence[Path] = ()) -> Understander:
-    """The sentences for what the box can do. `extra_files`: sentences besides those of the configuration."""
+def make_understander(
+    config: Config, registry: Registry, extra_files: Sequence[Path] = (), cache: Path | None = None
+) -> Understander:
+    """The sentences for what the box can do. `extra_files`: sentences besides those of the configuration. `cache`:
+    another folder than the usual one."""
     return Understander(
         config.language,
         builtin=config.intents.builtin,
@@ -89,7 +92,7 @@ def make_understander(config: Config, registry: Registry, extra_files: Sequence[
         intents={intent for tool in registry.tools.values() for intent in tool.intents} | ANSWERS,
         likeness=config.intents.likeness,
         tool_sentences=registry.sentences(config.language),
-        cache=cache_dir(),
+        cache=cache or cache_dir(),
     )
 
 

@@ -83,7 +83,7 @@ class Turns:
 
     def completeness(self, recognition: Recognition, by: ActivatedBy | None) -> Completeness:
         """How words stand as a command, for endpointing; all that is kept of them is their meaning, until the next."""
-        opened = self.activation.decide(recognition.text, by)
+        opened = self.activation.decide(recognition.text, by, recognition.wake)
         if opened is None or (opened.phrase is not None and not opened.command):
             return "no"
         # What it means is looked up in the pause too, where it costs nobody any time.
@@ -119,7 +119,7 @@ class Turns:
         Words that a guard threw away are for the box where the sound is a command all the same.
         """
         text, recognition = heard.transcript.text, heard.recognition
-        opened = self.activation.decide(text, heard.by)
+        opened = self.activation.decide(text, heard.by, recognition.wake)
         if opened is not None and (text or self._understand(recognition, opened, "").outcome == "act"):
             return opened
         if opened is None and self.activation.alerting(self._monotonic()):

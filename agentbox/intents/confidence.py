@@ -21,6 +21,7 @@ ASK = 0.5
 """From this one on it asks."""
 
 _MOST_RATIO = 4.0
+_MOST_LOSS = 8.0
 _MOST_MARGIN = 8.0
 
 
@@ -30,7 +31,8 @@ class Evidence(NamedTuple):
     ratio: float
     """(log P(free reading | sound) - log P(command | sound)) / tokens of the longer of the two."""
     loss: float
-    """The same of the scores, from which the model's own expectation of language is taken out."""
+    """The same of the scores, from which the model's own expectation of language is taken out, by token of the
+    command: what is left of the sound unsaid counts."""
     margin: float
     """How far the next other meaning's score is behind; infinite where there is none."""
     gain: float
@@ -49,7 +51,7 @@ def terms(evidence: Evidence) -> tuple[float, ...]:
         1.0,
         ratio,
         ratio * ratio,
-        min(max(evidence.loss, -1.0), _MOST_RATIO),
+        min(max(evidence.loss, -1.0), _MOST_LOSS),
         min(evidence.margin, _MOST_MARGIN),
         evidence.gain,
         1.0 / max(evidence.tokens, 1),

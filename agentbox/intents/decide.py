@@ -36,6 +36,10 @@ class _Meaning:
     best: Candidate
     score: float
 
+    @property
+    def key(self) -> bytes:
+        return msgspec.json.encode((self.intent.name, self.intent.slots), order="sorted")
+
 
 def decide(
     understander: Understander,
@@ -48,11 +52,16 @@ def decide(
 
     Candidates that say the same in other words count together.
     """
+    if free is None:
+        return Decision("none")
     meanings = _meanings(understander, candidates, context or {})
-    if not meanings or free is None:
+    exact = _as_it_stands(understander, free, context or {}, meanings)
+    if exact is not None:
+        meanings = [exact, *(meaning for meaning in meanings if meaning.key != exact.key)]
+    if not meanings:
         return Decision("none")
     first = meanings[0]
-    evidence = _evidence(first, meanings[1:], free)
+    evidence = _evidence(first, meanings[1:] if exact is None else (), free)
     probability = confidence.probability(evidence)
     others = tuple(
         {
@@ -69,6 +78,22 @@ def decide(
     return Decision(confidence.outcome(probability), intent, evidence)
 
 
+def _as_it_stands(
+    understander: Understander, free: FreeReading, context: Mapping[str, JSON], meanings: Sequence[_Meaning]
+) -> _Meaning | None:
+    """The free reading where it is a sentence as it stands.
+
+    All of it in words of the sentence: then that was said. With free text in it: then the free text is what was read
+    freely, unless decoding found quite another sentence.
+    """
+    intent = understander.read(free.text, context)
+    if intent is None:
+        return None
+    if meanings and meanings[0].intent.name != intent.name and understander.free_slots(free.text, context):
+        return None
+    return _Meaning(intent, Candidate((free.text,), free.text, free.score, free.logprob, free.tokens), free.score)
+
+
 def _meanings(
     understander: Understander, candidates: Iterable[Candidate], context: Mapping[str, JSON]
 ) -> list[_Meaning]:
@@ -79,10 +104,10 @@ def _meanings(
         )
         if intent is None:
             continue
-        key = msgspec.json.encode((intent.name, intent.slots), order="sorted")
-        known = found.get(key)
+        meaning = _Meaning(intent, candidate, candidate.score)
+        known = found.get(meaning.key)
         if known is None:
-            found[key] = _Meaning(intent, candidate, candidate.score)
+            found[meaning.key] = meaning
         else:
             known.score = _log_add(known.score, candidate.score)
     return sorted(found.values(), key=lambda meaning: -meaning.score)
@@ -92,7 +117,7 @@ def _evidence(first: _Meaning, others: Sequence[_Meaning], free: FreeReading) ->
     best = first.best
     return Evidence(
         ratio=(free.logprob - best.logprob) / max(best.tokens, free.tokens, 1),
-        loss=(free.score - best.score) / max(best.tokens, free.tokens, 1),
+        loss=(free.score - best.score) / max(best.tokens, 1),
         margin=first.score - others[0].score if others else math.inf,
         gain=best.score / max(best.tokens, 1),
         tokens=best.tokens,

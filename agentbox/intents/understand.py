@@ -111,10 +111,10 @@ class Understander:
         match = self._exact(self._heard(text), context or {})
         return self._intent(match, text, "", "exact", 1.0) if match is not None else None
 
-    def is_plain(self, text: str, context: Mapping[str, JSON] | None = None) -> bool:
-        """Whether a sentence fits `text` exactly, and no part of it as free text."""
+    def free_slots(self, text: str, context: Mapping[str, JSON] | None = None) -> int | None:
+        """How many slots are filled with free text where a sentence fits `text` exactly; null where none does."""
         match = self._exact(self._heard(text), context or {})
-        return match is not None and match.free_slots == 0
+        return None if match is None else match.free_slots
 
     def _intent(self, match: Match, text: str, utterance_id: str, kind: MatchKind, score: float) -> Intent:
         sentence = match.result.intent_sentence

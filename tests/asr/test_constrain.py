@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,13 +26,13 @@ from tests.asr.conftest import DATA, read
 
 Sound = NDArray[np.float32]
 
-BECKETT = {
+BECKETT: dict[str, Any] = {
     "language": "en",
     "intents": {
         "Fail": {"data": [{"sentences": ["ever tried ever failed no matter try again fail again fail better"]}]}
     },
 }
-MORE = {
+MORE: dict[str, Any] = {
     "language": "en",
     "intents": {
         "Fail": {"data": [{"sentences": ["ever (tried|tired) ever failed {rest}", "ever tried"]}]},
@@ -41,7 +42,7 @@ MORE = {
 }
 
 
-def spoken(values: dict[str, object]) -> Sentences:
+def spoken(values: dict[str, Any]) -> Sentences:
     grammar = Spoken("en", [Grammar("test", values, {})])
     return Sentences(grammar.grammar, tuple(grammar.active({})))
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from agentbox.asr import guards
-from agentbox.asr.constrain.beam import PRIOR_WEIGHT, Hypothesis, Search
+from agentbox.asr.constrain.beam import Hypothesis, Search, prior_weight
 from agentbox.asr.constrain.network import Network
 from agentbox.asr.constrain.prior import Prior, context_of
 from agentbox.asr.constrain.reading import read
@@ -51,27 +51,34 @@ class GrammarDecoder:
         roots: Sequence[str],
         *,
         said: Sequence[int] = (),
+        free_logprob: float | None = None,
+        confidence: float = 0.0,
         abort: Callable[[], bool] | None = None,
     ) -> Decoded:
         """The sentences of `roots` that the sound may hold, the likeliest first.
 
-        `said`: the tokens of what was said before them (a wake phrase). Raises `Aborted`, `ModelError` `model_failed`.
+        `said` and `free_logprob`: see `Search.run`. `confidence`: the free reading's mean probability.
+        Raises `Aborted`, `ModelError` `model_failed`.
         """
         started = time.perf_counter()
-        search = Search(self._model, self.network, self.prior, self.beam)
+        search = Search(self._model, self.network, self.prior, self.beam, prior_weight(confidence))
         cap = guards.token_cap(encoding.audio_s, self._model.tokens_per_second) + _SPARE_TOKENS
-        hypotheses = search.run(encoding, self.network.start(roots), cap, said=said, abort=abort)
+        hypotheses = search.run(
+            encoding, self.network.start(roots), cap, said=said, free_logprob=free_logprob, abort=abort
+        )
         candidates = tuple(self._candidate(one, roots) for one in hypotheses[:MAX_CANDIDATES])
         return Decoded(candidates, (time.perf_counter() - started) * 1000, search.steps, search.learnt)
 
-    def free_reading(self, text: str, tokens: Sequence[int], logprobs: Sequence[float]) -> FreeReading:
+    def free_reading(
+        self, text: str, tokens: Sequence[int], logprobs: Sequence[float], confidence: float
+    ) -> FreeReading:
         """A free reading scored as the candidates are."""
         contexts = [context_of(tuple(tokens[:at])) for at in range(len(tokens))]
         numbers = [np.array([token]) for token in tokens]
         self.prior.learn(zip(contexts, numbers, strict=True))
         prior = sum(float(self.prior.logprobs(*one)[0]) for one in zip(contexts, numbers, strict=True))
         logprob = sum(logprobs)
-        return FreeReading(text, logprob - PRIOR_WEIGHT * prior, logprob, len(tokens))
+        return FreeReading(text, logprob - prior_weight(confidence) * prior, logprob, len(tokens))
 
     def _candidate(self, hypothesis: Hypothesis, roots: Iterable[str]) -> Candidate:
         return Candidate(

@@ -72,6 +72,8 @@ class State:
     """The tokens that lead on, sorted; beside them those that `free` stands for."""
     asked: Ids
     """The same and, where the sentence may be over, the token that ends it."""
+    spelled_alike: tuple[Ids, ...]
+    """Places in `asked` of tokens that differ in letter case alone."""
     free: int
     """0, or the most advanced of `FREE_BEGIN`, `FREE_LEAD`, `FREE_ON` that is open (the lowest number)."""
     leads: dict[int, list[Open]]
@@ -93,8 +95,8 @@ class Network:
         self._speller = speller
         self._table = table
         self._first = self._load(grammar.rules)
-        self._root: dict[int, int] = {}
-        """By number of a word: its first spelling node."""
+        self._root: dict[tuple[int, bool], int] = {}
+        """By number of a word, and whether it is the first: its first spelling node."""
         self._roots: set[int] = set()
         self._spelling: list[tuple[dict[int, int], list[bool]]] = []
         self._sets: list[frozenset[Frame]] = []
@@ -124,7 +126,7 @@ class Network:
             self._starts.clear()
         if key not in self._starts:
             frames = {self._first[root]: {_OVER} for root in key}
-            self._starts[key] = self._state(*self._close(frames, {}), paused=True)
+            self._starts[key] = self._state(*self._close(frames, {}, first=True), paused=True)
         return self._starts[key]
 
     def step(self, state: State, token: int) -> State | None:
@@ -215,7 +217,7 @@ class Network:
         return self._state(opened, accepts, paused=punctuated)
 
     def _close(
-        self, waiting: Mapping[int, set[Frame]], opened: dict[int, set[Frame]]
+        self, waiting: Mapping[int, set[Frame]], opened: dict[int, set[Frame]], *, first: bool = False
     ) -> tuple[dict[int, set[Frame]], bool]:
         """All that can be reached from these nodes without a token, and whether a sentence may be over."""
         pending = {node: set(frames) for node, frames in waiting.items()}
@@ -244,10 +246,10 @@ class Network:
             ways = self._set_id(frozenset(frames))
             for target in node.nothing:
                 reach(target, frames)
-            for first, target in node.calls:
-                reach(first, self._return_to(target, ways, frames))
+            for called, target in node.calls:
+                reach(called, self._return_to(target, ways, frames))
             for word, target in node.says:
-                opened.setdefault(self.spelled(word), set()).update(self._return_to(target, ways, frames))
+                opened.setdefault(self.spelled(word, first=first), set()).update(self._return_to(target, ways, frames))
             for target in node.frees:
                 opened.setdefault(FREE_BEGIN, set()).update(self._return_to(target, ways, frames))
             if node.last:
@@ -280,9 +282,15 @@ class Network:
             tokens = np.array(sorted({*leads, *(self.pauses if pausable else ())}), dtype=np.int64)
             free = min((node for node, _ in opens if node < 0), default=0)
             asked = np.append(tokens, END) if accepts else tokens
-            state = State(opens, accepts, pausable, tokens, asked, free, leads)
+            state = State(opens, accepts, pausable, tokens, asked, self._spelled_alike(tokens), free, leads)
             self._states[key] = state
         return state
+
+    def _spelled_alike(self, tokens: Ids) -> tuple[Ids, ...]:
+        places: dict[bytes, list[int]] = {}
+        for place, token in enumerate(tokens.tolist()):
+            places.setdefault(self._table.text_of(token).lower(), []).append(place)
+        return tuple(np.array(group) for group in places.values() if len(group) > 1)
 
     def _set_id(self, frames: frozenset[Frame]) -> int:
         number = self._set_ids.get(frames)
@@ -292,23 +300,25 @@ class Network:
             self._set_ids[frames] = number
         return number
 
-    def spelled(self, word: int) -> int:
-        """The first spelling node of a word; its spellings are worked out when it is first met."""
-        root = self._root.get(word)
+    def spelled(self, word: int, *, first: bool = False) -> int:
+        """The first spelling node of a word; its spellings are worked out when it is first met. `first`: it begins a
+        sentence."""
+        root = self._root.get((word, first))
         if root is None:
-            root = self._root[word] = len(self._spelling)
+            root = self._root[word, first] = len(self._spelling)
             self._roots.add(root)
             self._spelling.append(({}, [False]))
-            for tokens in self._spellings(self.words[word]):
+            for tokens in self._spellings(self.words[word], first):
                 self._add(root, tokens)
         return root
 
-    def _spellings(self, word: Say) -> Iterable[Sequence[int]]:
+    def _spellings(self, word: Say, first: bool) -> Iterable[Sequence[int]]:
         speller, spaced = self._speller, self.grammar.spaced
         for text in word.spoken:
-            yield from speller.variants(text, spaced=spaced)
-            if spaced:
-                yield from (speller.encode("-") + tokens for tokens in speller.variants(text, spaced=False))
+            yield from speller.variants(text, spaced=spaced, first=first)
+            if spaced and not first:
+                hyphen = speller.encode("-")
+                yield from (hyphen + tokens for tokens in speller.variants(text, spaced=False, first=False))
         for text in word.glued:
             yield speller.encode(text)
 

@@ -26,6 +26,10 @@ from agentbox.messages import SAMPLE_RATE_HZ
 CONTEXT_TOKENS = 3
 """How many of the last tokens the prior looks at."""
 
+LEAST = -8.0
+"""No word counts as rarer than this, or odd spellings would win by being odd. Of the orders at 6 dB, ranked anew, 97.8
+% were right at -6, 99.1 % at -8 and 98.4 % without a floor."""
+
 _NOISE_S = 0.2
 _NOISE_RMS = 0.01
 _BATCH = 32
@@ -78,9 +82,9 @@ class Prior:
         return len(unknown)
 
     def logprobs(self, context: Context, tokens: Ints) -> Floats:
-        """log P of each of `tokens` after `context`; they must have been learnt."""
+        """log P of each of `tokens` after `context`, at least `LEAST`; they must have been learnt."""
         known = self._known.get(context, {})  # after free text alone there may be no token to ask for
-        return np.array([known[token] for token in tokens.tolist()], dtype=np.float32)
+        return np.array([max(known[token], LEAST) for token in tokens.tolist()], dtype=np.float32)
 
     def dump(self) -> Kept:
         """What may be kept on disk."""

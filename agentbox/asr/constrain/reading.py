@@ -35,6 +35,8 @@ class _Reader:
 
     def __init__(self, network: Network) -> None:
         self._network = network
+        self._first = True
+        """The next word is the first."""
         self._begins = cache(self._may_begin)
 
     def read(self, tokens: Sequence[int], roots: Iterable[str]) -> list[str]:
@@ -42,7 +44,9 @@ class _Reader:
         between: Ways = {(network.first_node(root), None): [None] for root in roots}
         inside: Ways = {}
         paused = True
-        for token in tokens:
+        for place, token in enumerate(tokens):
+            self._first = place == 0
+            self._begins = cache(self._may_begin)
             further: Ways = {}
             for (node, stack), saids in (*inside.items(), *self._opened(between, token).items()):
                 if node < 0:
@@ -83,7 +87,7 @@ class _Reader:
             for target in node.frees:
                 _add(opened, (FREE_BEGIN, (target, stack)), saids)
             for word, target in node.says:
-                root = self._network.spelled(word)
+                root = self._network.spelled(word, first=self._first)
                 if self._network.spelled_after(root, token) is not None:
                     canonical = self._network.words[word].canonical
                     _add(opened, (root, (target, stack)), [(canonical, said) for said in saids])
@@ -94,7 +98,7 @@ class _Reader:
         network = self._network
         node = network.nodes[at]
         leads = bool(node.frees) or any(
-            network.spelled_after(network.spelled(word), token) is not None for word, _ in node.says
+            network.spelled_after(network.spelled(word, first=self._first), token) is not None for word, _ in node.says
         )
         empty = node.last
         for first, target in node.calls:

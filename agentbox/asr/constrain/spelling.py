@@ -25,6 +25,7 @@ class Speller:
     def __init__(self, table: TokenTable) -> None:
         # Where a single byte is also a piece of its own, the piece is what the tokenizer writes.
         self._ids = {piece: number for number, piece in enumerate(table.pieces) if not table.is_special(number)}
+        self._longest = max(map(len, self._ids))
         self._encode_word = lru_cache(maxsize=65_536)(self._merge)
 
     def encode(self, text: str) -> tuple[int, ...]:
@@ -32,20 +33,43 @@ class Speller:
         words = text.replace(" ", "\0" + _SPACE).split("\0")
         return tuple(token for word in words if word for token in self._encode_word(word))
 
+    def longest_first(self, text: str) -> tuple[int, ...]:
+        """The tokens of `text` by the longest piece from the left: what a model writes that begins with one word and
+        goes on to another ("ice" - "iced")."""
+        data = text.replace(" ", _SPACE).encode()
+        tokens: list[int] = []
+        at = 0
+        while at < len(data):
+            ends = range(min(len(data), at + self._longest), at, -1)
+            end = next((end for end in ends if data[at:end] in self._ids), 0)
+            if not end:
+                return self.encode(text)
+            tokens.append(self._ids[data[at:end]])
+            at = end
+        return tuple(tokens)
+
     def knows(self, text: str) -> bool:
         """Whether `text` can be spelled without falling back to bytes."""
         return all(token >= FIRST_PIECE for token in self.encode(text))
 
-    def variants(self, text: str, *, spaced: bool = True) -> Iterator[tuple[int, ...]]:
+    def variants(self, text: str, *, spaced: bool = True, first: bool = True) -> Iterator[tuple[int, ...]]:
         """The token sequences for `text` as a word of its own: as it is, in lower case, with a capital, in capitals.
 
-        `spaced`: a space goes before it.
+        `spaced`: a space goes before it. `first`: it is the first of a sentence; others have a capital only where they
+        are no piece of their own without: names mostly ("Monday"). A model may write any word with a capital, but to
+        allow it would make odd words out of common ones ("Setup Eats a Timer").
         """
-        cases = [text, text.lower(), text[:1].upper() + text[1:], text.title()]
+        lower, capital = text.lower(), text[:1].upper() + text[1:]
+        cases = [text, lower]
+        pieces = len(self.encode(f" {lower}"))
+        if first or len(text) == 1 or (pieces > 1 and len(self.encode(f" {capital}")) <= pieces):
+            cases.append(capital)
         if len(text) <= _LONGEST_SHOUTED:
             cases.append(text.upper())
         for case in dict.fromkeys(cases):
-            yield self.encode(f" {case}" if spaced else case)
+            written = f" {case}" if spaced else case
+            yield self.encode(written)
+            yield self.longest_first(written)
 
     def _merge(self, word: str) -> tuple[int, ...]:
         parts: list[bytes] = []

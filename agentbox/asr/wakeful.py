@@ -1,0 +1,67 @@
+"""One utterance that counts only if it begins with a wake phrase: its looks by sound, and what they found."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from agentbox.asr.engine import Recognition, Samples
+from agentbox.asr.moonshine import Encoding, Moonshine
+from agentbox.asr.wake import PhraseScorer, Watch, is_due, last_look_ms
+
+
+class Wakeful:
+    """Made in the event loop, one for each utterance; looked with in the inference thread alone.
+
+    `begins(text)`: whether a free reading begins with a phrase by its letters.
+    """
+
+    def __init__(self, phrases: Sequence[str], sensitivity: float, begins: Callable[[str], bool]) -> None:
+        self.phrases = tuple(phrases)
+        self.begins = begins
+        self.phrase: str | None = None
+        """The phrase it begins with, once that is known."""
+        self.looks = 0
+        self._last_ms = last_look_ms(self.phrases)
+        self._watch = Watch(sensitivity)
+        self._looked_at = 0
+
+    def is_due(self, samples: int) -> bool:
+        """Whether to look now that the utterance is so long; called in the event loop, and then it is looked at."""
+        due = self.phrase is None and is_due(samples, self._looked_at, self._last_ms)
+        if due:
+            self._looked_at = samples
+        return due
+
+    def look(
+        self, scorer: PhraseScorer, samples: Samples, encoding: Encoding | None = None, *, last: bool = False
+    ) -> None:
+        """Look at the sound so far. `last`: it is a pause, or the end; utterances that are too long by then are left
+        alone."""
+        if self.phrase is not None or (last and not is_due(samples.size, None, self._last_ms)):
+            return
+        scores = scorer.look(samples, encoding)
+        self.looks += 1
+        found = self._watch.look([score.evidence for score in scores], last=last)
+        self.phrase = None if found is None else self.phrases[found]
+
+
+def with_phrase(
+    model: Moonshine, scorer: PhraseScorer, wakeful: Wakeful, recognition: Recognition, encoding: Encoding
+) -> Recognition:
+    """The recognition with what the looks found; read anew where the free reading missed the phrase.
+
+    Then the phrase's likeliest spelling is taken as said, and the rest is what the model writes after it.
+    """
+    if not wakeful.looks:
+        return recognition
+    found = wakeful.phrase or ""
+    if found and not wakeful.begins(recognition.text):
+        score = scorer.score(encoding)[wakeful.phrases.index(found)]
+        if score.tokens:
+            _, rest = scorer.read_on(encoding, score)
+            tokens = (*score.tokens, *rest.tokens)
+            logprobs = (score.logprob, *(0.0 for _ in score.tokens[1:]), *rest.logprobs)
+            text = model.table.decode(tokens)
+            return replace(recognition, text=text, tokens=tokens, token_logprobs=logprobs, suppressed=None, wake=found)
+    return replace(recognition, wake=found)
