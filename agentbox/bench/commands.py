@@ -1,7 +1,6 @@
 """Benchmark of spoken commands: how many are understood in noise, and how much other speech is taken for one.
 
-Noise is mixed as Picovoice's public speech-to-intent benchmark does it (../shared/data/README.md of the recordings):
-the loudest frame of 512 samples of the speech over that of a random stretch of the noise is the ratio.
+The recordings, the noise and the figures it is compared with come from Picovoice's speech-to-intent-benchmark.
 """
 
 from __future__ import annotations
@@ -16,18 +15,18 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
-import soundfile
-import soxr
 from numpy.typing import NDArray
 
 from agentbox.asr.listener import Listener
 from agentbox.audio.vad import SileroVad
+from agentbox.bench.mixing import mix
+from agentbox.bench.recordings import as_floats, read_sound, sound_files
 from agentbox.bench.words import normal_words
 from agentbox.daemon.transcribe import FileCommand, recognize
 from agentbox.intents.confidence import Evidence
 from agentbox.intents.decide import Decision
 from agentbox.intents.understand import Understander
-from agentbox.messages import JSON, SAMPLE_RATE_HZ
+from agentbox.messages import JSON
 
 Sound: TypeAlias = NDArray[np.float32]
 
@@ -44,8 +43,6 @@ PUBLISHED = {
 """Share of the 619 drink orders accepted at `SNRS_DB`, by Picovoice's own figures (speech-to-intent-benchmark)."""
 
 _BLOCK = 1536
-_FRAME = 512
-_SOUNDS = {".flac", ".wav", ".ogg", ".mp3"}
 
 
 class Clip(NamedTuple):
@@ -88,34 +85,15 @@ class Tally:
 
 
 def clips_of(folder: Path) -> list[Clip]:
-    """The recordings of a folder: those of `labels.json` (file -> intent, slots), or all sound files below it."""
+    """The recordings of a folder: those of `labels.json` (file -> intent, slots), or all sound files below it.
+
+    Raises `InputError` `file_missing` where there is none.
+    """
     labels_file = folder / "labels.json"
     if labels_file.is_file():
         labels: dict[str, dict[str, JSON]] = json.loads(labels_file.read_text(encoding="utf-8"))
         return [Clip(folder / "audio" / name, label) for name, label in sorted(labels.items())]
-    return [Clip(path, None) for path in sorted(folder.rglob("*")) if path.suffix.lower() in _SOUNDS]
-
-
-def read_sound(path: Path) -> Sound:
-    """A sound file as mono float32 [n], 16 kHz."""
-    samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
-    mono: Sound = samples.mean(axis=1)
-    return mono if rate == SAMPLE_RATE_HZ else np.asarray(soxr.resample(mono, rate, SAMPLE_RATE_HZ), dtype=np.float32)
-
-
-def mix(speech: Sound, noise: Sound, snr_db: float, rng: np.random.Generator) -> Sound:
-    """`speech` in a random stretch of `noise`, both float32 [n]; half as loud as can be."""
-    if noise.size <= speech.size:
-        noise = np.tile(noise, speech.size // noise.size + 2)
-    start = rng.integers(0, noise.size - speech.size)
-    stretch = noise[start : start + speech.size]
-    mixed = speech + stretch * np.sqrt(_loudest(speech) / (_loudest(stretch) * 10 ** (snr_db / 10)))
-    return np.asarray(mixed / (2 * np.abs(mixed).max()), dtype=np.float32)
-
-
-def _loudest(samples: Sound) -> float:
-    frames = samples[: samples.size // _FRAME * _FRAME].reshape(-1, _FRAME)
-    return float(np.square(frames, dtype=np.float64).sum(axis=1).max())
+    return [Clip(path, None) for path in sound_files(folder)]
 
 
 class Bench:
@@ -129,7 +107,7 @@ class Bench:
 
     def hear(self, clip: Clip, noise: Sound | None = None, snr_db: int | None = None, draw: int = 0) -> Heard:
         """One clip, clean or in noise."""
-        samples = read_sound(clip.path)
+        samples = as_floats(read_sound(clip.path))
         condition = CLEAN
         if noise is not None and snr_db is not None:
             # The same noise for the same clip, whichever other clips are run, and in which order.

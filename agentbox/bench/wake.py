@@ -24,9 +24,10 @@ from agentbox.asr.load import load_engine
 from agentbox.asr.moonshine import MIN_SAMPLES, Moonshine
 from agentbox.asr.wake import LAST_LOOK_MS, PhraseScorer, is_due
 from agentbox.audio.ear import Ear, VoiceActivity
-from agentbox.audio.files import read_file
 from agentbox.audio.segment import Ended, Paused, Samples, Started
 from agentbox.audio.vad import WINDOW_SAMPLES
+from agentbox.bench import mixing
+from agentbox.bench.recordings import as_floats, read_sound, sound_files
 from agentbox.config import Audio, Config
 from agentbox.daemon.box import load_vad
 from agentbox.errors import InputError, ModelError
@@ -34,7 +35,6 @@ from agentbox.messages import SAMPLE_RATE_HZ
 
 Sound: TypeAlias = NDArray[np.float32]
 
-SOUND_SUFFIXES = (".flac", ".wav", ".ogg", ".mp3")
 SNR_DB = 10.0
 _VERSION = 6
 """Of what is kept in the cache."""
@@ -214,34 +214,11 @@ def looks(sound: Samples, vad: VoiceActivity, last_ms: int = LAST_LOOK_MS) -> It
             ends.append(ear.position)
 
 
-def sound_files(folder: Path) -> list[Path]:
-    """All sound files under `folder`. Raises `InputError` `file_missing` where there is none."""
-    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SOUND_SUFFIXES)
-    if not files:
-        raise InputError("file_missing", f"There are no recordings at {folder}.", "Name a folder of sound files.")
-    return files
-
-
-def read_sound(path: Path) -> Samples:
-    """int16 [n], 16 kHz. Raises what `read_file` raises."""
-    return np.concatenate(list(read_file(path)))
-
-
-def mix(speech: Samples, noise: Samples, snr_db: float, draw: np.random.Generator) -> Samples:
-    """A random stretch of `noise` under `speech`, by the rule of Picovoice's benchmarks: the loudest 512-sample frames
-    of both are `snr_db` apart, and the sum is divided by twice its peak."""
-    start = int(draw.integers(0, max(1, noise.size - speech.size)))
-    under = np.resize(noise[start : start + speech.size], speech.size).astype(np.float64)
-    clean = speech.astype(np.float64)
-    scale = math.sqrt(_loudest(clean) / (_loudest(under) * 10 ** (snr_db / 10) + 1e-9))
-    both = clean + under * scale
-    mixed: Samples = np.rint(both / (2 * max(1.0, float(np.abs(both).max()))) * 32767).astype(np.int16)
-    return mixed
-
-
-def _loudest(sound: NDArray[np.float64]) -> float:
-    whole = sound[: sound.size // 512 * 512] if sound.size >= 512 else np.resize(sound, 512)
-    return float(np.square(whole.reshape(-1, 512)).sum(axis=1).max())
+def in_noise(speech: Samples, noise: Samples, snr_db: float, rng: np.random.Generator) -> Samples:
+    """`mixing.mix` for int16."""
+    mixed = mixing.mix(as_floats(speech), as_floats(noise), snr_db, rng)
+    both: Samples = np.rint(mixed * 32767).astype(np.int16)
+    return both
 
 
 def trials(recorder: Recorder, folder: Path, noise: Samples, seed: int = 1) -> Iterator[Trial]:
@@ -249,7 +226,7 @@ def trials(recorder: Recorder, folder: Path, noise: Samples, seed: int = 1) -> I
     for words in sorted(path for path in folder.iterdir() if path.is_dir()):
         for number, file in enumerate(sound_files(words)):
             clean = read_sound(file)
-            noisy = mix(clean, noise, SNR_DB, np.random.default_rng([seed, number]))
+            noisy = in_noise(clean, noise, SNR_DB, np.random.default_rng([seed, number]))
             before = round(_BEFORE_S * SAMPLE_RATE_HZ)
             end = recorder.speech_end(clean) + before
             for condition, sound in (("clean", clean), (f"{SNR_DB:.0f} dB", noisy)):

@@ -14,12 +14,12 @@ from agentbox.asr.listener import Listener
 from agentbox.asr.load import load_engine
 from agentbox.bench import commands as measured
 from agentbox.bench.commands import CLEAN, PUBLISHED, SNRS_DB, Bench, Heard, Tally
+from agentbox.bench.recordings import as_floats, read_sound
 from agentbox.cli.common import with_config
 from agentbox.cli.tables import new_table, show_table
 from agentbox.config import Config
 from agentbox.daemon.box import load_vad
 from agentbox.daemon.mind import load_tools, make_understander, only_sentences
-from agentbox.errors import InputError
 from agentbox.intents.understand import Understander
 from agentbox.settings import Loaded
 
@@ -81,13 +81,11 @@ def commands(
       agentbox bench commands --clips 40 --draws 1
     """
     clips_here = measured.clips_of(data)
-    if not clips_here:
-        raise InputError("file_missing", f"There are no recordings at {data}.", "Name a folder with --data.")
     if clips is not None:
         clips_here = clips_here[:: max(1, len(clips_here) // clips)][:clips]
     grammars = _grammars(loaded.config, data, both=bool(others))
     noise_file = noise_file or data / "kitchen-noise.flac"
-    noise = measured.read_sound(noise_file) if noise_file.is_file() else None
+    noise = as_floats(read_sound(noise_file)) if noise_file.is_file() else None
     config = loaded.config
     engine = load_engine(config.asr.model, config.language, paths.models_dir(config), config.asr.threads)
     listener = Listener(engine, paths.cache_dir())

@@ -13,7 +13,8 @@ from agentbox import paths
 from agentbox.asr.load import load_engine
 from agentbox.asr.moonshine import Moonshine
 from agentbox.bench import constrain as measured
-from agentbox.bench.commands import clips_of, read_sound
+from agentbox.bench.commands import clips_of
+from agentbox.bench.recordings import as_floats, read_sound
 from agentbox.cli.common import with_config
 from agentbox.cli.tables import new_table, show_table
 from agentbox.daemon.mind import load_tools, make_understander, only_sentences
@@ -49,7 +50,7 @@ def constrain(loaded: Loaded, data: Path, clips: int) -> None:
     if not isinstance(engine, Moonshine):
         raise InputError("model_cannot", f"{config.asr.model} cannot decode under sentences.", "Choose another model.")
     known = clips_of(data)
-    sounds = [read_sound(clip.path) for clip in known[:: max(1, len(known) // clips)][:clips]]
+    sounds = [as_floats(read_sound(clip.path)) for clip in known[:: max(1, len(known) // clips)][:clips]]
     orders = only_sentences(config.language, [data / "sentences.yaml"])
     for name, understander in ((data.name, orders), ("built-in", make_understander(config, load_tools(config)))):
         _show_cost(name, measured.cost(engine, understander.spoken, measured.four_seconds(sounds)))

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 import agentbox
 from agentbox.asr.wake import FIRST_LOOK_MS, LAST_LOOK_MS, PRIOR_WEIGHT, PhraseScore, last_look_ms, threshold
 from agentbox.audio.vad import SileroVad
-from agentbox.bench.wake import Look, Measured, Recorder, Scored, Trial, looks, mix, phrase_of, read_sound, sound_files
+from agentbox.bench.recordings import read_sound, sound_files
+from agentbox.bench.wake import Look, Measured, Recorder, Scored, Trial, in_noise, looks, phrase_of
 from agentbox.bench.wake_counts import detections, poisson, row, wilson
 from agentbox.cli import main
 from agentbox.errors import InputError
@@ -150,10 +151,10 @@ def test_intervals_hold_what_was_counted(hits: int, more: int) -> None:
 def test_noise_is_mixed_by_the_benchmarks_rule() -> None:
     draw = np.random.default_rng(1)
     speech = (draw.standard_normal(16_000) * 3000).astype(np.int16)
-    quiet = mix(speech, np.zeros(40_000, np.int16), 10.0, draw)
+    quiet = in_noise(speech, np.zeros(40_000, np.int16), 10.0, draw)
     assert np.abs(quiet).max() == pytest.approx(32767 / 2, abs=2)
     noise = (draw.standard_normal(40_000) * 50).astype(np.int16)
-    mixed = mix(speech, noise, 10.0, draw).astype(np.float64)
+    mixed = in_noise(speech, noise, 10.0, draw).astype(np.float64)
     scale = float(np.dot(mixed, speech) / np.dot(speech.astype(np.float64), speech))
     under = mixed - scale * speech
     ratio_db = 10 * np.log10(np.square(scale * speech).mean() / np.square(under).mean())
