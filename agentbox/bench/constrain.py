@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -16,6 +17,7 @@ from agentbox.asr.constrain import beam
 from agentbox.asr.constrain.decoder import GrammarDecoder
 from agentbox.asr.constrain.prior import Prior
 from agentbox.asr.engine import Samples
+from agentbox.asr.guards import mean_probability
 from agentbox.asr.moonshine import Moonshine
 from agentbox.bench.memory import pss_mb
 from agentbox.intents.spoken import Spoken
@@ -100,17 +102,20 @@ def cost(model: Moonshine, spoken: Spoken, clips: Sequence[Samples]) -> Cost:
     again: dict[Beam, list[float]] = {one: [] for one in BEAMS}
     rows: dict[Beam, list[float]] = {one: [] for one in BEAMS}
     for clip in clips:
-        encode += [_ms(lambda: model.encode(clip)) for _ in range(ROUNDS)]  # noqa: B023 - called at once
+        encode += [_ms(partial(model.encode, clip)) for _ in range(ROUNDS)]
         encoding = model.encode(clip)
-        free += [_ms(lambda: model.decode(encoding)) for _ in range(ROUNDS)]  # noqa: B023
+        free += [_ms(partial(model.decode, encoding)) for _ in range(ROUNDS)]
+        reading = model.decode(encoding)
         for one in BEAMS:
             decoder = GrammarDecoder(model, spoken.grammar, Prior(model))
+            weight = beam.prior_weight(mean_probability(reading.logprobs) or 0.0)
+            search = beam.Search(model, decoder.network, decoder.prior, one.width, weight)
+            start = decoder.network.start(roots)
+            run = partial(search.run, encoding, start, 40, free_logprob=sum(reading.logprobs))
             with _live_margin(one.margin):
-                search = beam.Search(model, decoder.network, decoder.prior, one.width)
-                start = decoder.network.start(roots)
-                first[one].append(_ms(lambda: search.run(encoding, start, 40)))  # noqa: B023
+                first[one].append(_ms(run))
                 rows[one].append(search.rows / max(search.steps, 1))
-                again[one] += [_ms(lambda: search.run(encoding, start, 40)) for _ in range(ROUNDS)]  # noqa: B023
+                again[one] += [_ms(run) for _ in range(ROUNDS)]
     encode_ms = statistics.median(encode)
     return Cost(
         clips=len(clips),

@@ -14,10 +14,10 @@ from typing import Literal, NamedTuple
 
 Outcome = Literal["act", "ask", "none"]
 
-ACT = 0.75
+ACT = 0.5
 """From this probability on the box acts."""
 
-ASK = 0.5
+ASK = 0.3
 """From this one on it asks."""
 
 _MOST_RATIO = 4.0
@@ -40,13 +40,11 @@ class Evidence(NamedTuple):
     tokens: int
     same_words: bool
     """The free reading has the same letters."""
-    free_share: float = 0.0
-    """How much of the command is free text, 0..1."""
 
 
 def terms(evidence: Evidence) -> tuple[float, ...]:
     """What the weights are for."""
-    ratio = min(max(evidence.ratio, -0.5), _MOST_RATIO)
+    ratio = min(max(evidence.ratio, 0.0), _MOST_RATIO)
     return (
         1.0,
         ratio,
@@ -56,11 +54,10 @@ def terms(evidence: Evidence) -> tuple[float, ...]:
         evidence.gain,
         1.0 / max(evidence.tokens, 1),
         float(evidence.same_words),
-        evidence.free_share,
     )
 
 
-WEIGHTS = (4.0, -3.0, 0.0, 0.0, 0.3, 0.0, 0.0, 1.0, 0.0)
+WEIGHTS = (0.233, -0.29, -1.166, -1.061, 0.401, 1.199, -0.014, -0.134)
 
 
 def probability(evidence: Evidence, weights: Sequence[float] = WEIGHTS) -> float:

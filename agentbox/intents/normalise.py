@@ -33,6 +33,9 @@ _CJK_FILLERS = re.compile(rf"^(?:[嗯呃哎][\s,。、…]*)+(?=[{CJK}]{{2}})")
 _THOUSANDS = re.compile(r"(?<![\d,.])(\d{1,3}),(\d{3})(?![\d,])")
 _PERCENT = re.compile(r"(?<=\d)\s+%")
 
+_OLD_SPELLING = re.compile(r"\bto[- ](morrow)\b|\bto-(day|night)\b", re.IGNORECASE)
+"""As the default model likes to write them."""
+
 _FILLERS = re.compile(r"(?<![\w'-])(?:u+h*m+|u+h+|erm+|e+r|h+m+|mhm)(?![\w'-])[\s,.…]*", re.IGNORECASE)
 _CLOCK = r"([01]?\d|2[0-3])"
 _HALF_OF_DAY = re.compile(r"(?<=\d)\s*([ap])(?:\.\s?m\b\.*|m\b\.*)|\b([ap])\.\s?m\b\.*", re.IGNORECASE)
@@ -59,8 +62,9 @@ def normalise(text: str, language: str) -> str:
     """`text` as sentences expect it, in the BCP-47 `language`. Idempotent; letter case and inner commas stay.
 
         English (`en`): "7.30 p.m." -> "7:30 pm", "at 730" -> "at 7:30", "1.5 hours" -> "1 and a half hours",
-        "8 oz" -> "8 ounce", "um" and the like go. Chinese, Japanese and Korean: punctuation and spaces between
-        characters become one space, which hassil ignores. Chinese (`zh`): "1.5小时" and "一个半小时" -> "1个半小时";
+        "8 oz" -> "8 ounce", "to morrow" -> "tomorrow"; "um" and the like go. Chinese, Japanese and Korean: punctuation
+        and spaces between characters become one space, which hassil ignores. Chinese (`zh`): "1.5小时" and "一个半小时"
+        -> "1个半小时";
     twelve at night, which is no noon, "晚上十二点" -> "0点".
     """
     # What one rule leaves may be what another looks for; two rounds are the most that was ever needed.
@@ -95,6 +99,7 @@ def _is_kept(character: str) -> bool:
 
 def _english(text: str) -> str:
     text = _FILLERS.sub("", text)
+    text = _OLD_SPELLING.sub(lambda found: "to" + (found[1] or found[2]).lower(), text)
     text = " ".join(text.split())
     text = _HALF_OF_DAY.sub(lambda found: f" {(found[1] or found[2]).lower()}m", text)
     text = " ".join(text.split())

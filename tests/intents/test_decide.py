@@ -42,7 +42,8 @@ def candidate(text: str, score: float, logprob: float = -1.0) -> Candidate:
     return Candidate(readings=(text,), text=text, score=score, logprob=logprob, tokens=len(text.split()))
 
 
-FREE = FreeReading("turn on the kitchen light", 10.0, -0.5, 5)
+FREE = FreeReading("turn on the chicken light", 10.0, -0.5, 5)
+"""What was said, misheard: no sentence."""
 
 
 def test_the_likeliest_meaning_with_the_others_behind_it(understander: Understander) -> None:
@@ -65,6 +66,15 @@ def test_the_likeliest_meaning_with_the_others_behind_it(understander: Understan
         ({"room": "lounge"}, 3.0),
         ({}, 3.5),
     ]
+
+
+def test_words_that_are_a_sentence_as_they_stand_are_believed(understander: Understander) -> None:
+    heard = FreeReading("Turn on the light.", 3.0, -0.5, 4)
+    found = decide(understander, [candidate("turn on the kitchen light", 12.0)], heard)
+    assert found.outcome == "act"
+    assert found.intent is not None
+    assert found.intent.slots == {}
+    assert [other["slots"] for other in found.intent.alternatives] == [{"room": "kitchen"}]
 
 
 def test_two_ways_to_say_the_same_count_together(understander: Understander) -> None:
