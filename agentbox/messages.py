@@ -111,7 +111,7 @@ class Intent(_Message, frozen=True):
     sentence: str = ""
     """The template that matched."""
     language: str = "en"
-    alternatives: tuple[dict[str, JSON], ...] = ()
+    alternatives: list[dict[str, JSON]] = msgspec.field(default_factory=list)
     """What else the sound may have meant, the likeliest first: `name`, `slots`, `text`, and `behind`, how much less
     likely each is than the first (natural logarithm)."""
 

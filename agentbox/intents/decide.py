@@ -63,7 +63,7 @@ def decide(
     first = meanings[0]
     evidence = _evidence(first, meanings[1:] if exact is None else (), free)
     probability = confidence.probability(evidence)
-    others = tuple(
+    others: list[dict[str, JSON]] = [
         {
             "name": other.intent.name,
             "slots": other.intent.slots,
@@ -71,7 +71,7 @@ def decide(
             "behind": round(first.score - other.score, 2),
         }
         for other in meanings[1:]
-    )
+    ]
     intent = msgspec.structs.replace(
         first.intent, utterance_id=utterance_id, match="spoken", score=probability, alternatives=others
     )

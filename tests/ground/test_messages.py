@@ -45,6 +45,8 @@ def values_of(kind: Any) -> st.SearchStrategy[Any]:
     arguments = typing.get_args(kind)
     if typing.get_origin(kind) is dict:
         return st.dictionaries(st.text(), values_of(arguments[1]), max_size=3)
+    if typing.get_origin(kind) is list:
+        return st.lists(values_of(arguments[0]), max_size=3)
     if typing.get_origin(kind) is typing.Literal:
         return st.sampled_from(arguments)
     if arguments:
