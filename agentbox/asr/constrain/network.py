@@ -10,16 +10,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from graphlib import TopologicalSorter
 from heapq import heappop, heappush
 from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from agentbox.asr.constrain.rules import Numbered
 from agentbox.asr.constrain.spelling import Speller
 from agentbox.asr.tokens import END, TokenTable
-from agentbox.speech_grammar import END_NODE, Arc, Call, Free, Nothing, Rule, Say, SpeechGrammar
+from agentbox.speech_grammar import Say, SpeechGrammar
 
 Ids: TypeAlias = NDArray[np.int64]
 
@@ -42,21 +42,6 @@ Open: TypeAlias = tuple[int, int]
 
 _OVER: Frame = (-1, -1)
 """The way to return of a whole sentence."""
-
-
-@dataclass(frozen=True, slots=True)
-class Node:
-    """What can be done at a node of a rule; targets are nodes of the same rule."""
-
-    order: int
-    """A node comes before those it leads to, and before the rules it calls; then closing sees each about once."""
-    last: bool
-    nothing: tuple[int, ...]
-    calls: tuple[tuple[int, int], ...]
-    """(first node of the called rule, target)"""
-    says: tuple[tuple[int, int], ...]
-    """(number of the word, target)"""
-    frees: tuple[int, ...]
 
 
 @dataclass(eq=False, slots=True)
@@ -90,11 +75,12 @@ class Network:
 
     def __init__(self, grammar: SpeechGrammar, speller: Speller, table: TokenTable) -> None:
         self.grammar = grammar
-        self.words: list[Say] = []
-        self.nodes: list[Node] = []
         self._speller = speller
         self._table = table
-        self._first = self._load(grammar.rules)
+        numbered = Numbered(grammar.rules)
+        self.nodes = numbered.nodes
+        self.words = numbered.words
+        self._first = numbered.first
         self._root: dict[tuple[int, bool], int] = {}
         """By number of a word, and whether it is the first: its first spelling node."""
         self._roots: set[int] = set()
@@ -164,10 +150,6 @@ class Network:
     def free_text(self, tokens: Iterable[int]) -> str:
         """The words of free text, without punctuation around them."""
         return self._table.decode(tokens).strip("".join(PAUSES) + " ")
-
-    def allows(self, state: State, token: int) -> bool:
-        """Whether `token` leads on from `state`."""
-        return token in state.leads or self._punctuates(state, token) or bool(self._free_with(state, token))
 
     def _punctuates(self, state: State, token: int) -> bool:
         return state.pausable and token in self.pauses
@@ -333,76 +315,6 @@ class Network:
                 self._spelling.append(({}, [False]))
             at = after[token]
         self._spelling[at][1][0] = True
-
-    def _load(self, rules: Mapping[str, Rule]) -> dict[str, int]:
-        """Number the nodes of all rules; gives each rule's first."""
-        first: dict[str, int] = {}
-        count = 0
-        for name, rule in rules.items():
-            first[name] = count
-            count += _size(rule)
-        known: dict[Say, int] = {}
-        depths = _depths(rules)
-        for name, rule in rules.items():
-            leaving: list[list[Arc]] = [[] for _ in range(_size(rule))]
-            for arc in rule.arcs:
-                leaving[arc.source].append(arc)
-            orders = _topological(leaving)
-            for at, arcs in enumerate(leaving):
-                order = depths[name] * _MAX_RULE + orders[at]
-                self.nodes.append(self._node(arcs, order, at == END_NODE, first[name], first, known))
-        return first
-
-    def _node(
-        self, arcs: Sequence[Arc], order: int, last: bool, base: int, first: Mapping[str, int], known: dict[Say, int]
-    ) -> Node:
-        nothing, calls, says, frees = [], [], [], []
-        for arc in arcs:
-            target = base + arc.target
-            match arc.label:
-                case Nothing():
-                    nothing.append(target)
-                case Call(called):
-                    calls.append((first[called], target))
-                case Free():
-                    frees.append(target)
-                case Say() as say:
-                    if say not in known:
-                        known[say] = len(self.words)
-                        self.words.append(say)
-                    says.append((known[say], target))
-        return Node(order, last, tuple(nothing), tuple(calls), tuple(says), tuple(frees))
-
-
-_MAX_RULE = 1_000_000
-
-
-def _size(rule: Rule) -> int:
-    return 1 + max([END_NODE, *(max(arc.source, arc.target) for arc in rule.arcs)])
-
-
-def _depths(rules: Mapping[str, Rule]) -> dict[str, int]:
-    """For each rule the longest way of calls that leads to it."""
-    callers: dict[str, set[str]] = {name: set() for name in rules}
-    for name, rule in rules.items():
-        for arc in rule.arcs:
-            if isinstance(arc.label, Call):
-                callers[arc.label.rule].add(name)
-    order = TopologicalSorter(callers).static_order()
-    depths: dict[str, int] = {}
-    for name in order:
-        depths[name] = 1 + max((depths[caller] for caller in callers[name]), default=-1)
-    return depths
-
-
-def _topological(leaving: Sequence[Sequence[Arc]]) -> list[int]:
-    """A number for each node of a rule: smaller than those of the nodes it leads to (but for loops onto itself)."""
-    before: dict[int, set[int]] = {at: set() for at in range(len(leaving))}
-    for at, arcs in enumerate(leaving):
-        for arc in arcs:
-            if arc.target != at:
-                before[arc.target].add(at)
-    return [number for _, number in sorted((at, n) for n, at in enumerate(TopologicalSorter(before).static_order()))]
 
 
 def _letters(text: bytes) -> str:
