@@ -121,6 +121,7 @@ class Listener:
         before = len(decoder.prior.kept)
         for _ in warm(decoder.network, decoder.prior, sentences.roots):
             yield
+        decoder.network.forget()  # states take much memory and little time
         if self._cache is not None and len(decoder.prior.kept) > before:
             caches.write(self._cache, _KIND, self.engine.fingerprint, decoder.prior.dump())
 

@@ -204,7 +204,7 @@ class Moonshine:
             **dict.fromkeys(self._own, self._nothing(batch)),
         }
         try:
-            (logits,) = self._decoder.run(["logits"], feeds)
+            (logits,) = self._decoder.run(["logits"], feeds, GIVE_BACK)
         except OnnxError as error:
             raise self._failed() from error
         return log_softmax(logits[:, -1])

@@ -34,22 +34,35 @@ def test_letters_the_table_lacks_are_spelled_in_bytes() -> None:
     assert SPELLER.knows(" the on")
 
 
+def written(word: str) -> list[str]:
+    """The ways the word may be written, however it is cut into tokens."""
+    return list(dict.fromkeys(TABLE.decode(tokens) for tokens in SPELLER.variants(word)))
+
+
 def test_cases() -> None:
-    written = [TABLE.decode(tokens) for tokens in SPELLER.variants("light")]
-    assert written == ["light", "Light"]
-    assert [TABLE.decode(tokens) for tokens in SPELLER.variants("tv")] == ["tv", "Tv", "TV"]
-    assert [TABLE.decode(tokens) for tokens in SPELLER.variants("McCoy")] == ["McCoy", "mccoy"]
+    assert written("light") == ["light", "Light"]
+    assert written("tv") == ["tv", "Tv", "TV"]
+    assert written("McCoy") == ["McCoy", "mccoy"]
 
 
 def test_inside_a_sentence_only_names_have_a_capital(engine: Moonshine) -> None:
     speller = Speller(engine.table)
 
-    def inside(word: str) -> list[str]:
-        return [engine.table.decode(tokens) for tokens in speller.variants(word, first=False)]
+    def inside(word: str) -> set[str]:
+        return {engine.table.decode(tokens) for tokens in speller.variants(word, first=False)}
 
-    assert inside("coffee") == ["coffee"]
+    assert inside("coffee") == {"coffee"}
     assert "Monday" in inside("monday")
     assert "I" in inside("i")
+
+
+def test_a_word_may_be_cut_by_its_longest_beginning(engine: Moonshine) -> None:
+    """ "ice" is a piece, and a model that has begun with it can still say "iced"."""
+    speller = Speller(engine.table)
+    cuts = {tuple(engine.table.text_of(token) for token in tokens) for tokens in speller.variants("iced", first=False)}
+    assert (b" ice", b"d") in cuts
+    assert len(cuts) > 1
+    assert speller.longest_first(" 厨") == speller.encode(" 厨")
 
 
 def test_the_models_own_tokens_are_found_again(engine: Moonshine, recordings: dict[str, NDArray[np.float32]]) -> None:

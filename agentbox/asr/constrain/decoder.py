@@ -40,7 +40,7 @@ class GrammarDecoder:
     """Decodes under one grammar with one model. Belongs to the inference thread."""
 
     def __init__(self, model: Moonshine, grammar: SpeechGrammar, prior: Prior | None = None, beam: int = BEAM) -> None:
-        self.prior = prior or Prior(model)
+        self.prior = Prior(model) if prior is None else prior  # an empty one is false
         self.beam = beam
         self._model = model
         self.network = Network(grammar, Speller(model.table), model.table)

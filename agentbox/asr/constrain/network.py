@@ -29,8 +29,9 @@ PAUSES = (",", ".", "?", "!", ";", ":", "，", "。", "？", "！", "、")
 FREE_BEGIN, FREE_LEAD, FREE_ON = -1, -2, -3
 """In place of a spelling node: free text of which nothing, only a space, or at least a letter has been heard."""
 
-MAX_STATES = 20_000
-"""States that are kept (some 2 kB each). When there are more, all are forgotten and made anew as they are needed."""
+MAX_STATES = 2_000
+"""States that are kept (some 10 kB each under the built-in sentences). When there are more, all are forgotten and made
+anew as they are needed."""
 
 Floats: TypeAlias = NDArray[np.float32]
 
@@ -39,6 +40,8 @@ Frame: TypeAlias = tuple[int, int]
 
 Open: TypeAlias = tuple[int, int]
 """A spelling node or free text that the next token can belong to, and the number of its set of ways to return."""
+
+_LEAF: Mapping[int, int] = {}
 
 _OVER: Frame = (-1, -1)
 """The way to return of a whole sentence."""
@@ -61,7 +64,8 @@ class State:
     """Places in `asked` of tokens that differ in letter case alone."""
     free: int
     """0, or the most advanced of `FREE_BEGIN`, `FREE_LEAD`, `FREE_ON` that is open (the lowest number)."""
-    leads: dict[int, list[Open]]
+    paused: bool
+    """Nothing was said yet, or punctuation was the last: no hyphen may follow."""
     prior: dict[tuple[int, ...], Floats] = field(default_factory=dict)
     """By the last tokens: the prior of `asked` (see `prior`)."""
     next: dict[int, State] = field(default_factory=dict)
@@ -84,7 +88,10 @@ class Network:
         self._root: dict[tuple[int, bool], int] = {}
         """By number of a word, and whether it is the first: its first spelling node."""
         self._roots: set[int] = set()
-        self._spelling: list[tuple[dict[int, int], list[bool]]] = []
+        self._spelling: list[Mapping[int, int]] = []
+        """By spelling node: where each token leads."""
+        self._whole = bytearray()
+        """By spelling node: 1 where a word can be over."""
         self._sets: list[frozenset[Frame]] = []
         self._set_ids: dict[frozenset[Frame], int] = {}
         self._states: dict[tuple[frozenset[Open], bool, bool], State] = {}
@@ -104,12 +111,16 @@ class Network:
         """How many states are known by now."""
         return len(self._states)
 
+    def forget(self) -> None:
+        """Forget all states; they are made anew when they are needed."""
+        self._states.clear()
+        self._starts.clear()
+
     def start(self, roots: Iterable[str]) -> State:
         """The state before the first word of a sentence of one of the rules `roots`."""
         key = tuple(sorted(set(roots)))
         if len(self._states) > MAX_STATES:
-            self._states.clear()
-            self._starts.clear()
+            self.forget()
         if key not in self._starts:
             frames = {self._first[root]: {_OVER} for root in key}
             self._starts[key] = self._state(*self._close(frames, {}, first=True), paused=True)
@@ -130,15 +141,15 @@ class Network:
 
     def spelled_after(self, node: int, token: int) -> int | None:
         """The spelling node after `token`, or null."""
-        return self._spelling[node][0].get(token)
+        return self._spelling[node].get(token)
 
     def is_whole(self, node: int) -> bool:
         """Whether a word can be over at this spelling node."""
-        return self._spelling[node][1][0]
+        return self._whole[node] == 1
 
     def goes_on(self, node: int) -> bool:
         """Whether a longer word goes on at this spelling node."""
-        return bool(self._spelling[node][0])
+        return bool(self._spelling[node])
 
     def free_after(self, kind: int, token: int) -> int:
         """What free text of a kind (see `FREE_BEGIN`) is after `token`; 0 where it cannot hold it."""
@@ -157,6 +168,15 @@ class Network:
     def _is_fresh(self, node: int) -> bool:
         return node == FREE_BEGIN or node in self._roots
 
+    def _spelled_with(self, state: State, token: int) -> list[Open]:
+        """Where the words of `state` that go on with `token` are then."""
+        if state.paused and token in self._hyphen:
+            return []
+        spelling = self._spelling
+        return [
+            (after, ways) for node, ways in state.open if node >= 0 and (after := spelling[node].get(token)) is not None
+        ]
+
     def _free_with(self, state: State, token: int) -> list[Open]:
         """The free texts of `state` that `token` can belong to, as they are afterwards."""
         if not state.free:
@@ -165,7 +185,7 @@ class Network:
         return [(kind, ways) for kind, ways in after if kind]
 
     def _make(self, state: State, token: int) -> State | None:
-        leads = [*state.leads.get(token, ()), *self._free_with(state, token)]
+        leads = [*self._spelled_with(state, token), *self._free_with(state, token)]
         punctuated = self._punctuates(state, token)
         if not leads and not punctuated:
             return None
@@ -179,8 +199,8 @@ class Network:
                 ends = node == FREE_ON
                 goes_on = True
             else:
-                after, (ends,) = self._spelling[node]
-                goes_on = bool(after)
+                ends = self.is_whole(node)
+                goes_on = self.goes_on(node)
                 if goes_on:
                     opened.setdefault(node, set()).update(frames)
             if ends:
@@ -254,17 +274,18 @@ class Network:
         key = (frozenset(opens), accepts, paused)
         state = self._states.get(key)
         if state is None:
-            leads: dict[int, list[Open]] = {}
-            for node, ways in opens:
+            leads: set[int] = set()
+            for node, _ in opens:
                 if node >= 0:
-                    for token, after in self._spelling[node][0].items():
-                        if not paused or token not in self._hyphen:
-                            leads.setdefault(token, []).append((after, ways))
+                    leads.update(self._spelling[node])
+            if paused:
+                leads -= self._hyphen
             pausable = not paused and (accepts or any(self._is_fresh(node) for node, _ in opens))
             tokens = np.array(sorted({*leads, *(self.pauses if pausable else ())}), dtype=np.int64)
             free = min((node for node, _ in opens if node < 0), default=0)
             asked = np.append(tokens, END) if accepts else tokens
-            state = State(opens, accepts, pausable, tokens, asked, self._spelled_alike(tokens), free, leads)
+            tokens = asked[: tokens.size]
+            state = State(opens, accepts, pausable, tokens, asked, self._spelled_alike(tokens), free, paused)
             self._states[key] = state
         return state
 
@@ -289,7 +310,7 @@ class Network:
         if root is None:
             root = self._root[word, first] = len(self._spelling)
             self._roots.add(root)
-            self._spelling.append(({}, [False]))
+            self._new_spelling()
             for tokens in self._spellings(self.words[word], first):
                 self._add(root, tokens)
         return root
@@ -309,12 +330,17 @@ class Network:
             return
         at = root
         for token in tokens:
-            after = self._spelling[at][0]
+            after = self._spelling[at]
             if token not in after:
-                after[token] = len(self._spelling)
-                self._spelling.append(({}, [False]))
+                # Most nodes end a word, and share one empty mapping.
+                after = self._spelling[at] = {**after, token: self._new_spelling()}
             at = after[token]
-        self._spelling[at][1][0] = True
+        self._whole[at] = 1
+
+    def _new_spelling(self) -> int:
+        self._spelling.append(_LEAF)
+        self._whole.append(0)
+        return len(self._spelling) - 1
 
 
 def _letters(text: bytes) -> str:

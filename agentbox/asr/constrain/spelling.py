@@ -26,7 +26,7 @@ class Speller:
         # Where a single byte is also a piece of its own, the piece is what the tokenizer writes.
         self._ids = {piece: number for number, piece in enumerate(table.pieces) if not table.is_special(number)}
         self._longest = max(map(len, self._ids))
-        self._encode_word = lru_cache(maxsize=65_536)(self._merge)
+        self._encode_word = lru_cache(maxsize=2_048)(self._merge)
 
     def encode(self, text: str) -> tuple[int, ...]:
         """The tokens of `text`. A leading space counts; a letter the table lacks is spelled in bytes."""

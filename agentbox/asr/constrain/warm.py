@@ -15,10 +15,10 @@ import numpy as np
 from agentbox.asr.constrain.network import Network, State
 from agentbox.asr.constrain.prior import Prior, context_of
 
-MOST_CONTEXTS = 4_000
+MOST_CONTEXTS = 1_500
 
 _BATCH = 16
-_WIDEST = 24
+_WIDEST = 8
 """Continuations of one beginning that are followed."""
 
 
