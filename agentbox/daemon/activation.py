@@ -90,11 +90,10 @@ class Activation:
 
     def wakeful(self, already: ActivatedBy | None) -> Wakeful | None:
         """For an utterance that must begin with a wake phrase (`already` null): how to look for it by sound."""
-        if already is not None or self.mode != "wake_phrase":
+        phrases = [phrase for phrase, letters in self._phrases if letters]
+        if already is not None or self.mode != "wake_phrase" or not phrases:
             return None
-        return Wakeful(
-            [phrase for phrase, _ in self._phrases], self._sensitivity, lambda text: self.find_phrase(text) is not None
-        )
+        return Wakeful(phrases, self._sensitivity, lambda text: self.find_phrase(text) is not None)
 
     def decide(self, text: str, already: ActivatedBy | None, wake: str | None = None) -> Opened | None:
         """Whether the words `text` may be acted on. `already`: what `opens` said when the utterance started.

@@ -97,3 +97,25 @@ def test_any_text_is_taken(text: str) -> None:
     if found is not None:
         assert found[0] in PHRASES
         assert len(found[1]) <= len(text)
+
+
+def test_who_needs_a_phrase_is_listened_to_for_it() -> None:
+    box = Activation("wake_phrase", ["hey computer", "?!"], 6.0)
+    wakeful = box.wakeful(None)
+    assert wakeful is not None
+    assert wakeful.phrases == ("hey computer",)
+    assert wakeful.begins("Hey, computer, what time is it")
+    assert not wakeful.begins("what time is it")
+    assert box.wakeful("attention") is None
+    assert Activation("always", ["hey computer"], 6.0).wakeful(None) is None
+    assert Activation("wake_phrase", ["?!"], 6.0).wakeful(None) is None
+
+
+def test_what_the_sound_says_of_the_phrase_counts_more_than_likeness() -> None:
+    box = Activation("wake_phrase", ["jarvis"], 6.0, likeness=0.6)
+    assert box.decide("service, what time is it", None) is None
+    assert box.decide("jarvis, what time is it", None, "") == Opened("wake_phrase", "what time is it", "jarvis", 8)
+    alike = "jervis, what time is it"
+    assert box.decide(alike, None) is not None
+    assert box.decide(alike, None, "") is None
+    assert box.decide(alike, None, "jarvis") is not None
