@@ -4,8 +4,9 @@
         --noise kitchen-noise.flac --noise hold-music.g722
 
 Sentences come from text that Debian packages (fortunes, wordnet-base, bible-kjv-text) and a folder of the reader's own,
-from commands of home-assistant-intents, and from words that look like the phrases (of wamerican's list): "service" for
-"Jarvis". A sentence with a word that begins with a phrase is left out: "computers" begins with the sound of "computer".
+and from commands of home-assistant-intents; with `--near-misses`, instead, from words that look like the phrases (of
+wamerican's list): "service" for "Jarvis". A sentence with a word that begins with a phrase is left out: "computers"
+begins with the sound of "computer".
 Voices: espeak-ng (apt), flite (apt) and hibari-tts (pip); each that is installed is used, at many speeds and pitches.
 Each file is about a minute of sentences with pauses, in the same place: clean, or in noise or music at -5 to 30 dB.
 
@@ -272,17 +273,19 @@ def main() -> None:
     parser.add_argument("--without", action="append", default=[], help="a wake phrase; may be given often")
     parser.add_argument("--text", type=Path, action="append", default=[], help="a folder of text files")
     parser.add_argument("--noise", type=Path, action="append", default=[], help="a sound file of noise or music")
+    parser.add_argument("--near-misses", action="store_true", help="only words that look like a phrase")
     parser.add_argument("--first", type=int, default=0, help="number of the first file")
     parser.add_argument("--step", type=int, default=1, help="make every so manyth file")
     options = parser.parse_args()
     rng = random.Random(options.seed)
-    plain = [text for text in sentences([*TEXTS, *options.text]) if allowed(text, options.without)]
-    asked = [text for text in commands(rng, 4000) if allowed(text, options.without)]
-    alike = [text for text in near_misses(options.without, WORDS, rng) if allowed(text, options.without)]
-    texts, weights = zip(
-        *((kind, weight) for kind, weight in ((plain, 8), (asked, 3), (alike, 1)) if kind), strict=True
+    kinds = (
+        [(near_misses(options.without, WORDS, rng), 1)]
+        if options.near_misses
+        else [(sentences([*TEXTS, *options.text]), 8), (commands(rng, 4000), 3)]
     )
-    print(f"{len(plain)} sentences, {len(asked)} commands, {len(alike)} near misses; voices: {', '.join(voices())}")
+    kept = [([text for text in kind if allowed(text, options.without)], weight) for kind, weight in kinds]
+    texts, weights = zip(*((kind, weight) for kind, weight in kept if kind), strict=True)
+    print(f"{' and '.join(str(len(kind)) for kind in texts)} sentences; voices: {', '.join(voices())}")
     noises = [read_background(path) for path in options.noise]
     say = voices()
     options.out.mkdir(parents=True, exist_ok=True)
