@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import tempfile
+import time
 from pathlib import Path
 from typing import TypeVar
 
@@ -15,7 +17,12 @@ from agentbox import __version__
 T = TypeVar("T")
 
 _KEPT = 4
-"""Files of one kind that are kept; the oldest go."""
+"""Files of one kind that are kept; those that were read or written last."""
+
+_SEAL_BYTES = 32
+"""A file begins with the SHA-256 of the rest: a damaged one may decode and mean something else."""
+
+_UNFINISHED = ".part-"
 
 
 def digest(*parts: bytes | str) -> str:
@@ -28,22 +35,55 @@ def digest(*parts: bytes | str) -> str:
 
 
 def read(folder: Path, kind: str, name: str, type: type[T]) -> T | None:
-    """What was written as `kind` and `name`; null where it was not, or cannot be read."""
+    """What was written as `kind` and `name`; null where it was not, or is damaged: then it goes."""
+    path = folder / f"{kind}-{name}.msgpack"
     try:
-        return msgspec.msgpack.decode((folder / f"{kind}-{name}.msgpack").read_bytes(), type=type)
-    except (OSError, msgspec.DecodeError):
+        data = path.read_bytes()
+        found = _unsealed(data, type)
+        if found is None:
+            path.unlink()
+        else:
+            os.utime(path)  # the files that are read are those to keep
+    except OSError:
         return None
+    return found
 
 
 def write(folder: Path, kind: str, name: str, value: object) -> None:
     """Keep `value`, as far as the disk allows. Nobody else can read it: sentences may hold names."""
+    part: Path | None = None
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=folder, prefix=f".{kind}", delete=False) as file:
-            file.write(msgspec.msgpack.encode(value))
-        os.replace(file.name, folder / f"{kind}-{name}.msgpack")
-        known = sorted(folder.glob(f"{kind}-*.msgpack"), key=lambda path: path.stat().st_mtime)
-        for old in known[:-_KEPT]:
-            old.unlink(missing_ok=True)
+        with tempfile.NamedTemporaryFile(dir=folder, prefix=_UNFINISHED, delete=False) as file:
+            part = Path(file.name)
+            file.write(_sealed(value))
+        os.replace(part, folder / f"{kind}-{name}.msgpack")
+        _tidy(folder, kind)
     except OSError:
-        return
+        if part is not None:
+            with contextlib.suppress(OSError):
+                part.unlink(missing_ok=True)
+
+
+def _tidy(folder: Path, kind: str) -> None:
+    """Delete the oldest files of a kind, and what a crash left half written."""
+    known = sorted(folder.glob(f"{kind}-*.msgpack"), key=lambda path: path.stat().st_mtime)
+    a_day_ago = time.time() - 86_400
+    left = [path for path in folder.glob(f"{_UNFINISHED}*") if path.stat().st_mtime < a_day_ago]
+    for path in [*known[:-_KEPT], *left]:
+        path.unlink(missing_ok=True)
+
+
+def _sealed(value: object) -> bytes:
+    data = msgspec.msgpack.encode(value)
+    return hashlib.sha256(data).digest() + data
+
+
+def _unsealed(sealed: bytes, type: type[T]) -> T | None:
+    seal, data = sealed[:_SEAL_BYTES], sealed[_SEAL_BYTES:]
+    if hashlib.sha256(data).digest() != seal:
+        return None
+    try:
+        return msgspec.msgpack.decode(data, type=type)
+    except msgspec.DecodeError:
+        return None

@@ -12,6 +12,11 @@ from typing import TypeAlias
 import msgspec
 
 
+def is_spaced(language: str) -> bool:
+    """Whether the language (a BCP 47 tag) parts words by spaces."""
+    return not language.lower().startswith(("zh", "ja", "th", "lo", "my", "km"))
+
+
 class Say(msgspec.Struct, frozen=True, array_like=True, tag="say"):
     """A word, or a few that are written as one ("25", "what's")."""
 

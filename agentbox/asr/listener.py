@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
+
+import msgspec
 
 from agentbox import caches
 from agentbox.asr.constrain.decoder import GrammarDecoder
@@ -15,7 +18,7 @@ from agentbox.asr.engine import Engine, Recognition, Samples
 from agentbox.asr.moonshine import MIN_SAMPLES, Moonshine
 from agentbox.asr.wake import PhraseScorer
 from agentbox.asr.wakeful import Wakeful, with_phrase
-from agentbox.speech_grammar import SpeechGrammar
+from agentbox.speech_grammar import SpeechGrammar, is_spaced
 
 
 class Sentences(NamedTuple):
@@ -64,12 +67,15 @@ class Listener:
         if wakeful is not None and encoding is not None:
             scorer = self._scorer_of(self.engine, wakeful.phrases, language)
             wakeful.look(scorer, samples, encoding, last=True)
-            recognition = with_phrase(self.engine, scorer, wakeful, recognition, encoding)
+            recognition = with_phrase(
+                self.engine, scorer, wakeful, recognition, encoding, speech_ms=speech_ms, abort=abort
+            )
         sentences = ask(recognition) if ask is not None and encoding is not None else None
         if sentences is None or not sentences.roots or encoding is None:
             return recognition
         decoder = self._ready(self.engine, sentences.grammar)
         before = self._tokens_before(recognition, sentences.after)
+        started = time.perf_counter()
         decoded = decoder.decode(
             encoding,
             sentences.roots,
@@ -78,17 +84,14 @@ class Listener:
             confidence=recognition.confidence or 0.0,
             abort=abort,
         )
-        return replace(
-            recognition,
-            candidates=decoded.candidates,
-            free=decoder.free_reading(
-                recognition.text[sentences.after :],
-                recognition.tokens[before:],
-                recognition.token_logprobs[before:],
-                recognition.confidence or 0.0,
-            ),
-            constrain_ms=decoded.decode_ms,
+        free = decoder.free_reading(
+            recognition.text[sentences.after :],
+            recognition.tokens[before:],
+            recognition.token_logprobs[before:],
+            recognition.confidence or 0.0 if decoded.candidates else None,
         )
+        constrain_ms = (time.perf_counter() - started) * 1000
+        return replace(recognition, candidates=decoded.candidates, free=free, constrain_ms=constrain_ms)
 
     def look(self, samples: Samples, wakeful: Wakeful, language: str) -> str | None:
         """The wake phrase that an utterance under way begins with, once it is known."""
@@ -98,8 +101,7 @@ class Listener:
 
     def _scorer_of(self, model: Moonshine, phrases: tuple[str, ...], language: str) -> PhraseScorer:
         if self._scorer is None or self._scorer.phrases != phrases:
-            spaced = not language.lower().startswith(("zh", "ja"))
-            self._scorer = PhraseScorer(model, phrases, spaced=spaced)
+            self._scorer = PhraseScorer(model, phrases, spaced=is_spaced(language))
         return self._scorer
 
     def _tokens_before(self, recognition: Recognition, characters: int) -> int:
@@ -118,18 +120,19 @@ class Listener:
             return
         decoder = self._ready(self.engine, sentences.grammar)
         yield
-        before = len(decoder.prior.kept)
-        for _ in warm(decoder.network, decoder.prior, sentences.roots):
-            yield
+        name = caches.digest(self.engine.fingerprint, *sentences.roots, msgspec.msgpack.encode(sentences.grammar))
+        kept = caches.read(self._cache, _KIND, name, Kept) if self._cache is not None else None
+        if kept is not None:
+            decoder.prior.restore(kept)
+            return
+        decoder.prior.keep((yield from warm(decoder.network, decoder.prior, sentences.roots)))
         decoder.network.forget()  # states take much memory and little time
-        if self._cache is not None and len(decoder.prior.kept) > before:
-            caches.write(self._cache, _KIND, self.engine.fingerprint, decoder.prior.dump())
+        if self._cache is not None:
+            caches.write(self._cache, _KIND, name, decoder.prior.dump())
 
     def _ready(self, model: Moonshine, grammar: SpeechGrammar) -> GrammarDecoder:
         if self._prior is None:
             self._prior = Prior(model)
-            kept = caches.read(self._cache, _KIND, model.fingerprint, Kept) if self._cache else None
-            self._prior.restore(kept or [])
         if self._decoder is None or self._decoder.network.grammar is not grammar:
             self._decoder = GrammarDecoder(model, grammar, self._prior)
         return self._decoder

@@ -18,7 +18,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeAlias
 
@@ -104,7 +104,7 @@ class Moonshine:
         self.capabilities = Capabilities(tuple(languages), streaming=False, token_scores=True)
         self.tokens_per_second = tokens_per_second
         self.table = TokenTable.read(folder / "tokenizer.bin")
-        files = (_graph(folder, "encoder_model"), _graph(folder, "decoder_model_merged"))
+        files = (_graph(folder, "encoder_model"), _graph(folder, "decoder_model_merged"), folder / "tokenizer.bin")
         self.fingerprint = digest(name, *(f"{file.stat().st_size} {file.stat().st_mtime_ns}" for file in files))
         """The same for the same files: what was worked out with them is good for them alone."""
         self._encoder = open_session(_graph(folder, "encoder_model"), threads)
@@ -255,11 +255,21 @@ class Moonshine:
         encoding = self.encode(samples)
         encoded = time.perf_counter()
         decoding = self.decode(encoding, abort)
+        recognition = replace(
+            self.believed(decoding, encoding.audio_s if speech_ms is None else speech_ms / 1000),
+            audio_ms=audio_ms,
+            encode_ms=(encoded - started) * 1000,
+            decode_ms=(time.perf_counter() - started) * 1000,
+        )
+        return recognition, encoding
+
+    def believed(self, decoding: Decoding, speech_s: float) -> Recognition:
+        """What of a decoding may be believed (`guards.judge`), without times."""
         verdict = guards.judge(
             decoding.tokens,
             decoding.logprobs,
             capped=decoding.capped,
-            speech_s=encoding.audio_s if speech_ms is None else speech_ms / 1000,
+            speech_s=speech_s,
             tokens_per_second=self.tokens_per_second,
         )
         text = self.table.decode(decoding.tokens[: verdict.kept])
@@ -267,17 +277,13 @@ class Moonshine:
         if text and not guards.has_words(text):
             text, suppressed = "", "no_speech"
         kept = len(decoding.tokens) if suppressed else verdict.kept
-        recognition = Recognition(
+        return Recognition(
             text=text,
             confidence=guards.mean_probability(decoding.logprobs[:kept]),
             tokens=decoding.tokens[:kept],
             token_logprobs=decoding.logprobs[:kept],
             suppressed=suppressed,
-            audio_ms=audio_ms,
-            encode_ms=(encoded - started) * 1000,
-            decode_ms=(time.perf_counter() - started) * 1000,
         )
-        return recognition, encoding
 
     def rest(self) -> None:
         """See `Engine.rest`: some 20 MB after a few commands, 50 after a long utterance."""

@@ -176,13 +176,9 @@ class PhraseScorer:
         logprob = float(np.mean([max(one.logprob, self._floors[number]) for one in scores]))
         return PhraseScore(scores[0].phrase, logprob, evidence(logprob, self.priors[number]), scores[0].tokens)
 
-    def read_on(
-        self, encoding: Encoding, score: PhraseScore, abort: Callable[[], bool] | None = None
-    ) -> tuple[str, Decoding]:
-        """What the sound says after the phrase, once it is known that it begins with it: the command.
-
-        The likeliest continuation of the phrase's likeliest spelling; its text without punctuation in front, empty
-        where the phrase stood alone. Raises `Aborted`, `ModelError` `model_failed`.
+    def read_on(self, encoding: Encoding, score: PhraseScore, abort: Callable[[], bool] | None = None) -> Decoding:
+        """What the sound says after the phrase, once it is known that it begins with it: the likeliest continuation
+        of the phrase's likeliest spelling. Raises `Aborted`, `ModelError` `model_failed`.
         """
         cap = guards.token_cap(encoding.audio_s, self._model.tokens_per_second)
         logits, state = self._model.begin_after(encoding, score.tokens)
@@ -200,8 +196,7 @@ class PhraseScorer:
             tokens.append(token)
             logprobs.append(float(row[token]))
             logits, state = self._model.step([token], state)
-        text = self._model.table.decode(tokens).lstrip(" ,.!?;:-")
-        return text, Decoding(tuple(tokens), tuple(logprobs), capped)
+        return Decoding(tuple(tokens), tuple(logprobs), capped)
 
     def _add(self, phrase: int, tokens: tuple[int, ...]) -> None:
         node = self._root

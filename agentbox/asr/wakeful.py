@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from agentbox.asr import guards
 from agentbox.asr.engine import Recognition, Samples
-from agentbox.asr.moonshine import Encoding, Moonshine
+from agentbox.asr.moonshine import Decoding, Encoding, Moonshine
 from agentbox.asr.wake import PhraseScorer, Watch, is_due, last_look_ms
+from agentbox.messages import SAMPLE_RATE_HZ
 
 
 class Wakeful:
@@ -36,10 +38,15 @@ class Wakeful:
     def look(
         self, scorer: PhraseScorer, samples: Samples, encoding: Encoding | None = None, *, last: bool = False
     ) -> None:
-        """Look at the sound so far. `last`: it is a pause, or the end; utterances that are too long by then are left
-        alone."""
-        if self.phrase is not None or (last and not is_due(samples.size, None, self._last_ms)):
+        """Look at the sound so far. `last`: it is a pause, or the end; of an utterance that is too long by then only
+        the beginning is looked at, and not even that where it was before."""
+        if self.phrase is not None:
             return
+        if last and not is_due(samples.size, None, self._last_ms):
+            if self.looks:
+                return
+            # Nobody had the time to look while it was spoken.
+            samples, encoding = samples[: self._last_ms * SAMPLE_RATE_HZ // 1000], None
         scores = scorer.look(samples, encoding)
         self.looks += 1
         found = self._watch.look([score.evidence for score in scores], last=last)
@@ -47,11 +54,19 @@ class Wakeful:
 
 
 def with_phrase(
-    model: Moonshine, scorer: PhraseScorer, wakeful: Wakeful, recognition: Recognition, encoding: Encoding
+    model: Moonshine,
+    scorer: PhraseScorer,
+    wakeful: Wakeful,
+    recognition: Recognition,
+    encoding: Encoding,
+    *,
+    speech_ms: int | None = None,
+    abort: Callable[[], bool] | None = None,
 ) -> Recognition:
     """The recognition with what the looks found; read anew where the free reading missed the phrase.
 
-    Then the phrase's likeliest spelling is taken as said, and the rest is what the model writes after it.
+    Then the phrase's likeliest spelling is taken as said, and the rest is what the model writes after it; nothing,
+    where that cannot be believed. Raises `Aborted`, `ModelError` `model_failed`.
     """
     if not wakeful.looks:
         return recognition
@@ -59,9 +74,23 @@ def with_phrase(
     if found and not wakeful.begins(recognition.text):
         score = scorer.score(encoding)[wakeful.phrases.index(found)]
         if score.tokens:
-            _, rest = scorer.read_on(encoding, score)
-            tokens = (*score.tokens, *rest.tokens)
-            logprobs = (score.logprob, *(0.0 for _ in score.tokens[1:]), *rest.logprobs)
-            text = model.table.decode(tokens)
-            return replace(recognition, text=text, tokens=tokens, token_logprobs=logprobs, suppressed=None, wake=found)
+            phrase = Decoding(score.tokens, (score.logprob, *(0.0 for _ in score.tokens[1:])), capped=False)
+            rest = scorer.read_on(encoding, score, abort)
+            both = Decoding(phrase.tokens + rest.tokens, phrase.logprobs + rest.logprobs, rest.capped)
+            speech_s = encoding.audio_s if speech_ms is None else speech_ms / 1000
+            read = model.believed(both, speech_s)
+            if len(read.tokens) < len(phrase.tokens) or read.suppressed:
+                read = Recognition(
+                    text=model.table.decode(phrase.tokens),
+                    confidence=guards.mean_probability(phrase.logprobs),
+                    tokens=phrase.tokens,
+                    token_logprobs=phrase.logprobs,
+                )
+            return replace(
+                read,
+                wake=found,
+                audio_ms=recognition.audio_ms,
+                encode_ms=recognition.encode_ms,
+                decode_ms=recognition.decode_ms,
+            )
     return replace(recognition, wake=found)

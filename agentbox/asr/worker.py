@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import logging
 import threading
 import time
 from collections import deque
@@ -20,6 +22,8 @@ from agentbox.asr.listener import Ask, Listener, Sentences
 from agentbox.asr.wakeful import Wakeful
 from agentbox.errors import ModelError
 from agentbox.messages import Notice
+
+_log = logging.getLogger(__name__)
 
 Sound: TypeAlias = NDArray[np.int16] | NDArray[np.float32]
 """Mono, 16 kHz, shape [n]; int16, or float32 in -1..1."""
@@ -164,9 +168,11 @@ class InferenceThread:
             queue = self._queues[priority]
             full = priority is Priority.FINAL and len(queue) >= self._max_waiting
             stopping = self._stopping
-            outdated = list(self._queues[Priority.PARTIAL])
-            if self._running is not None and self._running.priority is Priority.PARTIAL:
-                outdated.append(self._running)
+            outdated: list[_Job] = []
+            if priority is not Priority.LOOK:
+                outdated += self._queues[Priority.PARTIAL]
+                if self._running is not None and self._running.priority is Priority.PARTIAL:
+                    outdated.append(self._running)
             if not full and not stopping:
                 queue.append(job)
                 self._changed.notify()
@@ -233,17 +239,23 @@ class InferenceThread:
             if preparing is not None:
                 self._prepare(preparing)
             elif idle:
-                self.listener.engine.rest()
+                with contextlib.suppress(ModelError):  # told of when somebody waits for the model
+                    self.listener.engine.rest()
                 rested = True
 
     def _prepare(self, preparing: Iterator[None]) -> None:
-        """One small piece of making a grammar ready."""
+        """One small piece of making a grammar ready. Whatever goes wrong here must not make the box deaf: then the
+        grammar is made ready when it is used, and what is wrong is told there."""
         try:
             next(preparing)
-        except (StopIteration, ModelError):  # a model that fails is told of when somebody waits for it
-            with self._changed:
-                if self._preparing is preparing:
-                    self._preparing = None
+            return
+        except (StopIteration, ModelError):
+            pass
+        except Exception as error:
+            _log.error("the sentences could not be made ready (%s)", type(error).__name__)
+        with self._changed:
+            if self._preparing is preparing:
+                self._preparing = None
 
     def _wanted(self) -> bool:
         return self._stopping or self._preparing is not None or any(self._queues.values())

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from agentbox.asr.engine import Recognition
@@ -88,6 +88,8 @@ class _Open:
     guess: asyncio.Future[Recognition] | None = None
     noticed: bool = False
     """It is known that it begins with a wake phrase."""
+    looks: list[asyncio.Future[str | None]] = field(default_factory=list)
+    """Looks for a wake phrase that are not done yet."""
 
 
 class Hearing:
@@ -137,11 +139,14 @@ class Hearing:
         audio_ms = samples.size * 1000 // SAMPLE_RATE_HZ
 
         def show(done: asyncio.Future[str | None]) -> None:
+            utterance.looks.remove(done)
             if not done.cancelled() and done.exception() is None and done.result() and not utterance.noticed:
                 utterance.noticed = True
                 self._events.emit("activation", "noticed", utterance_id=utterance.id, timings={"audio_ms": audio_ms})
 
-        self._decoder.look(samples, utterance.wakeful).add_done_callback(show)
+        look = self._decoder.look(samples, utterance.wakeful)
+        utterance.looks.append(look)
+        look.add_done_callback(show)
 
     @property
     def speaking(self) -> bool:
@@ -228,6 +233,9 @@ class Hearing:
 
     def _end(self, event: Ended) -> None:
         open_ = self._open.pop(event.number)
+        for look in open_.looks:
+            # What was not looked at yet is looked at with the whole utterance.
+            look.cancel()
         utterance = Utterance(
             id=open_.id,
             started_at=open_.started_at,

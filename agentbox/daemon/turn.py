@@ -151,13 +151,14 @@ class Turns:
         self, turn_id: str, text: str, decision: Decision, by: ActivatedBy, caller: Caller, speech_ended_s: float
     ) -> Reply | None:
         intent = decision.intent
-        if intent is None or decision.outcome == "none" or (decision.outcome == "ask" and intent.name in ANSWERS):
+        # Whoever leaves the gate open also talks to others: what is not sure to be a command is none.
+        asks = decision.outcome == "ask" and by != "always"
+        if intent is None or not (decision.outcome == "act" or asks) or (asks and intent.name in ANSWERS):
             missed = NotUnderstood(utterance_id=turn_id, text=text)
             self._events.emit(
                 "intent", "none", utterance_id=turn_id, message=missed, timings={"score": decision.confidence}
             )
             if by == "always":
-                # Whoever leaves the gate open also talks to others: what is no command is not answered.
                 return None
             return self._reply(turn_id, self._say("not_understood"), "failed", "not_understood")
         state = intent.match if decision.outcome == "act" else "unsure"
@@ -168,7 +169,7 @@ class Turns:
         if tool is None:
             return self._reply(turn_id, self._say("cannot"), "failed", "not_understood")
         call = self._new_call(turn_id, tool.name, tool.arguments(intent.slots), caller)
-        if decision.outcome == "ask":
+        if asks:
             return self._ask(call, self.mind.runner.phrases.say("did_you_mean", what=intent.text), intent)
         self.followups.note(intent, self._monotonic())
         return await self._act(call, speech_ended_s)
@@ -192,7 +193,8 @@ class Turns:
             self.followups.note(asked, self._monotonic())
         # A call of its own, so that the journal tells the question's turn from the answer's.
         call = self._new_call(turn_id, agreed.tool, agreed.arguments, agreed.caller)
-        return await self._act(call, speech_ended_s, confirmed=True)
+        # Who says what was meant has not said yet that it is no mistake.
+        return await self._act(call, speech_ended_s, confirmed=asked is None)
 
     async def _act(self, call: ToolCall, speech_ended_s: float, *, confirmed: bool = False) -> Reply:
         result = await self._run(call, speech_ended_s, confirmed=confirmed)

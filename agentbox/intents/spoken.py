@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,6 +18,7 @@ import msgspec
 from hassil import (
     Alternative,
     Expression,
+    Group,
     ListReference,
     Permutation,
     RangeSlotList,
@@ -165,6 +167,7 @@ class _Maker:
         self._name = name
         self._scope = scope
         self._block: Template | None = None
+        self._dependent: dict[str, bool] = {}
 
     def sentences(self, name: str, templates: Iterable[Template]) -> None:
         """One rule for sentences with the same conditions."""
@@ -307,7 +310,7 @@ class _Maker:
         return nodes[-1]
 
     def _rule(self, name: str) -> str:
-        full = f"{self._name}.<{name}>"
+        full = f"{self._name}.<{name}>{self._conditions() if self._depends(RuleReference(rule_name=name)) else ''}"
         if full not in self._rules:
             self._rules[full] = Rule(())  # holds the place: rules may be asked for again while this one is made
             graph = _Graph()
@@ -329,11 +332,26 @@ class _Maker:
             )
         ]
 
-    def _values(self, name: str, slot_list: TextSlotList) -> str:
+    def _conditions(self) -> str:
+        """Part of the name of what is made for the sentences of these contexts alone."""
         assert self._block is not None
+        return f".{_signature(self._block)!r}"
+
+    def _depends(self, expression: Expression) -> bool:
+        """Whether what can be said there depends on the contexts of the sentence."""
+        if isinstance(expression, RuleReference):
+            name = expression.rule_name
+            if name not in self._dependent:
+                self._dependent[name] = self._depends(self._scope.rules[name].expression)
+            return self._dependent[name]
+        if isinstance(expression, ListReference):
+            slot_list = self._scope.lists.get(expression.list_name)
+            return isinstance(slot_list, TextSlotList) and any(value.context for value in slot_list.values)
+        return isinstance(expression, Group) and any(self._depends(item) for item in expression.items)
+
+    def _values(self, name: str, slot_list: TextSlotList) -> str:
         possible = self._possible(slot_list)
-        left_out = "" if len(possible) == len(slot_list.values) else f".{_signature(self._block)!r}"
-        full = f"{self._name}.{{{name}}}{left_out}"
+        full = f"{self._name}.{{{name}}}{'' if len(possible) == len(slot_list.values) else self._conditions()}"
         if full not in self._rules:
             self._rules[full] = Rule(())
             graph = _Graph()
@@ -349,13 +367,13 @@ class _Maker:
             count = (numbers.stop - numbers.start) // numbers.step + 1
             arcs = [
                 Arc(START_NODE, END_NODE, self._number(numbers, number, words=count <= _MOST_SPELLED))
-                for number in list(numbers.get_numbers())[:_MOST_NUMBERS]
+                for number in islice(numbers.get_numbers(), _MOST_NUMBERS)
             ]
             self._rules[full] = Rule(tuple(arcs))
         return full
 
     def _number(self, numbers: RangeSlotList, number: float, *, words: bool) -> Say:
-        digits = f"{number:g}"
+        digits = str(int(number)) if number == int(number) else f"{number:g}"
         said = []
         if words and number == int(number):
             said = spelled(numbers, abs(int(number)), self._language)

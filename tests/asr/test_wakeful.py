@@ -7,10 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from agentbox.asr.engine import Recognition, Samples
+from agentbox.asr.constrain.spelling import Speller
+from agentbox.asr.engine import Aborted, Recognition, Samples
 from agentbox.asr.listener import Listener, Sentences
-from agentbox.asr.moonshine import Moonshine
-from agentbox.asr.wakeful import Wakeful
+from agentbox.asr.moonshine import Encoding, Moonshine
+from agentbox.asr.wake import PhraseScore, PhraseScorer, spellings
+from agentbox.asr.wakeful import Wakeful, with_phrase
 from tests.asr.conftest import DATA, read
 
 WORDS = ("alexa", "computer", "jarvis", "snowboy")
@@ -74,12 +76,46 @@ def test_it_is_known_while_the_owner_goes_on_speaking(engine: Moonshine) -> None
     assert letters(asked[0]).startswith("alexa")
 
 
-def test_who_was_not_looked_at_in_time_is_left_to_the_words(engine: Moonshine) -> None:
+@pytest.mark.skipif(not DATA.is_dir(), reason=f"the real recordings are not at {DATA}")
+def test_who_was_not_looked_at_in_time_is_looked_at_in_the_end(engine: Moonshine) -> None:
     listener = Listener(engine)
-    long = np.random.default_rng(0).normal(0, 0.01, 6 * 16_000).astype(np.float32)
-    assert listener.hear(long, language="en", wakeful=wakeful("alexa")).wake is None
-    assert listener.hear(long[:16_000], language="en", wakeful=wakeful("alexa")).wake == ""
-    assert not wakeful("alexa").is_due(6 * 16_000)
+    word = read(DATA / "wake" / "alexa" / sorted(path.name for path in (DATA / "wake" / "alexa").iterdir())[2])
+    order = read(next(iter(sorted((DATA / "commands" / "audio").iterdir()))))
+    long = np.concatenate([word, order])
+    assert long.size > 4 * 16_000
+    assert not wakeful("alexa").is_due(long.size)
+    assert listener.hear(long, language="en", wakeful=wakeful("alexa")).wake == "alexa"
+    assert listener.hear(long, language="en", wakeful=wakeful("jarvis")).wake == ""
+
+
+def test_what_follows_a_phrase_is_believed_no_more_than_other_words(engine: Moonshine) -> None:
+    # A warble, in which the model hears "where are you?" over and over.
+    at = np.arange(6 * 16_000) / 16_000
+    warble = (0.3 * np.sin(2 * np.pi * (300 * at + 40 * np.sin(2 * np.pi * 3 * at)))).astype(np.float32)
+    scorer = PhraseScorer(engine, ["computer"])
+    encoding = engine.encode(warble)
+    watched = wakeful("computer")
+    watched.looks, watched.phrase = 1, "computer"
+    free = Recognition("la la", tokens=(1,), token_logprobs=(-1.0,))
+    found = with_phrase(engine, _Sure(scorer), watched, free, encoding)
+    assert found.wake == "computer"
+    assert len(found.tokens) <= 4 + 1.4 * 6.5 * 6
+    assert not any(found.text.lower().count(word) > 3 for word in set(found.text.lower().split()))
+    assert len(found.tokens) == len(found.token_logprobs)
+
+    with pytest.raises(Aborted):
+        with_phrase(engine, _Sure(scorer), watched, free, encoding, abort=lambda: True)
+
+
+class _Sure(PhraseScorer):
+    """Finds its phrase in any sound."""
+
+    def __init__(self, scorer: PhraseScorer) -> None:
+        self.__dict__ |= scorer.__dict__
+
+    def score(self, encoding: Encoding) -> tuple[PhraseScore, ...]:
+        tokens = next(spellings(self.phrases[0], Speller(self._model.table)))
+        return (PhraseScore(self.phrases[0], -1.0, 9.0, tokens),)
 
 
 def test_an_engine_without_scores_is_not_looked_with(models_dir: Path) -> None:

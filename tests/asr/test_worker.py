@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +10,13 @@ import pytest
 from numpy.typing import NDArray
 
 from agentbox.asr.engine import Aborted, Capabilities, Recognition, Samples
+from agentbox.asr.listener import Sentences
 from agentbox.asr.load import load_engine
+from agentbox.asr.wakeful import Wakeful
 from agentbox.asr.worker import InferenceThread
 from agentbox.errors import ModelError
 from agentbox.messages import Notice
+from agentbox.speech_grammar import SpeechGrammar
 
 PATIENCE_S = 10.0
 
@@ -188,6 +191,47 @@ async def test_the_engine_rests_once_when_there_is_nothing_to_do(thread: Inferen
     assert await asyncio.to_thread(gated.rested.wait, PATIENCE_S)
     gated.let()
     assert await text(thread.final(sound(1))) == "1"
+
+
+async def test_a_look_lets_a_partial_go_on(thread: InferenceThread, gated: GatedEngine) -> None:
+    partial = thread.partial(sound(1))
+    await gated.busy()
+    look = thread.look(sound(2), Wakeful(["computer"], 0.5, lambda _: False))
+    gated.let()
+    assert await text(partial) == "1"
+    assert await look is None
+
+
+@pytest.mark.parametrize("wrong", [KeyError("context"), ValueError("shape"), ModelError("model_failed", "a", "b")])
+async def test_sentences_that_cannot_be_made_ready_do_not_make_it_deaf(
+    thread: InferenceThread, gated: GatedEngine, wrong: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried = threading.Event()
+
+    def prepare(_: Sentences) -> Iterator[None]:
+        yield
+        tried.set()
+        raise wrong
+
+    monkeypatch.setattr(thread.listener, "prepare", prepare)
+    thread.prepare(Sentences(SpeechGrammar("en", True, {}, ()), ()))
+    assert await asyncio.to_thread(tried.wait, PATIENCE_S)
+    gated.let()
+    assert await text(thread.final(sound(1))) == "1"
+
+
+async def test_an_engine_that_cannot_rest_goes_on(
+    thread: InferenceThread, gated: GatedEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def rest() -> None:
+        gated.rested.set()
+        raise ModelError("model_failed", "a", "b")
+
+    monkeypatch.setattr(gated, "rest", rest)
+    gated.let(2)
+    assert await text(thread.final(sound(1))) == "1"
+    assert await asyncio.to_thread(gated.rested.wait, PATIENCE_S)
+    assert await text(thread.final(sound(2))) == "2"
 
 
 async def test_a_thread_that_hangs_is_not_alive(thread: InferenceThread, gated: GatedEngine) -> None:

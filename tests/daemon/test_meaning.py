@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -67,7 +68,7 @@ async def test_a_sure_command_is_done(events: Events, seen: list[StageEvent]) ->
 
 async def test_a_doubtful_one_is_asked_about_and_done_after_a_yes(events: Events, seen: list[StageEvent]) -> None:
     async with open_core(LOADED, events, services=False) as box:
-        reply = await box.turns.heard(heard(recognition(score=0.0, free_score=5.0)))
+        reply = await box.turns.heard(heard(recognition(score=0.0, free_score=5.0), "attention"))
         assert reply is not None
         assert (reply.outcome, reply.text) == ("question", "Did you mean: set a timer for five minutes?")
         assert not of(seen, ToolResult)
@@ -78,6 +79,32 @@ async def test_a_doubtful_one_is_asked_about_and_done_after_a_yes(events: Events
     assert isinstance(result, ToolResult)
     assert result.ok
     assert isinstance(of(seen, Reply)[-1], Reply)
+
+
+async def test_who_leaves_the_gate_open_is_not_asked_what_he_meant(events: Events, seen: list[StageEvent]) -> None:
+    async with open_core(LOADED, events, services=False) as box:
+        assert await box.turns.heard(heard(recognition(score=0.0, free_score=5.0), "always")) is None
+        await box.turns.asked("yes", "speech")
+    assert not of(seen, Confirmation)
+    assert not of(seen, ToolResult)
+
+
+async def test_saying_what_was_meant_does_not_confirm_what_is_risky(
+    events: Events, seen: list[StageEvent], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_core(LOADED, events, services=False) as box:
+        registry = box.turns.mind.runner.registry
+        risky = replace(registry.tools["start_timer"], risk="risky")
+        monkeypatch.setitem(registry.tools, "start_timer", risky)
+        await box.turns.heard(heard(recognition(score=0.0, free_score=5.0), "attention"))
+        reply = await box.turns.asked("yes", "speech")
+        assert reply is not None
+        assert reply.outcome == "question"
+        assert not any(result.ok for result in of(seen, ToolResult) if isinstance(result, ToolResult))
+        await box.turns.asked("yes", "speech")
+    last = of(seen, ToolResult)[-1]
+    assert isinstance(last, ToolResult)
+    assert last.ok
 
 
 async def test_what_does_not_fit_is_no_command(events: Events, seen: list[StageEvent]) -> None:

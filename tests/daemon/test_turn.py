@@ -11,11 +11,11 @@ from agentbox.config import Config
 from agentbox.daemon.core import open_core
 from agentbox.daemon.events import Events
 from agentbox.daemon.hearing import Heard
-from agentbox.messages import Intent, StageEvent, Transcript, Utterance, new_id
+from agentbox.messages import ActivatedBy, Intent, StageEvent, Transcript, Utterance, new_id
 from agentbox.settings import Loaded
 
 
-def heard(recognition: Recognition) -> Heard:
+def heard(recognition: Recognition, by: ActivatedBy = "always") -> Heard:
     """What hearing makes of the words, as if they had needed no wake phrase."""
     utterance = Utterance(
         id=new_id(), started_at=0.0, first_sample=0, pcm=b"", speech_ms=900, silence_ms=250, end_reason="silence"
@@ -23,7 +23,7 @@ def heard(recognition: Recognition) -> Heard:
     transcript = Transcript(
         utterance_id=utterance.id, text=recognition.text, engine="none", language="en", audio_ms=1000, decode_ms=1.0
     )
-    return Heard(utterance, transcript, "always", 0.0, {}, recognition)
+    return Heard(utterance, transcript, by, 0.0, {}, recognition)
 
 
 async def test_a_meaning_found_in_the_pause_is_used_only_where_nothing_changed(

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from agentbox.asr.constrain.keys import longer, whole
 from agentbox.asr.constrain.network import Network, State
-from agentbox.asr.constrain.prior import Prior, context_of
+from agentbox.asr.constrain.prior import Context, Prior, context_of
 from agentbox.asr.engine import Aborted
 from agentbox.asr.moonshine import Encoding, Floats, Ints, Moonshine, log_softmax
 from agentbox.asr.tokens import END
@@ -49,6 +50,10 @@ GIVE_UP_BY_TOKEN = 2.5
 which."""
 
 
+_MOST_PRIORS = 64
+"""Contexts whose figures are kept with a state."""
+
+
 @dataclass(frozen=True, slots=True)
 class Hypothesis:
     """A sentence of the grammar, or the beginning of one."""
@@ -58,8 +63,8 @@ class Hypothesis:
     """log P(tokens | sound) - weight x log P(tokens); of several spellings of the same words added up."""
     logprob: float
     """log P(tokens | sound) of these very tokens, the end included where it has ended."""
-    key: str
-    """Letters and digits alone: the same for all spellings of the same words."""
+    key: bytes
+    """The same for all spellings of the same words (see `keys`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +72,7 @@ class _Live:
     tokens: tuple[int, ...]
     score: float
     logprob: float
-    key: str
+    key: bytes
     state: State
 
 
@@ -100,8 +105,8 @@ class Search:
         `free_logprob`: log P(free reading | sound); the search is given up when no sentence can come near it any more.
         Raises `Aborted`, `ModelError` `model_failed`.
         """
-        live = [_Live((), 0.0, 0.0, "", start)]
-        done: dict[str, Hypothesis] = {}
+        live = [_Live((), 0.0, 0.0, b"", start)]
+        done: dict[bytes, Hypothesis] = {}
         best = -math.inf
         logits, state = self.model.begin_after(encoding, said)
         while live:
@@ -128,13 +133,20 @@ class Search:
         missing = [(context, state.asked) for context, state in asked if context not in state.prior]
         if missing:
             self.learnt += self.prior.learn(missing)
-        for context, state in asked:
-            if context not in state.prior:
-                state.prior[context] = _alike(self.prior.logprobs(context, state.asked), state.spelled_alike)
-        return [state.prior[context] for context, state in asked]
+        return [self._prior_of(context, state) for context, state in asked]
+
+    def _prior_of(self, context: Context, state: State) -> Floats:
+        known = state.prior.get(context)
+        if known is None:
+            if len(state.prior) >= _MOST_PRIORS:
+                # After free text a state may be met in any context.
+                state.prior.clear()
+            known = _alike(self.prior.logprobs(context, state.asked), state.spelled_alike)
+            state.prior[context] = known
+        return known
 
     def _ended(self, one: _Live, logprob: float, prior: float) -> Hypothesis:
-        return Hypothesis(one.tokens, one.score + logprob - self.weight * prior, one.logprob + logprob, one.key)
+        return Hypothesis(one.tokens, one.score + logprob - self.weight * prior, one.logprob + logprob, whole(one.key))
 
     def _extended(
         self, live: list[_Live], logprobs: Floats, priors: list[Floats], least: float
@@ -147,12 +159,12 @@ class Search:
         least = max(least, candidates[0][0] - LIVE_MARGIN) if candidates else least
         chosen: list[_Live] = []
         rows: list[int] = []
-        seen: set[str] = set()
+        seen: set[bytes] = set()
         for score, logprob, row, token in candidates:
             if score < least or len(chosen) == self.beam:
                 break
             one = live[row]
-            key = one.key + self.network.letters[token]
+            key = longer(one.key, self.network.keys[token])
             if key in seen:
                 continue
             state = self.network.step(one.state, token)
@@ -210,7 +222,7 @@ def _alike(prior: Floats, groups: Sequence[Ints]) -> Floats:
     return prior
 
 
-def _merge(done: dict[str, Hypothesis], new: Hypothesis) -> None:
+def _merge(done: dict[bytes, Hypothesis], new: Hypothesis) -> None:
     known = done.get(new.key)
     if known is None:
         done[new.key] = new

@@ -1,4 +1,4 @@
-"""A grammar made ready for one model: what `Moonshine.transcribe` decodes under, beside its free reading."""
+"""A grammar made ready for one model: what `Listener.hear` decodes under, beside the free reading."""
 
 from __future__ import annotations
 
@@ -70,14 +70,17 @@ class GrammarDecoder:
         return Decoded(candidates, (time.perf_counter() - started) * 1000, search.steps, search.learnt)
 
     def free_reading(
-        self, text: str, tokens: Sequence[int], logprobs: Sequence[float], confidence: float
+        self, text: str, tokens: Sequence[int], logprobs: Sequence[float], confidence: float | None
     ) -> FreeReading:
-        """A free reading scored as the candidates are."""
+        """A free reading scored as the candidates are; without its prior (`confidence` null) where there are none to
+        compare it with."""
+        logprob = sum(logprobs)
+        if confidence is None:
+            return FreeReading(text, logprob, logprob, len(tokens))
         contexts = [context_of(tuple(tokens[:at])) for at in range(len(tokens))]
         numbers = [np.array([token]) for token in tokens]
         self.prior.learn(zip(contexts, numbers, strict=True))
         prior = sum(float(self.prior.logprobs(*one)[0]) for one in zip(contexts, numbers, strict=True))
-        logprob = sum(logprobs)
         return FreeReading(text, logprob - prior_weight(confidence) * prior, logprob, len(tokens))
 
     def _candidate(self, hypothesis: Hypothesis, roots: Iterable[str]) -> Candidate:

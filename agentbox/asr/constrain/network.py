@@ -16,6 +16,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from agentbox.asr.constrain.keys import key_of
 from agentbox.asr.constrain.rules import Numbered
 from agentbox.asr.constrain.spelling import Speller
 from agentbox.asr.tokens import END, TokenTable
@@ -99,8 +100,8 @@ class Network:
         self._over = self._set_id(frozenset((_OVER,)))
         self.tokens_of = _classes(table, grammar.spaced)
         """By kind of free text: the tokens that lead on in it (see `FREE_BEGIN`)."""
-        self.letters = [_letters(table.text_of(token)) for token in range(len(table))]
-        """By token: its letters and digits, in lower case."""
+        self.keys = [key_of(table.text_of(token)) for token in range(len(table))]
+        """By token: what it says, letter case apart."""
         self._is_of = {kind: np.isin(np.arange(len(table)), tokens) for kind, tokens in self.tokens_of.items()}
         self._hyphen = frozenset(speller.encode("-"))
         encoded = [speller.encode(mark) for mark in PAUSES]
@@ -343,13 +344,10 @@ class Network:
         return len(self._spelling) - 1
 
 
-def _letters(text: bytes) -> str:
-    return "".join(letter for letter in text.decode("utf-8", "replace").casefold() if letter.isalnum())
-
-
 def _classes(table: TokenTable, spaced: bool) -> dict[int, Ids]:
     texts = [table.text_of(token).decode("utf-8", "replace") for token in range(len(table))]
-    worded = [any(letter.isalnum() for letter in text) for text in texts]
+    # U+FFFD: a part of a letter that takes several tokens.
+    worded = [any(letter.isalnum() or letter == "\ufffd" for letter in text) for text in texts]
     spaces = [spaced and text == " " for text in texts]
     begin = [
         space or (word and (text[:1] == " " or not spaced))

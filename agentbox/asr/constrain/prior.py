@@ -14,7 +14,7 @@ remembered: every utterance meets the same few thousand contexts.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TypeAlias
 
 import numpy as np
@@ -29,6 +29,9 @@ CONTEXT_TOKENS = 3
 LEAST = -8.0
 """No word counts as rarer than this, or odd spellings would win by being odd. Of the orders at 6 dB, ranked anew, 97.8
 % were right at -6, 99.1 % at -8 and 98.4 % without a floor."""
+
+MOST_PASSING = 4_000
+"""Contexts that are remembered of what was said (some 2 kB each)."""
 
 _NOISE_S = 0.2
 _NOISE_RMS = 0.01
@@ -48,25 +51,30 @@ def context_of(tokens: tuple[int, ...]) -> Context:
 class Prior:
     """log P(token | context) by a model that hears nothing, worked out when asked for and remembered.
 
+    What belongs to the sentences that may be said is kept for good (`keep`), of what was met in speech only the last.
     Not thread-safe: it belongs to whoever runs the model.
     """
 
     def __init__(self, model: Moonshine) -> None:
         self._model = model
-        self._known: dict[Context, dict[int, float]] = {}
-        self.kept: set[Context] = set()
-        """Contexts that may be written down: those of the sentences themselves, not of what somebody said."""
+        self._kept: dict[Context, dict[int, float]] = {}
+        self._passing: dict[Context, dict[int, float]] = {}
+        """What was asked for last comes last."""
         noise = np.random.default_rng(0).standard_normal(int(_NOISE_S * SAMPLE_RATE_HZ)).astype(np.float32)
         self.nothing: Encoding = model.encode(noise * np.float32(_NOISE_RMS))
 
     def __len__(self) -> int:
-        return len(self._known)
+        """How many contexts are known."""
+        return len(self._kept.keys() | self._passing.keys())
 
     def learn(self, wanted: Iterable[tuple[Context, Ints]]) -> int:
         """Work out what is not known yet of the tokens after each context; gives how many contexts were not."""
         unknown: dict[Context, set[int]] = {}
         for context, tokens in wanted:
-            new = set(tokens.tolist()) - self._known.get(context, {}).keys()
+            passing = self._passing.pop(context, None)
+            if passing is not None:
+                self._passing[context] = passing
+            new = set(tokens.tolist()) - self._kept.get(context, {}).keys() - (passing or {}).keys()
             if new:
                 unknown.setdefault(context, set()).update(new)
         by_length: dict[int, list[Context]] = {}
@@ -78,19 +86,28 @@ class Prior:
                 logprobs = self._model.continuations(self.nothing, [(START, *context) for context in batch])
                 for context, row in zip(batch, logprobs, strict=True):
                     new = unknown[context]
-                    self._known.setdefault(context, {}).update((token, float(row[token])) for token in new)
+                    self._passing.setdefault(context, {}).update((token, float(row[token])) for token in new)
+        while len(self._passing) > MOST_PASSING:
+            del self._passing[next(iter(self._passing))]
         return len(unknown)
 
     def logprobs(self, context: Context, tokens: Ints) -> Floats:
         """log P of each of `tokens` after `context`, at least `LEAST`; they must have been learnt."""
-        known = self._known.get(context, {})  # after free text alone there may be no token to ask for
+        known = self._passing.get(context, {}) | self._kept.get(context, {})
         return np.array([max(known[token], LEAST) for token in tokens.tolist()], dtype=np.float32)
 
+    def keep(self, wanted: Mapping[Context, Iterable[int]]) -> None:
+        """Remember these for good, as far as they are known, in place of what was kept so far."""
+        kept = {}
+        for context, tokens in wanted.items():
+            known = self._passing.pop(context, {}) | self._kept.get(context, {})
+            kept[context] = {token: known[token] for token in tokens if token in known}
+        self._kept = kept
+
     def dump(self) -> Kept:
-        """What may be kept on disk."""
-        return [(context, self._known[context]) for context in self.kept]
+        """What is kept: figures of the sentences themselves, nothing of what somebody said."""
+        return list(self._kept.items())
 
     def restore(self, known: Kept) -> None:
-        """Take back what `dump` gave."""
-        self._known.update(known)
-        self.kept.update(context for context, _ in known)
+        """Keep what `dump` gave, in place of what was kept so far."""
+        self._kept = dict(known)

@@ -6,14 +6,14 @@ The likeliest beginnings by the prior itself come first; what was worked out can
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from heapq import heappop, heappush
 from itertools import count
 
 import numpy as np
 
 from agentbox.asr.constrain.network import Network, State
-from agentbox.asr.constrain.prior import Prior, context_of
+from agentbox.asr.constrain.prior import Context, Prior, context_of
 
 MOST_CONTEXTS = 1_500
 
@@ -22,19 +22,22 @@ _WIDEST = 8
 """Continuations of one beginning that are followed."""
 
 
-def warm(network: Network, prior: Prior, roots: Sequence[str]) -> Iterator[int]:
-    """Learn the prior along the likeliest sentences of `roots`; gives now and then how many contexts are known.
+def warm(
+    network: Network, prior: Prior, roots: Sequence[str], most: int = MOST_CONTEXTS
+) -> Generator[None, None, dict[Context, set[int]]]:
+    """Learn the prior along the likeliest sentences of `roots`, in small pieces; gives the contexts and their tokens.
 
     Free text is not gone into: what may stand there is not known before it is said.
     """
     number = count()
-    waiting: list[tuple[float, int, tuple[int, ...], State]] = [(0.0, next(number), (), network.start(roots))]
-    seen: set[tuple[int, tuple[int, ...]]] = set()
-    while waiting and len(prior.kept) < MOST_CONTEXTS:
+    waiting: list[tuple[float, int, Context, State]] = [(0.0, next(number), (), network.start(roots))]
+    seen: set[tuple[State, Context]] = set()
+    learnt: dict[Context, set[int]] = {}
+    while waiting and len(learnt) < most:
         batch = [heappop(waiting) for _ in range(min(_BATCH, len(waiting)))]
         prior.learn([(context, state.asked) for _, _, context, state in batch])
         for cost, _, context, state in batch:
-            prior.kept.add(context)
+            learnt.setdefault(context, set()).update(state.asked.tolist())
             if not state.tokens.size:
                 continue
             logprobs = prior.logprobs(context, state.tokens)
@@ -43,8 +46,11 @@ def warm(network: Network, prior: Prior, roots: Sequence[str]) -> Iterator[int]:
             for at in likely.tolist():
                 token = int(state.tokens[at])
                 after = network.step(state, token)
-                place = (id(after), context_of((*context, token)))
-                if after is not None and not after.free and place not in seen:
+                if after is None or after.free:
+                    continue
+                place = (after, context_of((*context, token)))
+                if place not in seen:
                     seen.add(place)
                     heappush(waiting, (cost + total - float(logprobs[at]), next(number), place[1], after))
-        yield len(prior)
+        yield
+    return learnt
