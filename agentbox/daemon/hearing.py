@@ -11,7 +11,7 @@ import contextlib
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 from agentbox.asr.engine import Recognition
 from agentbox.asr.listener import Ask
@@ -158,11 +158,14 @@ class Hearing:
         self._take(self._ear.finish(reason))
 
     async def settled(self) -> None:
-        """Wait for the speculative decoding under way: sound that comes faster than time must not outrun it."""
+        """Wait for the decoding and looking under way: sound that comes faster than time must not outrun it."""
         for utterance in list(self._open.values()):
+            waiting: list[asyncio.Future[Any]] = [*utterance.looks]
             if utterance.guess is not None:
+                waiting.append(utterance.guess)
+            if waiting:
                 with contextlib.suppress(asyncio.CancelledError):
-                    await asyncio.wait([utterance.guess])
+                    await asyncio.wait(waiting)
 
     def _take(self, events: list[SegmentEvent]) -> None:
         for event in events:

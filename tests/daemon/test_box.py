@@ -134,6 +134,13 @@ def test_wake_word_and_command_come_in_one_breath(home: Home, data: Path, tmp_pa
     events = home.hear(tmp_path / "breath.wav")
     [activation] = messages(events, "Activation")
     assert (activation["by"], activation["phrase"]) == ("wake_phrase", "computer")
+    # It is known that the box is meant long before all is said.
+    [noticed] = [event for event in events if (event["stage"], event["state"]) == ("activation", "noticed")]
+    [ended] = [
+        event for event in events if event["utterance_id"] == noticed["utterance_id"] and event["state"] == "ended"
+    ]
+    assert events.index(noticed) < events.index(ended)
+    assert noticed["timings"]["audio_ms"] < ended["timings"]["audio_ms"] - 1000
     [intent] = messages(events, "Intent")
     assert (intent["name"], intent["slots"]["coffeeDrink"]) == ("orderDrink", "house coffee")
 

@@ -1,0 +1,85 @@
+"""Hearing with a decoder that is too slow: what it did not get to in time is not waited for, and not told."""
+
+from __future__ import annotations
+
+import asyncio
+
+import numpy as np
+
+from agentbox.asr.engine import Recognition
+from agentbox.asr.listener import Ask
+from agentbox.asr.wakeful import Wakeful
+from agentbox.audio.ear import Ear
+from agentbox.audio.segment import Completeness, Samples
+from agentbox.config import Audio
+from agentbox.daemon.activation import Activation
+from agentbox.daemon.events import Events
+from agentbox.daemon.hearing import Hearing
+from agentbox.messages import ActivatedBy, StageEvent
+
+
+class LoudIsSpeech:
+    """Voice activity by loudness."""
+
+    def probability(self, window: Samples) -> float:
+        return float(np.abs(window).max() > 3000)
+
+    def reset(self) -> None: ...
+
+
+class SlowDecoder:
+    """Finals are there at once, everything else never."""
+
+    def __init__(self) -> None:
+        self.looks: list[asyncio.Future[str | None]] = []
+
+    def final(self, samples: Samples, speech_ms: int, ask: Ask, wakeful: Wakeful | None) -> asyncio.Future[Recognition]:
+        done: asyncio.Future[Recognition] = asyncio.get_running_loop().create_future()
+        done.set_result(Recognition("words"))
+        return done
+
+    def speculative(
+        self, samples: Samples, speech_ms: int, ask: Ask, wakeful: Wakeful | None
+    ) -> asyncio.Future[Recognition]:
+        return asyncio.get_running_loop().create_future()
+
+    def look(self, samples: Samples, wakeful: Wakeful) -> asyncio.Future[str | None]:
+        self.looks.append(asyncio.get_running_loop().create_future())
+        return self.looks[-1]
+
+    def partial(self, samples: Samples) -> None: ...
+
+
+class Judge:
+    activation = Activation("wake_phrase", ["computer"], 6.0)
+
+    def asking(self, by: ActivatedBy | None) -> Ask:
+        return lambda _: None
+
+    def completeness(self, recognition: Recognition, by: ActivatedBy | None) -> Completeness:
+        return "no"
+
+
+async def test_looks_that_come_too_late_are_called_off() -> None:
+    events, seen = Events(), list[StageEvent]()
+    events.subscribe(seen.append)
+    decoder = SlowDecoder()
+    hearing = Hearing(
+        Ear(Audio(), LoudIsSpeech(), partials=False), decoder, Judge(), events, engine="none", language="en"
+    )
+    draw = np.random.default_rng(0)
+    speech = draw.integers(-8000, 8000, 3 * 16_000).astype(np.int16)
+    for start in range(0, speech.size, 1536):
+        hearing.hear(speech[start : start + 1536])
+    assert 3 <= len(decoder.looks) <= 10
+    assert not any(look.done() for look in decoder.looks)
+    # The first one is done in time, and told; the others are not, and called off when the turn ends.
+    decoder.looks[0].set_result("computer")
+    await asyncio.sleep(0)
+    assert [event.stage for event in seen].count("activation") == 1
+    hearing.finish()
+    assert all(look.cancelled() for look in decoder.looks[1:])
+    coming = await hearing.turns.get()
+    assert coming is not None
+    assert (await coming).transcript.text == "words"
+    assert [event.stage for event in seen].count("activation") == 1
