@@ -26,6 +26,19 @@ def notify(state: str) -> bool:
     return True
 
 
+def is_supervised() -> bool:
+    """Whether a service manager looks after the process, and starts it anew when it ends."""
+    return "NOTIFY_SOCKET" in os.environ
+
+
+def watchdog_s() -> float | None:
+    """How often the service manager wants to hear that all is well, at the latest; null where it does not ask
+    (sd_watchdog_enabled(3))."""
+    for_us = os.environ.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())
+    usec = os.environ.get("WATCHDOG_USEC", "")
+    return int(usec) / 1e6 if for_us and usec.isdigit() and int(usec) else None
+
+
 class _JsonFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         line = {

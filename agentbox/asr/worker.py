@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from enum import IntEnum
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -29,6 +30,11 @@ Sound: TypeAlias = NDArray[np.int16] | NDArray[np.float32]
 """Mono, 16 kHz, shape [n]; int16, or float32 in -1..1."""
 
 Answer: TypeAlias = asyncio.Future[Recognition]
+
+
+STUCK_S = 20.0
+"""A thread that has something to do and got nowhere for so long hangs. The longest piece is the encoding of half a
+minute of sound."""
 
 
 class Priority(IntEnum):
@@ -81,7 +87,8 @@ class InferenceThread:
         self._changed = threading.Condition()
         self._queues: dict[Priority, deque[_Job]] = {priority: deque() for priority in Priority}
         self._running: _Job | None = None
-        self._running_since_s = 0.0
+        self._moved_s: float | None = None
+        """When the thread last got somewhere; null while it waits for something to do."""
         self._stopping = False
         self._refused = 0
         self._preparing: Iterator[None] | None = None
@@ -118,9 +125,10 @@ class InferenceThread:
 
     def speculative(
         self, sound: Sound, speech_ms: int | None = None, ask: Ask | None = None, wakeful: Wakeful | None = None
-    ) -> Answer:
-        """The same for what may turn out to be a whole utterance; cancel the future when speech goes on."""
-        return self._hear(sound, Priority.SPECULATIVE, speech_ms, ask, wakeful)
+    ) -> Answer | None:
+        """The same for what may turn out to be a whole utterance; cancel the future when speech goes on. Null while
+        finals wait: a box that is behind decodes nothing twice."""
+        return None if self.behind else self._hear(sound, Priority.SPECULATIVE, speech_ms, ask, wakeful)
 
     def look(self, sound: Sound, wakeful: Wakeful) -> asyncio.Future[str | None]:
         """Look whether an utterance under way begins with a wake phrase; the phrase, or null so far."""
@@ -137,15 +145,16 @@ class InferenceThread:
             )
         return None if busy else self._hear(sound, Priority.PARTIAL, speech_ms)
 
-    def alive(self, limit_s: float = 30.0) -> bool:
-        """Whether the thread runs and has not been busy with one job for longer than `limit_s`."""
-        return self._thread.is_alive() and self.busy_s < limit_s
+    def alive(self, limit_s: float = STUCK_S) -> bool:
+        """Whether the thread runs, and has got somewhere within `limit_s` if it has something to do."""
+        moved_s = self._moved_s
+        return self._thread.is_alive() and (moved_s is None or time.monotonic() - moved_s < limit_s)
 
     @property
-    def busy_s(self) -> float:
-        """For how long the job under way has been decoded; 0 when there is none."""
+    def behind(self) -> int:
+        """How many finals wait."""
         with self._changed:
-            return 0.0 if self._running is None else time.monotonic() - self._running_since_s
+            return len(self._queues[Priority.FINAL])
 
     def _hear(
         self,
@@ -213,7 +222,7 @@ class InferenceThread:
         while (job := self._next()) is not None:
             result: object
             try:
-                result = job.run(job.unwanted.is_set)
+                result = job.run(partial(self._asked, job))
             except Exception as error:  # whatever an engine raises belongs to this job's future, and to no other's
                 result = error
             with self._changed:
@@ -223,18 +232,24 @@ class InferenceThread:
             except RuntimeError:  # the loop is closed: nobody waits any more
                 return
 
+    def _asked(self, job: _Job) -> bool:
+        """Whether the job is not wanted any more; who asks has not stopped somewhere."""
+        self._moved_s = time.monotonic()
+        return job.unwanted.is_set()
+
     def _next(self) -> _Job | None:
         """The next job, or null when the thread should end."""
         rested = False
         while True:
             with self._changed:
+                self._moved_s = None
                 idle = not self._changed.wait_for(self._wanted, None if rested else self._rest_after_s)
+                self._moved_s = time.monotonic()
                 preparing = self._preparing
                 if self._stopping:
                     return None
                 if any(self._queues.values()):
                     self._running = next(queue for queue in self._queues.values() if queue).popleft()
-                    self._running_since_s = time.monotonic()
                     return self._running
             if preparing is not None:
                 self._prepare(preparing)

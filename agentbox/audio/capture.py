@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-import threading
+import contextlib
 import time
 from collections import deque
 from collections.abc import AsyncIterator
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 
-from agentbox.audio.devices import Device, find_device, portaudio
+from agentbox.audio.devices import Device, find_device
+from agentbox.audio.driver import beside, hold, let_go, portaudio
 from agentbox.audio.files import Converter
 from agentbox.audio.segment import Samples
 from agentbox.config import Audio
 from agentbox.errors import AudioError
 from agentbox.messages import SAMPLE_RATE_HZ
 
-LOST_AFTER_S = 3.0
-"""A stream whose callback has been silent for this long is dead. PortAudio itself does not say so: when a device
-goes away the callback just stops, `active` stays true and no flag is set. A cold PulseAudio source may take 2 s."""
+LOST_AFTER_S = 1.5
+"""A stream whose callback has been silent for this long is dead. PortAudio itself mostly does not say so: when a device
+goes away the callback just stops, `active` stays true and no flag is set. (On a busy machine blocks come up to 0.25 s
+late.)"""
+
+FIRST_AFTER_S = 3.0
+"""The same before the first block: a cold PulseAudio source may take 2 s."""
 
 CLOSE_LIMIT_S = 2.0
 
@@ -40,18 +46,33 @@ class Microphone:
         self._loop = asyncio.get_running_loop()
         self._stream: Any = None
         self._closed = False
+        self._ended = False
+        """PortAudio says that no more sound comes (when a sound server dies)."""
         self._heard_at = time.monotonic()
+        self._silence_s = FIRST_AFTER_S
         self.device: Device | None = None
         self.lost_blocks = 0
         """Blocks dropped because nobody took them in time; the daemon reports when it grows."""
 
     def open(self) -> None:
-        """Open the device at 16 kHz mono; where it cannot do that, at its own rate, to be converted."""
+        """Open the device at 16 kHz mono; where it cannot do that, at its own rate, to be converted.
+
+        May hang while a sound server is frozen: in a daemon it is called beside the loop.
+        """
         sounddevice = portaudio()
+        hold()
+        try:
+            self._open(sounddevice)
+        finally:
+            if self._stream is None:
+                let_go()
+
+    def _open(self, sounddevice: ModuleType) -> None:
         self.device = device = find_device(self._config.input_device, "input")
         attempts = [(SAMPLE_RATE_HZ, 1), (device.default_rate_hz, 1), (device.default_rate_hz, min(2, device.inputs))]
         failure: Exception | None = None
         for rate_hz, channels in dict.fromkeys(attempts):
+            stream = None
             try:
                 stream = sounddevice.RawInputStream(
                     device=device.index,
@@ -61,10 +82,13 @@ class Microphone:
                     blocksize=rate_hz * self._config.block_ms // 1000,
                     latency="high",
                     callback=self._callback,
+                    finished_callback=self._finished,
                 )
                 stream.start()
             except (sounddevice.PortAudioError, ValueError) as error:
                 failure = error
+                if stream is not None:
+                    stream.close(ignore_errors=True)
                 continue
             self._stream, self._channels = stream, channels
             self._converter = Converter(rate_hz, channels)
@@ -80,10 +104,18 @@ class Microphone:
     def _callback(self, data: Any, _frames: int, _time: Any, _status: Any) -> None:
         # PortAudio's own thread: copy, queue, wake the loop, nothing else.
         self._heard_at = time.monotonic()
+        self._silence_s = LOST_AFTER_S
         if len(self._queue) >= self._limit:
             self.lost_blocks += 1
             return
         self._queue.append(bytes(data))
+        self._wake()
+
+    def _finished(self) -> None:
+        self._ended = True
+        self._wake()
+
+    def _wake(self) -> None:
         try:
             self._loop.call_soon_threadsafe(self._ready.set)
         except RuntimeError:
@@ -97,15 +129,14 @@ class Microphone:
             self._ready.clear()
             if self._queue:
                 continue
-            try:
-                async with asyncio.timeout(LOST_AFTER_S):
+            self._check_alive()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._silence_s):
                     await self._ready.wait()
-            except TimeoutError:
-                self._check_alive()
 
     def _check_alive(self) -> None:
         silent_s = time.monotonic() - self._heard_at
-        if silent_s >= LOST_AFTER_S and not self._closed:
+        if (self._ended or silent_s >= self._silence_s) and not self._closed:
             name = self.device.name if self.device else "?"
             raise AudioError("device_lost", f"The microphone {name!r} stopped delivering sound.", "Is it plugged in?")
 
@@ -126,14 +157,13 @@ class Microphone:
         stream, self._stream = self._stream, None
         if stream is None:
             return True
-        done = threading.Event()
 
         def abort() -> None:
             try:
                 stream.abort(ignore_errors=True)
                 stream.close(ignore_errors=True)
             finally:
-                done.set()
+                let_go()
 
-        threading.Thread(target=abort, name="close-microphone", daemon=True).start()
-        return await asyncio.to_thread(done.wait, CLOSE_LIMIT_S)
+        closed, _ = await asyncio.wait([beside(abort)], timeout=CLOSE_LIMIT_S)
+        return bool(closed)

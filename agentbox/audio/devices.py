@@ -1,11 +1,11 @@
-"""Sound devices by name, index or `default`. The one place that imports PortAudio's binding."""
+"""Sound devices by name, index or `default`."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from types import ModuleType
 from typing import Any, Literal
 
+from agentbox.audio.driver import portaudio
 from agentbox.errors import AudioError
 
 Direction = Literal["input", "output"]
@@ -22,24 +22,6 @@ class Device:
     default_rate_hz: int
     default_input: bool
     default_output: bool
-
-
-def portaudio() -> ModuleType:
-    """The sounddevice module. Raises `AudioError` `portaudio_missing` where its C library is not installed."""
-    try:
-        import sounddevice
-    except OSError as error:
-        raise AudioError(
-            "portaudio_missing", "The PortAudio library is not installed.", "Run: sudo apt-get install libportaudio2"
-        ) from error
-    return sounddevice  # type: ignore[no-any-return]
-
-
-def refresh() -> None:
-    """Make PortAudio look again which devices there are; it does so only when it starts. No stream may be open."""
-    sounddevice = portaudio()
-    sounddevice._terminate()
-    sounddevice._initialize()
 
 
 def list_devices() -> list[Device]:

@@ -6,7 +6,8 @@ import queue
 import threading
 from collections.abc import Callable
 
-from agentbox.audio.devices import find_device, portaudio
+from agentbox.audio.devices import find_device
+from agentbox.audio.driver import hold, let_go, portaudio
 from agentbox.audio.segment import Samples
 from agentbox.audio.sounds import RATE_HZ, sound
 from agentbox.errors import AudioError
@@ -65,8 +66,9 @@ class Speaker:
 
     def _sound(self, samples: Samples) -> None:
         sounddevice = portaudio()
-        device = find_device(self._device, "output")
+        hold()
         try:
+            device = find_device(self._device, "output")
             with sounddevice.RawOutputStream(
                 device=device.index, samplerate=RATE_HZ, channels=1, dtype="int16", latency="low"
             ) as stream:
@@ -75,3 +77,5 @@ class Speaker:
             raise AudioError(
                 "device_failed", f"The speaker {device.name!r} cannot be opened.", "agentbox doctor tells more."
             ) from error
+        finally:
+            let_go()

@@ -19,6 +19,7 @@ from agentbox.daemon.mind import ANSWERS, load_tools
 from agentbox.errors import AgentboxError, ExitCode, InputError
 from agentbox.intents.check.check import check as check_sentences
 from agentbox.settings import Loaded
+from agentbox.speech_grammar import is_spaced
 
 _TOKENS = "tokenizer.bin"
 
@@ -88,6 +89,8 @@ def _speller(config: Config) -> Callable[[str], bool] | None:
             catalogue = Catalogue.load()
             check_language(catalogue.get(name), config.language, catalogue)
             folder = paths.models_dir(config) / name
-        return Speller(TokenTable.read(folder / _TOKENS)).knows
+        table = TokenTable.read(folder / _TOKENS)
     except AgentboxError:
         return None
+    # Where there are thousands of letters, models write the rarer ones in bytes as a matter of course.
+    return Speller(table).knows if is_spaced(config.language) else lambda _: True

@@ -28,6 +28,7 @@ from agentbox.control.server import ControlServer, already_running
 from agentbox.daemon.core import Core, open_core
 from agentbox.daemon.events import Events, Sink, log_event
 from agentbox.daemon.handlers import Handlers
+from agentbox.daemon.health import Health
 from agentbox.daemon.hearing import Heard, Hearing
 from agentbox.daemon.sources import Source, make_source
 from agentbox.errors import AgentboxError, ControlError, ExitCode, StorageError
@@ -110,9 +111,10 @@ class Box:
             await self._open_socket(socket, stack)
             self._catch_signals(stack)
             self.events.emit("box", "started", timings={"start_ms": (time.monotonic() - began_s) * 1000})
-            notify(f"READY=1\nSTATUS={self.source.state}")
+            self.health = Health(self.worker, self.source)
+            notify(f"READY=1\nSTATUS={self.health.state}")
             code = await self._live()
-            notify("STOPPING=1")
+            notify("STOPPING=1\nSTATUS=stopping")
             self.events.emit("box", "stopping")
         return code
 
@@ -136,6 +138,7 @@ class Box:
         feeding = asyncio.create_task(self.source.feed(self.hearing), name="source")
         turning = asyncio.create_task(self._take_turns(), name="turns")
         sweeping = asyncio.create_task(self._sweep(), name="sweep")
+        watching = asyncio.create_task(self.health.watch(), name="health")
         stopping = asyncio.create_task(self._stop.wait(), name="stop")
         try:
             await asyncio.wait({feeding, turning, stopping}, return_when=asyncio.FIRST_COMPLETED)
@@ -150,9 +153,10 @@ class Box:
             self.events.notice(Notice(code=error.code, what=error.what, todo=error.todo, level="error"))
             return int(error.exit_code)
         finally:
-            for task in (feeding, turning, sweeping, stopping):
+            tasks = (feeding, turning, sweeping, watching, stopping)
+            for task in tasks:
                 task.cancel()
-            await asyncio.gather(feeding, turning, sweeping, stopping, return_exceptions=True)
+            await asyncio.gather(*tasks, return_exceptions=True)
         return int(ExitCode.OK)
 
     async def _take_turns(self) -> None:

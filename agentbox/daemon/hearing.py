@@ -71,7 +71,7 @@ class Decoder(Protocol):
     ) -> asyncio.Future[Recognition]: ...
     def speculative(
         self, samples: Samples, speech_ms: int, ask: Ask, wakeful: Wakeful | None
-    ) -> asyncio.Future[Recognition]: ...
+    ) -> asyncio.Future[Recognition] | None: ...
     def look(self, samples: Samples, wakeful: Wakeful) -> asyncio.Future[str | None]: ...
     def partial(self, samples: Samples) -> asyncio.Future[Recognition] | None: ...
 
@@ -220,6 +220,8 @@ class Hearing:
             event.samples, event.speech_ms, self._judge.asking(utterance.by), utterance.wakeful
         )
         utterance.guess = guess
+        if guess is None:
+            return
 
         def judge(done: asyncio.Future[Recognition]) -> None:
             if utterance.guess is not done or done.cancelled() or done.exception() is not None:

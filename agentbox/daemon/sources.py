@@ -15,25 +15,45 @@ from typing import Protocol
 import numpy as np
 
 from agentbox.audio.capture import Microphone
-from agentbox.audio.devices import refresh
+from agentbox.audio.driver import beside, refresh
 from agentbox.audio.files import duration_s, read_file
 from agentbox.config import Audio
 from agentbox.daemon.events import Events
 from agentbox.daemon.hearing import Hearing
 from agentbox.errors import AudioError
 from agentbox.messages import SAMPLE_RATE_HZ, Notice
+from agentbox.service import is_supervised
 
-RETRY_S = (0.5, 1.0, 2.0, 5.0)
-"""Waits between attempts to get the microphone back; the last one repeats."""
+RETRY_S = (0.5, *([1.0] * 4), *([2.0] * 300), 5.0)
+"""Waits between attempts to get the microphone back; the last one repeats. A box that nobody gave a microphone for ten
+minutes looks less often, and at once when some hardware comes."""
+
+LOOK_S = 0.5
+
+HANGS_S = 4.0
+"""A call to PortAudio that takes longer hangs. Opening a device takes up to half a second."""
+
+LAST_RESORT_S = 20.0
+"""How long a hanging sound system is waited for where the box can be started anew."""
+
+SEEN_TO_S = 15.0
+"""So long after the last block of sound, or the last attempt to get the microphone back, nobody sees to it any more."""
 
 READ_BYTES = 2 * SAMPLE_RATE_HZ // 10
 """Standard input is read in tenths of a second."""
 
 
 class Source(Protocol):
-    """Feeds a `Hearing` until the sound ends. `state` says in words what it is doing."""
+    """Feeds a `Hearing` until the sound ends."""
 
-    state: str
+    @property
+    def state(self) -> str:
+        """In words, what it is doing."""
+        ...
+
+    def seen_to(self) -> bool:
+        """Whether sound comes, or somebody sees to it that it will."""
+        ...
 
     async def feed(self, hearing: Hearing) -> None: ...
 
@@ -47,6 +67,9 @@ class FileSource:
         self._block_ms = block_ms
         self._fast = fast
         duration_s(path)  # raises now, and not after the box has started, where the file cannot be read
+
+    def seen_to(self) -> bool:
+        return True
 
     async def feed(self, hearing: Hearing) -> None:
         began, played = time.monotonic(), 0
@@ -68,6 +91,9 @@ class StdinSource:
     def __init__(self, descriptor: int = 0) -> None:
         self.state = "listening to standard input"
         self._descriptor = descriptor
+
+    def seen_to(self) -> bool:
+        return True
 
     async def feed(self, hearing: Hearing) -> None:
         async for data in self._chunks():
@@ -102,63 +128,130 @@ def _until_closed(read: Callable[[], None]) -> None:
 
 
 class MicrophoneSource:
-    """The microphone, for ever: when it goes away it is looked for again, and the owner is told both times."""
+    """The microphone, for ever: when it goes away it is looked for again, and the owner is told both times.
 
-    def __init__(self, config: Audio, events: Events, retry_s: tuple[float, ...] = RETRY_S) -> None:
-        self.state = "opening the microphone"
+    `last_resort`: somebody starts the box anew when it ends, so that it may end where the sound system hangs for good.
+    """
+
+    def __init__(
+        self,
+        config: Audio,
+        events: Events,
+        *,
+        retry_s: tuple[float, ...] = RETRY_S,
+        last_resort: bool = False,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._config = config
         self._events = events
         self._retry_s = retry_s
+        self._last_resort = last_resort
+        self._monotonic = monotonic
         self._failures = 0
         self._lost_blocks = 0
+        self._words = "opening the microphone"
+        self._missing_since: float | None = None
+        self._seen_to_s = monotonic()
+
+    @property
+    def state(self) -> str:
+        if self._missing_since is None:
+            return self._words
+        return f"{self._words} ({self._monotonic() - self._missing_since:.0f} s ago; looking for it)"
+
+    def seen_to(self) -> bool:
+        return self._monotonic() - self._seen_to_s < SEEN_TO_S
 
     async def feed(self, hearing: Hearing) -> None:
         while True:
+            self._seen_to_s = self._monotonic()
             microphone = Microphone(self._config)
             try:
-                microphone.open()
+                await self._answered(microphone.open)
                 await self._listen(microphone, hearing)
             except AudioError as error:
+                if error.code == "sound_hangs":
+                    raise
                 self._tell(error)
             finally:
                 # Whatever was being said when the sound stopped is decoded all the same.
                 hearing.finish("end_of_input")
                 closed = await microphone.close()
-            await asyncio.sleep(self._retry_s[min(self._failures, len(self._retry_s)) - 1])
+            await self._wait()
             if closed:
                 # PortAudio lists devices only when it starts; with a stream still hanging in it, it must not restart.
-                await asyncio.to_thread(refresh)
+                await self._answered(refresh)
+
+    async def _answered(self, call: Callable[[], object]) -> None:
+        """Wait for a call to PortAudio. While a sound server is frozen it hangs; nothing can be done then but to wait,
+        or to begin with a new process. Raises `AudioError` `sound_hangs`, and what `call` raises."""
+        answer = beside(call)
+        if not (await asyncio.wait([answer], timeout=HANGS_S))[0]:
+            error = AudioError(
+                "sound_hangs", "The sound system does not answer.", "Restart PulseAudio or PipeWire, or this machine."
+            )
+            self._tell(error)
+            if not (await asyncio.wait([answer], timeout=LAST_RESORT_S if self._last_resort else None))[0]:
+                raise error
+        await answer
+
+    async def _wait(self) -> None:
+        """Until the next attempt is due, or what sound hardware and servers there are has changed."""
+        waited_s, before = 0.0, sound_system()
+        while waited_s < self._retry_s[min(self._failures, len(self._retry_s)) - 1] and sound_system() == before:
+            await asyncio.sleep(LOOK_S)
+            waited_s += LOOK_S
 
     async def _listen(self, microphone: Microphone, hearing: Hearing) -> None:
+        heard = False
         async for block in microphone.blocks():
-            if self.state != "listening":
-                self.state = "listening"
-                name = microphone.device.name if microphone.device else "?"
-                if self._failures:
-                    self._events.notice(
-                        Notice(code="microphone_back", what=f"The microphone {name!r} works.", level="info")
-                    )
-                self._failures = 0
-                self._events.emit("capture", "listening")
+            self._seen_to_s = self._monotonic()
+            if not heard:
+                heard = True
+                self._found(microphone.device.name if microphone.device else "?")
             hearing.hear(block)
             if microphone.lost_blocks > self._lost_blocks:
                 lost = microphone.lost_blocks - self._lost_blocks
                 self._lost_blocks = microphone.lost_blocks
                 self._events.emit("capture", "overflow", timings={"lost_ms": lost * self._config.block_ms})
-        self._lost_blocks = 0
+
+    def _found(self, name: str) -> None:
+        gone_s = 0.0 if self._missing_since is None else self._monotonic() - self._missing_since
+        self._words, self._missing_since = "listening", None
+        if self._failures:
+            self._events.notice(Notice(code="microphone_back", what=f"The microphone {name!r} works.", level="info"))
+        self._failures = self._lost_blocks = 0
+        self._events.emit("capture", "listening", timings={"gone_s": gone_s} if gone_s else None)
 
     def _tell(self, error: AudioError) -> None:
-        self.state = f"no microphone: {error.what}"
+        self._words = f"no microphone: {error.what}"
         if self._failures == 0:
+            self._missing_since = self._monotonic()
             self._events.notice(Notice(code=error.code, what=error.what, todo=error.todo, level="error"))
             self._events.emit("capture", "lost")
         self._failures += 1
 
 
+def sound_system() -> tuple[object, ...]:
+    """What tells that sound hardware or a sound server came or went, at the price of a few calls to the kernel."""
+    folder = Path(os.environ.get("XDG_RUNTIME_DIR", "/run"))
+    server = os.environ.get("PULSE_SERVER", "").removeprefix("unix:")
+    files = (Path(server), folder / "pulse" / "native", folder / "pipewire-0", Path("/dev/snd"))
+    found: list[object] = []
+    for file in files:
+        try:
+            status = file.stat()
+        except OSError:
+            found.append(None)
+        else:
+            found.append((status.st_ino, status.st_mtime_ns))
+    return tuple(found)
+
+
 def make_source(wanted: str, config: Audio, events: Events, *, fast: bool = False) -> Source:
     """`mic`, `-` for standard input, or a file's path. Raises `InputError` for a file that cannot be read."""
     factories: dict[str, Callable[[], Source]] = {
-        "mic": lambda: MicrophoneSource(config, events),
+        "mic": lambda: MicrophoneSource(config, events, last_resort=is_supervised()),
         "-": StdinSource,
     }
     return factories.get(wanted, lambda: FileSource(Path(wanted), config.block_ms, fast=fast))()

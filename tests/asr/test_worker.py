@@ -139,6 +139,7 @@ async def test_a_cancelled_job_leaves_the_queue(thread: InferenceThread, gated: 
     first = thread.final(sound(1))
     await gated.busy()
     unwanted, wanted = thread.speculative(sound(2)), thread.speculative(sound(3))
+    assert unwanted is not None
     unwanted.cancel()
     await asyncio.sleep(0)
     gated.let(2)
@@ -149,6 +150,7 @@ async def test_a_cancelled_job_leaves_the_queue(thread: InferenceThread, gated: 
 async def test_a_cancelled_job_under_way_is_given_up(thread: InferenceThread, gated: GatedEngine) -> None:
     guess = thread.speculative(sound(1))
     await gated.busy()
+    assert guess is not None
     guess.cancel()
     final = thread.final(sound(2))
     await gated.busy()
@@ -234,20 +236,46 @@ async def test_an_engine_that_cannot_rest_goes_on(
     assert await text(thread.final(sound(2))) == "2"
 
 
-async def test_a_thread_that_hangs_is_not_alive(thread: InferenceThread, gated: GatedEngine) -> None:
-    assert thread.alive(limit_s=0.001)
-    assert thread.busy_s == 0.0
+async def test_a_thread_that_hangs_is_not_alive(
+    thread: InferenceThread, gated: GatedEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await asyncio.sleep(0.05)
+    assert thread.alive(limit_s=0.02)  # it waits for something to do
+    hangs = threading.Event()
+
+    def transcribe(*_: object, abort: Callable[[], bool], **__: object) -> Recognition:
+        while not hangs.is_set():  # slow, but it gets somewhere
+            abort()
+        gated.begins.release()
+        gated.gate.acquire(timeout=PATIENCE_S)
+        return Recognition("late")
+
+    monkeypatch.setattr(gated, "transcribe", transcribe)
     answer = thread.final(sound(1))
+    await asyncio.sleep(0.1)
+    assert thread.alive(limit_s=0.05)
+    hangs.set()
     await gated.busy()
-    while thread.busy_s < 0.01:
-        await asyncio.sleep(0.005)
-    assert not thread.alive(limit_s=0.01)
-    assert thread.alive(limit_s=PATIENCE_S)
+    await asyncio.sleep(0.1)
+    assert not thread.alive(limit_s=0.05)
     gated.let()
-    await text(answer)
-    while thread.busy_s:
-        await asyncio.sleep(0.005)
-    assert thread.alive(limit_s=0.01)
+    assert await text(answer) == "late"
+    await asyncio.sleep(0.1)
+    assert thread.alive(limit_s=0.05)
+
+
+async def test_a_box_that_is_behind_decodes_nothing_twice(thread: InferenceThread, gated: GatedEngine) -> None:
+    first = thread.final(sound(1))
+    await gated.busy()
+    assert thread.behind == 0
+    guess = thread.speculative(sound(2))
+    assert guess is not None
+    second = thread.final(sound(3))
+    assert thread.behind == 1
+    assert thread.speculative(sound(4)) is None
+    gated.let(3)
+    assert [await text(answer) for answer in (first, second, guess)] == ["1", "3", "2"]
+    assert gated.begun == [1, 3, 2]
 
 
 async def test_stopping_cancels_what_waits_and_lets_the_rest_end(gated: GatedEngine) -> None:
