@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import time
 from collections.abc import Iterator
@@ -15,11 +16,14 @@ import pytest
 
 CONFIG = """
 load-module module-native-protocol-unix auth-anonymous=1 socket={folder}/native
-load-module module-null-sink sink_name=spk rate=16000 channels=1 format=s16le
-load-module module-remap-source source_name=vmic master=spk.monitor source_properties=device.description=VirtualMic
-set-default-source vmic
-set-default-sink spk
 """
+SPK = ("module-null-sink", "sink_name=spk", "rate=16000", "channels=1", "format=s16le")
+VMIC = (
+    "module-remap-source",
+    "source_name=vmic",
+    "master=spk.monitor",
+    "source_properties=device.description=VirtualMic",
+)
 
 
 class Pulse:
@@ -45,8 +49,7 @@ class Pulse:
             if time.monotonic() > deadline:
                 raise RuntimeError((self.folder / "log").read_text())
             time.sleep(0.05)
-        # A null sink that nobody reads falls asleep and takes up to 2 s to wake: keep it awake.
-        self._spawn(["parec", "--latency-msec=20", "-d", "spk.monitor"])
+        self.plug_in()
 
     def play(self, file: Path) -> None:
         """Play a sound file into the virtual microphone; returns when it has been played."""
@@ -58,9 +61,52 @@ class Pulse:
         ).stdout
 
     def stop(self) -> None:
+        self.kill()
+
+    def kill(self) -> None:
+        """Kill the server where it stands; `start` begins a new one."""
         for process in reversed(self._processes):
             process.kill()
             process.wait()
+        self._processes.clear()
+        (self.folder / "native").unlink(missing_ok=True)
+
+    def freeze(self) -> None:
+        """The server stops answering, until `thaw`."""
+        self._processes[0].send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        self._processes[0].send_signal(signal.SIGCONT)
+
+    def unplug(self) -> None:
+        """The microphone is gone, and with it the speaker, whose monitor would take its place; until `plug_in`."""
+        self.pactl("unload-module", "module-remap-source")
+        self.pactl("unload-module", self._module("sink_name=spk"))
+        keeps_awake = self._processes.pop()
+        keeps_awake.kill()
+        keeps_awake.wait()
+
+    def another_default(self) -> None:
+        """Another microphone, on which nothing is heard, becomes the default, until `default_again`."""
+        self.pactl("load-module", "module-null-sink", "sink_name=other", "rate=48000")
+        self.pactl("set-default-source", "other.monitor")
+
+    def default_again(self) -> None:
+        self.pactl("set-default-source", "vmic")
+        self.pactl("unload-module", self._module("sink_name=other"))
+
+    def _module(self, arguments: str) -> str:
+        lines = self.pactl("list", "short", "modules").splitlines()
+        return next(line.split("\t")[0] for line in lines if arguments in line)
+
+    def plug_in(self, *options: str) -> None:
+        """Plug the microphone in and make it the default; `options` as pactl's (`rate=48000 channels=2`)."""
+        self.pactl("load-module", *SPK)
+        self.pactl("set-default-sink", "spk")
+        self.pactl("load-module", *VMIC, *options)
+        self.pactl("set-default-source", "vmic")
+        # A null sink that nobody reads falls asleep and takes up to 2 s to wake: keep it awake.
+        self._spawn(["parec", "--latency-msec=20", "-d", "spk.monitor"])
 
     def _env(self) -> dict[str, str]:
         return {**os.environ, "HOME": str(self.folder), **self.environ}

@@ -12,7 +12,7 @@ import pytest
 import yaml
 from numpy.typing import NDArray
 
-from agentbox.asr.constrain.beam import Search
+from agentbox.asr.constrain.beam import Search, _Live
 from agentbox.asr.constrain.decoder import GrammarDecoder
 from agentbox.asr.constrain.prior import CONTEXT_TOKENS, LEAST, Context, Prior, context_of
 from agentbox.asr.constrain.warm import warm
@@ -211,6 +211,22 @@ def test_what_was_said_is_neither_kept_nor_remembered_without_bound(
     again = Prior(engine)
     again.restore(prior.dump())
     assert again.logprobs((300,), np.array([7])) == prior.logprobs((300,), np.array([7]))
+
+
+def test_what_is_forgotten_while_it_is_needed_is_not_missed(engine: Moonshine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("agentbox.asr.constrain.prior.MOST_PASSING", 1)
+    monkeypatch.setattr("agentbox.asr.constrain.beam._MOST_PRIORS", 1)
+    decoder = GrammarDecoder(engine, spoken(BECKETT).grammar)
+    search = Search(engine, decoder.network, decoder.prior, beam=2)
+    state = decoder.network.start(spoken(BECKETT).roots)
+
+    def live(token: int) -> _Live:
+        return _Live((token,), 0.0, 0.0, b"", state)
+
+    [first] = search._learn([live(300)])
+    # The other hypothesis drives the first one's figures out, of the state and of the prior.
+    _, again = search._learn([live(301), live(300)])
+    np.testing.assert_array_equal(first, again)
 
 
 @pytest.mark.parametrize("sentences", [(), ("{rest}",), ("order {nothing}",)])

@@ -130,20 +130,24 @@ class Search:
     def _learn(self, live: list[_Live]) -> list[Floats]:
         """The prior of all tokens that may follow each hypothesis, the end included (`State.asked`)."""
         asked = [(context_of(one.tokens), one.state) for one in live]
-        missing = [(context, state.asked) for context, state in asked if context not in state.prior]
+        found = [state.prior.get(context) for context, state in asked]
+        missing = [
+            (context, state.asked) for (context, state), known in zip(asked, found, strict=True) if known is None
+        ]
         if missing:
             self.learnt += self.prior.learn(missing)
-        return [self._prior_of(context, state) for context, state in asked]
+        return [
+            self._worked_out(context, state) if known is None else known
+            for (context, state), known in zip(asked, found, strict=True)
+        ]
 
-    def _prior_of(self, context: Context, state: State) -> Floats:
-        known = state.prior.get(context)
-        if known is None:
-            if len(state.prior) >= _MOST_PRIORS:
-                # After free text a state may be met in any context.
-                state.prior.clear()
-            known = _alike(self.prior.logprobs(context, state.asked), state.spelled_alike)
-            state.prior[context] = known
-        return known
+    def _worked_out(self, context: Context, state: State) -> Floats:
+        prior = _alike(self.prior.logprobs(context, state.asked), state.spelled_alike)
+        if len(state.prior) >= _MOST_PRIORS:
+            # After free text a state may be met in any context.
+            state.prior.clear()
+        state.prior[context] = prior
+        return prior
 
     def _ended(self, one: _Live, logprob: float, prior: float) -> Hypothesis:
         return Hypothesis(one.tokens, one.score + logprob - self.weight * prior, one.logprob + logprob, whole(one.key))
