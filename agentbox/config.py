@@ -147,6 +147,10 @@ class Log(Section, frozen=True):
     format: Literal["text", "json"] = "text"
 
 
+class MetricsConfig(Section, frozen=True):
+    listen: Annotated[str, Meta(pattern=r"^(|unix:/.+|127\.0\.0\.1:[0-9]{1,5}|\[::1\]:[0-9]{1,5})\Z")] = ""
+
+
 class Config(Section, frozen=True):
     """The whole configuration."""
 
@@ -157,6 +161,7 @@ class Config(Section, frozen=True):
     tools: Tools = field(default_factory=Tools)
     storage: Storage = field(default_factory=Storage)
     control: Control = field(default_factory=Control)
+    metrics: MetricsConfig = field(default_factory=MetricsConfig)
     log: Log = field(default_factory=Log)
 
     @property

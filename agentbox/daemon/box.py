@@ -27,6 +27,7 @@ from agentbox.control.client import Client
 from agentbox.control.server import ControlServer, already_running
 from agentbox.daemon.core import Core, open_core
 from agentbox.daemon.events import Events, Sink, log_event
+from agentbox.daemon.figures import Figures, memory_bytes
 from agentbox.daemon.handlers import Handlers
 from agentbox.daemon.health import Health
 from agentbox.daemon.hearing import Heard, Hearing
@@ -44,7 +45,7 @@ PRESS_S = 8.0
 SWEEP_EVERY_S = 900.0
 """How often old rows are looked for (`storage.retention_days`)."""
 
-FIXED = ("audio", "asr", "storage", "control", "log")
+FIXED = ("audio", "asr", "storage", "control", "metrics", "log")
 """Sections of the configuration that count from the next start on; a reload takes over the others."""
 
 VAD_MODEL = "silero-vad-16k"
@@ -71,6 +72,8 @@ class Box:
         self._exit_when_done = exit_when_done
         self.events = Events()
         self.events.subscribe(log_event)
+        self.figures = Figures()
+        self.events.subscribe(self.figures)
         if show is not None:
             self.events.subscribe(show)
         self._stop = asyncio.Event()
@@ -78,6 +81,7 @@ class Box:
         self.hearing: Hearing
         self.source: Source
         self.worker: InferenceThread
+        self.health: Health
 
     async def run(self) -> int:
         began_s = time.monotonic()
@@ -108,10 +112,15 @@ class Box:
                 language=loaded.config.language,
             )
             self._prepare()
+            self.health = Health(self.worker, self.source)
+            # What the sound does is told at once, not at the next look.
+            stack.callback(
+                self.events.subscribe(lambda event: self.health.look() if event.stage == "capture" else None)
+            )
             await self._open_socket(socket, stack)
+            await self._open_metrics(stack)
             self._catch_signals(stack)
             self.events.emit("box", "started", timings={"start_ms": (time.monotonic() - began_s) * 1000})
-            self.health = Health(self.worker, self.source)
             notify(f"READY=1\nSTATUS={self.health.state}")
             code = await self._live()
             notify("STOPPING=1\nSTATUS=stopping")
@@ -132,6 +141,28 @@ class Box:
                 raise
             # A box that nobody can ask still hears and acts.
             self.events.notice(Notice(code=error.code, what=error.what, todo=error.todo, level="error"))
+
+    async def _open_metrics(self, stack: contextlib.AsyncExitStack) -> None:
+        listen = self._loaded.config.metrics.listen
+        if not listen:
+            return
+        from agentbox.daemon.metrics import rendered, serve  # a tenth of a second, and only for who wants it
+
+        try:
+            await stack.enter_async_context(serve(listen, lambda: rendered(self.figures, self._gauges)))
+        except ControlError as error:
+            self.events.notice(Notice(code=error.code, what=error.what, todo=error.todo, level="error"))
+
+    def _gauges(self) -> dict[str, float | None]:
+        return {
+            "up_seconds": self.figures.up_s,
+            "healthy": float(self.health.problem() is None),
+            "listening": float(self.source.device is not None),
+            "queue": float(self.worker.behind),
+            "level_dbfs": self.hearing.level_dbfs,
+            "memory_bytes": memory_bytes(),
+            "utterances_last_hour": float(self.figures.utterances_last_hour),
+        }
 
     async def _live(self) -> int:
         """Until told to stop, or the sound has ended and nothing is left to do."""
@@ -186,7 +217,20 @@ class Box:
         self.events.emit("activation", "pressed")
 
     def status(self) -> dict[str, JSON]:
-        return {"sound": self.source.state, "speaking": self.hearing.speaking, "inference": self.worker.alive()}
+        error = self.figures.last_error
+        return {
+            "sound": self.source.state,
+            "microphone": self.source.device,
+            "level_dbfs": round(self.hearing.level_dbfs, 1),
+            "speaking": self.hearing.speaking,
+            "inference": self.worker.alive(),
+            "queue": self.worker.behind,
+            "healthy": self.health.problem() is None,
+            "up_s": round(self.figures.up_s, 1),
+            "utterances_last_hour": self.figures.utterances_last_hour,
+            "memory_mb": None if (memory := memory_bytes()) is None else round(memory / 1e6, 1),
+            "last_error": error.code if error is not None else None,
+        }
 
     async def reload(self) -> None:
         """Read the configuration anew. A mistake in it changes nothing: raises `ConfigError`."""

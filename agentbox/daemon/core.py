@@ -36,7 +36,6 @@ class Core:
         self.loaded = loaded
         self.events = events
         self.journal = journal
-        self.started_at = time.time()
         self.notices: dict[str, Notice] = {}
         self.speaker: Speaker | None = None
         if services and config.audio.sounds:

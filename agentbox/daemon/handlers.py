@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any, Protocol, TypeAlias, TypeVar
 
@@ -71,7 +70,6 @@ class Handlers:
             "running": self._daemon is not None,
             "version": __version__,
             "pid": os.getpid() if self._daemon else None,
-            "up_s": round(time.time() - core.started_at, 1) if self._daemon else None,
             "model": core.config.asr.model,
             "language": core.config.language,
             "activation": core.activation.mode,

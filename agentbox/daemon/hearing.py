@@ -149,6 +149,11 @@ class Hearing:
         look.add_done_callback(show)
 
     @property
+    def level_dbfs(self) -> float:
+        """How loud the last window of sound was."""
+        return self._ear.level_dbfs
+
+    @property
     def speaking(self) -> bool:
         """Whether an utterance is under way."""
         return self._ear.speaking

@@ -51,6 +51,11 @@ class Source(Protocol):
         """In words, what it is doing."""
         ...
 
+    @property
+    def device(self) -> str | None:
+        """The microphone's name, while it is heard."""
+        ...
+
     def seen_to(self) -> bool:
         """Whether sound comes, or somebody sees to it that it will."""
         ...
@@ -63,6 +68,7 @@ class FileSource:
 
     def __init__(self, path: Path, block_ms: int, *, fast: bool = False) -> None:
         self.state = "playing a file"
+        self.device = None
         self._path = path
         self._block_ms = block_ms
         self._fast = fast
@@ -90,6 +96,7 @@ class StdinSource:
 
     def __init__(self, descriptor: int = 0) -> None:
         self.state = "listening to standard input"
+        self.device = None
         self._descriptor = descriptor
 
     def seen_to(self) -> bool:
@@ -150,6 +157,7 @@ class MicrophoneSource:
         self._failures = 0
         self._lost_blocks = 0
         self._words = "opening the microphone"
+        self.device: str | None = None
         self._missing_since: float | None = None
         self._seen_to_s = monotonic()
 
@@ -217,14 +225,14 @@ class MicrophoneSource:
 
     def _found(self, name: str) -> None:
         gone_s = 0.0 if self._missing_since is None else self._monotonic() - self._missing_since
-        self._words, self._missing_since = "listening", None
+        self._words, self._missing_since, self.device = "listening", None, name
         if self._failures:
             self._events.notice(Notice(code="microphone_back", what=f"The microphone {name!r} works.", level="info"))
         self._failures = self._lost_blocks = 0
         self._events.emit("capture", "listening", timings={"gone_s": gone_s} if gone_s else None)
 
     def _tell(self, error: AudioError) -> None:
-        self._words = f"no microphone: {error.what}"
+        self._words, self.device = f"no microphone: {error.what}", None
         if self._failures == 0:
             self._missing_since = self._monotonic()
             self._events.notice(Notice(code=error.code, what=error.what, todo=error.todo, level="error"))

@@ -1,0 +1,79 @@
+"""Counts of what happened since the start, and how long it took: what `agentbox status` and the metrics are made of."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+from agentbox.messages import Notice, StageEvent
+
+HOUR_S = 3600.0
+
+BUCKETS_MS = (10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000)
+"""Upper bounds of a histogram's buckets."""
+
+_MEMORY = Path("/proc/self/smaps_rollup")
+
+
+class Histogram:
+    """How often a figure was at most so large."""
+
+    def __init__(self) -> None:
+        self.counts = [0] * (len(BUCKETS_MS) + 1)
+        self.sum = 0.0
+
+    def add(self, value: float) -> None:
+        self.counts[next((at for at, bound in enumerate(BUCKETS_MS) if value <= bound), len(BUCKETS_MS))] += 1
+        self.sum += value
+
+    def cumulative(self) -> Iterator[tuple[str, float]]:
+        """Each bound and how many values were no greater, as Prometheus counts."""
+        total = 0
+        for bound, count in zip([*map(str, BUCKETS_MS), "+Inf"], self.counts, strict=True):
+            total += count
+            yield bound, float(total)
+
+
+class Figures:
+    """A sink of the stage events. It keeps numbers alone, and a bounded lot of them."""
+
+    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._monotonic = monotonic
+        self._began_s = monotonic()
+        self._turns: deque[float] = deque(maxlen=10_000)
+        self.events: Counter[tuple[str, str]] = Counter()
+        """By stage and state."""
+        self.timings: dict[str, Histogram] = {}
+        """By the name of a figure in milliseconds."""
+        self.last_error: Notice | None = None
+
+    def __call__(self, event: StageEvent) -> None:
+        self.events[event.stage, event.state] += 1
+        for name, value in event.timings.items():
+            if name.endswith("_ms"):
+                self.timings.setdefault(name.removesuffix("_ms"), Histogram()).add(value)
+        if event.stage == "utterance" and event.state == "ended":
+            self._turns.append(self._monotonic())
+        if isinstance(event.message, Notice) and event.message.level == "error":
+            self.last_error = event.message
+
+    @property
+    def up_s(self) -> float:
+        return self._monotonic() - self._began_s
+
+    @property
+    def utterances_last_hour(self) -> int:
+        since = self._monotonic() - HOUR_S
+        return sum(at >= since for at in self._turns)
+
+
+def memory_bytes() -> int | None:
+    """The process's share of the machine's memory (PSS, proc(5)); null where the kernel does not tell."""
+    try:
+        lines = _MEMORY.read_text(encoding="ascii").splitlines()
+    except OSError:
+        return None
+    sizes: Mapping[str, str] = dict(line.split(":", 1) for line in lines if ":" in line)
+    return int(sizes["Pss"].split()[0]) * 1024 if "Pss" in sizes else None
