@@ -7,6 +7,7 @@ import logging
 import os
 import socket
 import sys
+from collections.abc import Mapping
 
 
 def notify(state: str) -> bool:
@@ -53,16 +54,45 @@ class _JsonFormatter(logging.Formatter):
 
 
 def set_up_log(level: str, form: str) -> None:
-    """Send log lines to standard error, where journald or a terminal picks them up.
+    """Send log lines to standard error, where a terminal or a service manager picks them up; under systemd with the
+    extra `systemd` straight to the journal, with the fields that `fields` makes.
 
     `level`: debug, info, warning or error, for our own lines. `form`: text or json (one object a line).
     """
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(
-        _JsonFormatter() if form == "json" else logging.Formatter("%(levelname)s %(name)s: %(message)s")
-    )
+    handler = _journal() if form == "text" and _into_the_journal() else None
+    if handler is None:
+        handler = logging.StreamHandler(sys.stderr)
+        handler.setFormatter(
+            _JsonFormatter() if form == "json" else logging.Formatter("%(levelname)s %(name)s: %(message)s")
+        )
     root = logging.getLogger()
     root.handlers[:] = [handler]
     # Other libraries may only warn: below that httpx logs whole URLs, httpcore headers, hassil sentences.
     root.setLevel(max(logging.WARNING, logging.getLevelNamesMapping()[level.upper()]))
     logging.getLogger("agentbox").setLevel(level.upper())
+
+
+def fields(stage: str, state: str, utterance_id: str, timings: Mapping[str, float]) -> dict[str, str]:
+    """A stage event as fields of the journal (systemd.journal-fields(7)): `journalctl AGENTBOX_STAGE=capture`."""
+    found = {"AGENTBOX_STAGE": stage, "AGENTBOX_STATE": state}
+    if utterance_id:
+        found["AGENTBOX_UTTERANCE"] = utterance_id
+    return found | {f"AGENTBOX_{name.upper()}": f"{value:g}" for name, value in timings.items()}
+
+
+def _into_the_journal() -> bool:
+    """Whether standard error ends in the journal (`$JOURNAL_STREAM`, systemd.exec(5))."""
+    try:
+        status = os.fstat(sys.stderr.fileno())
+    except (OSError, ValueError):
+        return False
+    return os.environ.get("JOURNAL_STREAM") == f"{status.st_dev}:{status.st_ino}"
+
+
+def _journal() -> logging.Handler | None:
+    try:
+        from systemd.journal import JournalHandler
+    except ImportError:
+        return None
+    handler: logging.Handler = JournalHandler(SYSLOG_IDENTIFIER="agentbox")
+    return handler

@@ -8,12 +8,17 @@ from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
 from agentbox.messages import Message, Notice, Stage, StageEvent
+from agentbox.service import fields
 
 Sink: TypeAlias = Callable[[StageEvent], None]
 
 _log = logging.getLogger("agentbox")
 
 _LEVELS = {"info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
+
+
+_TOLD = ("box", "capture", "tool_result")
+"""What one wants to find in the log of a box that does odd things; the rest is told at log level debug."""
 
 
 class Events:
@@ -61,9 +66,11 @@ class Events:
 
 def log_event(event: StageEvent) -> None:
     """The sink of the system log: stages, ids and timings; never words. A notice speaks of the box, so it is told."""
+    extra = fields(event.stage, event.state, event.utterance_id, event.timings)
     if isinstance(event.message, Notice):
         notice = event.message
-        _log.log(_LEVELS[notice.level], "%s %s [%s]", notice.what, notice.todo, notice.code)
+        _log.log(_LEVELS[notice.level], "%s %s [%s]", notice.what, notice.todo, notice.code, extra=extra)
         return
     figures = " ".join(f"{name}={value:g}" for name, value in event.timings.items())
-    _log.debug("%s %s %s %s", event.stage, event.state, event.utterance_id[-6:], figures)
+    level = logging.INFO if event.stage in _TOLD else logging.DEBUG
+    _log.log(level, "%s %s %s %s", event.stage, event.state, event.utterance_id[-6:], figures, extra=extra)

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import socket
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from agentbox.service import notify, set_up_log
+from agentbox.service import fields, notify, set_up_log
 
 
 @pytest.fixture
@@ -106,3 +108,44 @@ def test_a_closed_standard_error_does_no_harm() -> None:
     command = ["sh", "-c", 'exec "$0" -c "$1" 2>&-', sys.executable, program]
     result = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert (result.returncode, result.stdout) == (0, "alive\n")
+
+
+def test_what_the_journal_is_given() -> None:
+    found = fields("tool_result", "ok", "01abc", {"duration_ms": 12.5})
+    assert found == {
+        "AGENTBOX_STAGE": "tool_result",
+        "AGENTBOX_STATE": "ok",
+        "AGENTBOX_UTTERANCE": "01abc",
+        "AGENTBOX_DURATION_MS": "12.5",
+    }
+    assert "AGENTBOX_UTTERANCE" not in fields("box", "started", "", {})
+
+
+def test_into_the_journal_only_where_standard_error_is_the_journal(
+    root_logger: logging.Logger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = pytest.importorskip("systemd.journal", reason="the extra systemd is not installed")
+    sent: list[dict[str, Any]] = []
+
+    real = journal.JournalHandler
+    monkeypatch.setattr(journal, "JournalHandler", lambda **options: real(sender_function=send, **options))
+
+    def send(message: str, **rest: Any) -> None:
+        sent.append({"MESSAGE": message, **rest})
+
+    with (tmp_path / "log").open("w") as stderr:
+        monkeypatch.setattr(sys, "stderr", stderr)
+        status = os.fstat(stderr.fileno())
+        monkeypatch.setenv("JOURNAL_STREAM", f"{status.st_dev}:{status.st_ino + 1}")
+        set_up_log("info", "text")
+        logging.getLogger("agentbox").info("to the file")
+        monkeypatch.setenv("JOURNAL_STREAM", f"{status.st_dev}:{status.st_ino}")
+        set_up_log("info", "text")
+        logging.getLogger("agentbox").info("to the journal", extra=fields("capture", "lost", "", {}))
+    assert (tmp_path / "log").read_text() == "INFO agentbox: to the file\n"
+    [line] = sent
+    assert (line["MESSAGE"], line["AGENTBOX_STAGE"], line["SYSLOG_IDENTIFIER"]) == (
+        "to the journal",
+        "capture",
+        "agentbox",
+    )
