@@ -127,12 +127,10 @@ def test_into_the_journal_only_where_standard_error_is_the_journal(
     journal = pytest.importorskip("systemd.journal", reason="the extra systemd is not installed")
     sent: list[dict[str, Any]] = []
 
-    real = journal.JournalHandler
-    monkeypatch.setattr(journal, "JournalHandler", lambda **options: real(sender_function=send, **options))
-
     def send(message: str, **rest: Any) -> None:
         sent.append({"MESSAGE": message, **rest})
 
+    monkeypatch.setattr(journal.JournalHandler.__init__, "__defaults__", (logging.NOTSET, send))
     with (tmp_path / "log").open("w") as stderr:
         monkeypatch.setattr(sys, "stderr", stderr)
         status = os.fstat(stderr.fileno())
