@@ -127,7 +127,7 @@ def test_into_the_journal_only_where_standard_error_is_the_journal(
     journal = pytest.importorskip("systemd.journal", reason="the extra systemd is not installed")
     sent: list[dict[str, Any]] = []
 
-    def send(message: str, **rest: Any) -> None:
+    def send(message: str, /, **rest: Any) -> None:
         sent.append({"MESSAGE": message, **rest})
 
     monkeypatch.setattr(journal.JournalHandler.__init__, "__defaults__", (logging.NOTSET, send))
