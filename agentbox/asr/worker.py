@@ -37,6 +37,10 @@ STUCK_S = 20.0
 minute of sound."""
 
 
+END_S = 0.8
+"""How long what runs may take to end when the thread is stopped, and once more after it was told to give up."""
+
+
 class Priority(IntEnum):
     """What is decoded first."""
 
@@ -98,15 +102,21 @@ class InferenceThread:
         self._thread.start()
 
     async def stop(self) -> None:
-        """Cancel what waits, let what runs end, and wait for the thread. May be called twice."""
+        """Cancel what waits, let what runs end if it does so soon, and wait for the thread. May be called twice."""
         with self._changed:
             self._stopping = True
             waiting = [job for queue in self._queues.values() for job in queue]
             self._changed.notify()
         for job in waiting:
             job.answer.cancel()
-        if self._thread.ident is not None:
-            await asyncio.to_thread(self._thread.join)
+        if self._thread.ident is None:
+            return
+        await asyncio.to_thread(self._thread.join, END_S)
+        with self._changed:
+            running = self._running
+        if running is not None:
+            running.unwanted.set()
+        await asyncio.to_thread(self._thread.join, END_S)
 
     def prepare(self, sentences: Sentences) -> None:
         """Make a grammar ready while nothing else is to be done."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from typing import Literal
@@ -216,9 +217,15 @@ class Turns:
         self._events.emit(
             "tool_call", "started", utterance_id=turn_id, message=call, timings={"since_speech_end_ms": since_ms}
         )
-        if call.effects:
-            await self._durable()
-        result = await self.mind.runner.run(call, confirmed=confirmed)
+        try:
+            if call.effects:
+                await self._durable()
+            result = await self.mind.runner.run(call, confirmed=confirmed)
+        except asyncio.CancelledError:
+            # The box ends: what is under way is cut off, and the journal says so.
+            cut_off = ToolResult(call_id=call.id, tool=call.tool, ok=False, text="", error_code="tool_interrupted")
+            self._events.emit("tool_result", "failed", utterance_id=turn_id, message=cut_off)
+            raise
         state = "ok" if result.ok else "failed"
         self._events.emit(
             "tool_result", state, utterance_id=turn_id, message=result, timings={"duration_ms": result.duration_ms}

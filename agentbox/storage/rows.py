@@ -106,7 +106,7 @@ def _result(db: Database, result: ToolResult) -> None:
     _execute(
         db,
         "UPDATE tool_calls SET state = ?, text = ?, data = ?, error_code = ?, duration_ms = ? WHERE id = ?",
-        "done" if result.ok else "failed",
+        "done" if result.ok else "unknown" if result.error_code == "tool_interrupted" else "failed",
         result.text,
         as_json(result.data),
         result.error_code,
