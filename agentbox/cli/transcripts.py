@@ -136,6 +136,25 @@ def export(loaded: Loaded, _as_json: bool) -> None:
         echo_json(row)
 
 
+@transcripts.command()
+@with_json
+@with_config
+def upkeep(loaded: Loaded, as_json: bool) -> None:
+    """Look whether the journal's file is sound, bring its statistics up to date, and cut its log.
+
+    The service's timer does this once a week. A damaged file ends it with exit code 6.
+
+    \b
+    Example:
+      agentbox transcripts upkeep
+    """
+    found = connect(loaded).call("transcripts.upkeep")
+    if as_json:
+        echo_json(found)
+    else:
+        click.echo(f"the journal is sound: {found['size_bytes'] / 1e6:.1f} MB")
+
+
 def _print(turns: list[dict[str, Any]], as_json: bool) -> None:
     if not turns and not as_json:
         click.echo("nothing found", err=True)

@@ -62,6 +62,7 @@ class Handlers:
             "transcripts.show": self.transcripts_show,
             "transcripts.delete": self.transcripts_delete,
             "transcripts.export": self.transcripts_export,
+            "transcripts.upkeep": self.transcripts_upkeep,
         }
 
     async def status(self, _: Params) -> JSON:
@@ -159,6 +160,10 @@ class Handlers:
         done = object()
         while (row := await asyncio.to_thread(next, rows, done)) is not done:
             yield row
+
+    async def transcripts_upkeep(self, _: Params) -> JSON:
+        """See to the journal's file -> its size in bytes."""
+        return {"size_bytes": await self._journal(self._core.journal.tend)}
 
     async def _journal(self, work: Callable[[], T]) -> T:
         """Ask the journal beside the loop, after everything said so far is in it."""

@@ -21,6 +21,7 @@ from agentbox.storage.database import (
     BUSY_MS,
     Presence,
     begin_anew,
+    check,
     is_damage,
     open_database,
     open_for_reading,
@@ -107,6 +108,24 @@ class Connection:
             except sqlite3.Error as error:
                 self._drop_if_damaged(database, error)
                 raise storage_failed(self.path, error) from error
+
+    def tend(self) -> int:
+        """Look whether the whole file is sound, bring its statistics up to date and cut its log; its size in bytes.
+
+        A damaged file is treated as one that fails in use. Raises `StorageError`.
+        """
+        if self.in_memory:
+            return 0
+        with self._lock:
+            database = self._current()
+            try:
+                check(database)
+                database.execute("PRAGMA optimize").fetchall()
+                database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            except sqlite3.Error as error:
+                self._drop_if_damaged(database, error)
+                raise storage_failed(self.path, error) from error
+        return self.path.stat().st_size
 
     def close(self) -> None:
         with self._lock:

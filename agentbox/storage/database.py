@@ -110,7 +110,7 @@ def open_memory(path: Path) -> tuple[Database, bool]:
             with contextlib.suppress(sqlite3.Error):
                 database = _memory()
                 source.backup(database.conn)
-                _check(database)
+                check(database)
                 migrations.apply(database)
                 return database, True
         values = rescue.tool_values(source)
@@ -196,7 +196,7 @@ def _open(path: Path) -> Database:
         for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON", "secure_delete = ON"):
             database.execute(f"PRAGMA {pragma}").fetchall()
         if crashed or size <= QUICK_CHECK_BYTES:
-            _check(database)
+            check(database)
         migrations.apply(database)
         # Says now whether the file can be written, and cuts off what a crash left of deleted rows in the log.
         database.execute("BEGIN IMMEDIATE")
@@ -226,7 +226,7 @@ def _close_to_others(path: Path) -> None:
                 file.chmod(0o600)
 
 
-def _check(database: Database) -> None:
+def check(database: Database) -> None:
     (verdict,) = database.execute("PRAGMA quick_check(1)").fetchone()
     if verdict != "ok":
         damage = sqlite3.DatabaseError("database disk image is malformed")

@@ -234,6 +234,10 @@ class Journal:
                 raise not_writable(self.path) from error
         return count
 
+    def tend(self) -> int:
+        """See to the file: is it sound, its statistics, its log; its size in bytes. Raises `StorageError`."""
+        return self._connection.tend()
+
     def sweep(self, now: float, monotonic_s: float) -> int:
         """Delete what is older than `retention_days`, if the clock can be trusted; how many turns that were.
 

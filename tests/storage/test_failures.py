@@ -288,6 +288,22 @@ def test_a_tool_that_finds_the_damage_can_keep_its_value(box: Box) -> None:
     assert box.codes == ["database_damaged"]
 
 
+def test_upkeep_finds_damage_that_nobody_has_met(box: Box, keep: Keep) -> None:
+    journal = box.open()
+    for number in range(100):
+        keep(journal, f"before {number} " + "word " * 200)
+    assert journal.tend() == box.path.stat().st_size
+    assert Path(f"{box.path}-wal").stat().st_size == 0
+    assert box.codes == []
+    _spoil_while_open(journal, box)
+    with pytest.raises(StorageError) as caught:
+        journal.tend()
+    assert caught.value.code == "database_damaged"
+    after = keep(journal, "after")
+    assert [one["id"] for one in journal.recent()] == [after]
+    assert box.codes == ["database_damaged"]
+
+
 def test_a_damaged_file_that_another_process_uses_is_left_alone(box: Box, keep: Keep) -> None:
     keep(box.open(), "before")
     _spoil(box.path)
