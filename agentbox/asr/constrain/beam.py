@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from agentbox.asr.constrain.keys import longer, whole
-from agentbox.asr.constrain.network import Network, State
+from agentbox.asr.constrain.network import Alike, Network, State
 from agentbox.asr.constrain.prior import Context, Prior, context_of
 from agentbox.asr.engine import Aborted
 from agentbox.asr.moonshine import Encoding, Floats, Ints, Moonshine, log_softmax
@@ -216,13 +216,14 @@ def _best(values: Floats, count: int) -> Ints:
     return np.argpartition(values, -count)[-count:] if values.size > count else np.arange(values.size)
 
 
-def _alike(prior: Floats, groups: Sequence[Ints]) -> Floats:
+def _alike(prior: Floats, groups: Alike) -> Floats:
     """The prior with the same figure, the greatest, for tokens that are one word in several letter cases.
 
     Else "Timer" would be worth more than "timer" for being written less often.
     """
-    for group in groups:
-        prior[group] = prior[group].max()
+    if groups.lengths.size:
+        most = np.maximum.reduceat(prior[groups.places], groups.starts)
+        prior[groups.places] = np.repeat(most, groups.lengths)
     return prior
 
 

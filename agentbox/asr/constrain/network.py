@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from agentbox.asr.constrain.keys import key_of
 from agentbox.asr.constrain.rules import Numbered
 from agentbox.asr.constrain.spelling import Speller
+from agentbox.asr.constrain.trie import Trie
 from agentbox.asr.tokens import END, TokenTable
 from agentbox.speech_grammar import Say, SpeechGrammar
 
@@ -42,17 +43,26 @@ Frame: TypeAlias = tuple[int, int]
 Open: TypeAlias = tuple[int, int]
 """A spelling node or free text that the next token can belong to, and the number of its set of ways to return."""
 
-_LEAF: Mapping[int, int] = {}
-
 _OVER: Frame = (-1, -1)
 """The way to return of a whole sentence."""
+
+
+class Alike(NamedTuple):
+    """Places in `State.asked` of tokens that differ in letter case alone."""
+
+    places: NDArray[np.int32]
+    """Those of one group after the other."""
+    starts: NDArray[np.int32]
+    """Where each group begins in `places`."""
+    lengths: NDArray[np.int32]
 
 
 @dataclass(eq=False, slots=True)
 class State:
     """What the words so far can be the beginning of. Made and kept by `Network`."""
 
-    open: tuple[Open, ...]
+    open: NDArray[np.int32]
+    """`Open`s, one a row."""
     accepts: bool
     """The words so far are a whole sentence."""
     pausable: bool
@@ -61,8 +71,7 @@ class State:
     """The tokens that lead on, sorted; beside them those that `free` stands for."""
     asked: Ids
     """The same and, where the sentence may be over, the token that ends it."""
-    spelled_alike: tuple[Ids, ...]
-    """Places in `asked` of tokens that differ in letter case alone."""
+    spelled_alike: Alike
     free: int
     """0, or the most advanced of `FREE_BEGIN`, `FREE_LEAD`, `FREE_ON` that is open (the lowest number)."""
     paused: bool
@@ -89,13 +98,11 @@ class Network:
         self._root: dict[tuple[int, bool], int] = {}
         """By number of a word, and whether it is the first: its first spelling node."""
         self._roots: set[int] = set()
-        self._spelling: list[Mapping[int, int]] = []
-        """By spelling node: where each token leads."""
-        self._whole = bytearray()
-        """By spelling node: 1 where a word can be over."""
+        self.spelling = Trie()
+        """The words' spellings; a "spelling node" is one of its nodes."""
         self._sets: list[frozenset[Frame]] = []
         self._set_ids: dict[frozenset[Frame], int] = {}
-        self._states: dict[tuple[frozenset[Open], bool, bool], State] = {}
+        self._states: dict[tuple[bytes, bool, bool], State] = {}
         self._starts: dict[tuple[str, ...], State] = {}
         self._over = self._set_id(frozenset((_OVER,)))
         self.tokens_of = _classes(table, grammar.spaced)
@@ -140,18 +147,6 @@ class Network:
         """Where a rule begins."""
         return self._first[rule]
 
-    def spelled_after(self, node: int, token: int) -> int | None:
-        """The spelling node after `token`, or null."""
-        return self._spelling[node].get(token)
-
-    def is_whole(self, node: int) -> bool:
-        """Whether a word can be over at this spelling node."""
-        return self._whole[node] == 1
-
-    def goes_on(self, node: int) -> bool:
-        """Whether a longer word goes on at this spelling node."""
-        return bool(self._spelling[node])
-
     def free_after(self, kind: int, token: int) -> int:
         """What free text of a kind (see `FREE_BEGIN`) is after `token`; 0 where it cannot hold it."""
         if token >= len(self._table) or not self._is_of[kind][token]:
@@ -173,16 +168,15 @@ class Network:
         """Where the words of `state` that go on with `token` are then."""
         if state.paused and token in self._hyphen:
             return []
-        spelling = self._spelling
-        return [
-            (after, ways) for node, ways in state.open if node >= 0 and (after := spelling[node].get(token)) is not None
-        ]
+        after = self.spelling.after
+        opened = state.open.tolist()
+        return [(leads, ways) for node, ways in opened if node >= 0 and (leads := after(node, token)) is not None]
 
     def _free_with(self, state: State, token: int) -> list[Open]:
         """The free texts of `state` that `token` can belong to, as they are afterwards."""
         if not state.free:
             return []
-        after = ((self.free_after(node, token), ways) for node, ways in state.open if node < 0)
+        after = ((self.free_after(node, token), ways) for node, ways in state.open.tolist() if node < 0)
         return [(kind, ways) for kind, ways in after if kind]
 
     def _make(self, state: State, token: int) -> State | None:
@@ -200,8 +194,8 @@ class Network:
                 ends = node == FREE_ON
                 goes_on = True
             else:
-                ends = self.is_whole(node)
-                goes_on = self.goes_on(node)
+                ends = self.spelling.is_whole(node)
+                goes_on = self.spelling.goes_on(node)
                 if goes_on:
                     opened.setdefault(node, set()).update(frames)
             if ends:
@@ -214,7 +208,7 @@ class Network:
         accepts = accepts or over
         if punctuated:
             accepts = accepts or state.accepts
-            for node, ways in state.open:
+            for node, ways in state.open.tolist():
                 if self._is_fresh(node):
                     opened.setdefault(node, set()).update(self._sets[ways])
         return self._state(opened, accepts, paused=punctuated)
@@ -271,14 +265,15 @@ class Network:
         return ((target, ways),)
 
     def _state(self, opened: Mapping[int, set[Frame]], accepts: bool, *, paused: bool) -> State:
-        opens = tuple((node, self._set_id(frozenset(frames))) for node, frames in opened.items())
-        key = (frozenset(opens), accepts, paused)
+        opens = sorted((node, self._set_id(frozenset(frames))) for node, frames in opened.items())
+        packed = np.array(opens, dtype=np.int32).reshape(-1, 2)
+        key = (packed.tobytes(), accepts, paused)
         state = self._states.get(key)
         if state is None:
             leads: set[int] = set()
             for node, _ in opens:
                 if node >= 0:
-                    leads.update(self._spelling[node])
+                    leads.update(self.spelling.tokens(node))
             if paused:
                 leads -= self._hyphen
             pausable = not paused and (accepts or any(self._is_fresh(node) for node, _ in opens))
@@ -286,15 +281,18 @@ class Network:
             free = min((node for node, _ in opens if node < 0), default=0)
             asked = np.append(tokens, END) if accepts else tokens
             tokens = asked[: tokens.size]
-            state = State(opens, accepts, pausable, tokens, asked, self._spelled_alike(tokens), free, paused)
+            state = State(packed, accepts, pausable, tokens, asked, self._spelled_alike(tokens), free, paused)
             self._states[key] = state
         return state
 
-    def _spelled_alike(self, tokens: Ids) -> tuple[Ids, ...]:
+    def _spelled_alike(self, tokens: Ids) -> Alike:
         places: dict[bytes, list[int]] = {}
         for place, token in enumerate(tokens.tolist()):
             places.setdefault(self._table.text_of(token).lower(), []).append(place)
-        return tuple(np.array(group) for group in places.values() if len(group) > 1)
+        groups = [group for group in places.values() if len(group) > 1]
+        lengths = np.array([len(group) for group in groups], dtype=np.int32)
+        together = np.array([place for group in groups for place in group], dtype=np.int32)
+        return Alike(together, np.cumsum(lengths, dtype=np.int32) - lengths, lengths)
 
     def _set_id(self, frames: frozenset[Frame]) -> int:
         number = self._set_ids.get(frames)
@@ -309,11 +307,10 @@ class Network:
         sentence."""
         root = self._root.get((word, first))
         if root is None:
-            root = self._root[word, first] = len(self._spelling)
+            root = self._root[word, first] = self.spelling.new()
             self._roots.add(root)
-            self._new_spelling()
             for tokens in self._spellings(self.words[word], first):
-                self._add(root, tokens)
+                self.spelling.add(root, tokens)
         return root
 
     def _spellings(self, word: Say, first: bool) -> Iterable[Sequence[int]]:
@@ -325,23 +322,6 @@ class Network:
                 yield from (hyphen + tokens for tokens in speller.variants(text, spaced=False, first=False))
         for text in word.glued:
             yield speller.encode(text)
-
-    def _add(self, root: int, tokens: Sequence[int]) -> None:
-        if not tokens:
-            return
-        at = root
-        for token in tokens:
-            after = self._spelling[at]
-            if token not in after:
-                # Most nodes end a word, and share one empty mapping.
-                after = self._spelling[at] = {**after, token: self._new_spelling()}
-            at = after[token]
-        self._whole[at] = 1
-
-    def _new_spelling(self) -> int:
-        self._spelling.append(_LEAF)
-        self._whole.append(0)
-        return len(self._spelling) - 1
 
 
 def _classes(table: TokenTable, spaced: bool) -> dict[int, Ids]:

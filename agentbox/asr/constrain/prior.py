@@ -15,9 +15,10 @@ remembered: every utterance meets the same few thousand contexts.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from agentbox.asr.moonshine import Encoding, Floats, Ints, Moonshine
 from agentbox.asr.tokens import START
@@ -40,7 +41,30 @@ _BATCH = 32
 Context: TypeAlias = tuple[int, ...]
 """The last tokens, at most `CONTEXT_TOKENS`; fewer only at the beginning of a sentence."""
 
-Kept: TypeAlias = list[tuple[Context, dict[int, float]]]
+Kept: TypeAlias = list[tuple[Context, bytes, bytes]]
+"""Contexts with the tokens after them (int32) and their log-probabilities (float32)."""
+
+
+class _Known(NamedTuple):
+    """What is known of one context."""
+
+    tokens: NDArray[np.int32]
+    """Sorted."""
+    logprobs: Floats
+
+    def among(self, tokens: Ints) -> tuple[NDArray[np.bool_], Floats]:
+        """Which of `tokens` are known, and the figures of those."""
+        at = np.minimum(np.searchsorted(self.tokens, tokens), self.tokens.size - 1)
+        known = self.tokens[at] == tokens if self.tokens.size else np.zeros(tokens.size, dtype=bool)
+        return known, self.logprobs[at[known]]
+
+    def with_more(self, tokens: Ints, logprobs: Floats) -> _Known:
+        together: NDArray[np.int32] = np.concatenate((self.tokens, tokens.astype(np.int32)))
+        order = np.argsort(together)
+        return _Known(together[order], np.concatenate((self.logprobs, logprobs))[order])
+
+
+_NOTHING = _Known(np.zeros(0, dtype=np.int32), np.zeros(0, dtype=np.float32))
 
 
 def context_of(tokens: tuple[int, ...]) -> Context:
@@ -57,8 +81,8 @@ class Prior:
 
     def __init__(self, model: Moonshine) -> None:
         self._model = model
-        self._kept: dict[Context, dict[int, float]] = {}
-        self._passing: dict[Context, dict[int, float]] = {}
+        self._kept: dict[Context, _Known] = {}
+        self._passing: dict[Context, _Known] = {}
         """What was asked for last comes last."""
         noise = np.random.default_rng(0).standard_normal(int(_NOISE_S * SAMPLE_RATE_HZ)).astype(np.float32)
         self.nothing: Encoding = model.encode(noise * np.float32(_NOISE_RMS))
@@ -69,14 +93,19 @@ class Prior:
 
     def learn(self, wanted: Iterable[tuple[Context, Ints]]) -> int:
         """Work out what is not known yet of the tokens after each context; gives how many contexts were not."""
-        unknown: dict[Context, set[int]] = {}
+        unknown: dict[Context, Ints] = {}
         for context, tokens in wanted:
             passing = self._passing.pop(context, None)
             if passing is not None:
                 self._passing[context] = passing
-            new = set(tokens.tolist()) - self._kept.get(context, {}).keys() - (passing or {}).keys()
-            if new:
-                unknown.setdefault(context, set()).update(new)
+            new = tokens
+            for known in (self._kept.get(context), passing):
+                if known is not None:
+                    new = new[~known.among(new)[0]]
+            if context in unknown:
+                new = np.union1d(unknown[context], new)
+            if new.size:
+                unknown[context] = new
         by_length: dict[int, list[Context]] = {}
         for context in unknown:
             by_length.setdefault(len(context), []).append(context)
@@ -86,28 +115,42 @@ class Prior:
                 logprobs = self._model.continuations(self.nothing, [(START, *context) for context in batch])
                 for context, row in zip(batch, logprobs, strict=True):
                     new = unknown[context]
-                    self._passing.setdefault(context, {}).update((token, float(row[token])) for token in new)
+                    self._passing[context] = self._passing.get(context, _NOTHING).with_more(new, row[new])
         while len(self._passing) > MOST_PASSING:
             del self._passing[next(iter(self._passing))]
         return len(unknown)
 
     def logprobs(self, context: Context, tokens: Ints) -> Floats:
         """log P of each of `tokens` after `context`, at least `LEAST`; they must have been learnt."""
-        known = self._passing.get(context, {}) | self._kept.get(context, {})
-        return np.array([max(known[token], LEAST) for token in tokens.tolist()], dtype=np.float32)
+        found = np.full(tokens.size, np.nan, dtype=np.float32)
+        for known in (self._passing.get(context), self._kept.get(context)):
+            if known is not None:
+                which, logprobs = known.among(tokens)
+                found[which] = logprobs
+        if np.isnan(found).any():
+            raise KeyError(context)
+        return np.maximum(found, np.float32(LEAST))
 
     def keep(self, wanted: Mapping[Context, Iterable[int]]) -> None:
         """Remember these for good, as far as they are known, in place of what was kept so far."""
         kept = {}
-        for context, tokens in wanted.items():
-            known = self._passing.pop(context, {}) | self._kept.get(context, {})
-            kept[context] = {token: known[token] for token in tokens if token in known}
+        for context, several in wanted.items():
+            tokens = np.array(sorted(several), dtype=np.int64)
+            known = [one for one in (self._passing.pop(context, None), self._kept.get(context)) if one is not None]
+            kept[context] = _NOTHING
+            for one in known:
+                tokens = tokens[~kept[context].among(tokens)[0]]
+                which, logprobs = one.among(tokens)
+                kept[context] = kept[context].with_more(tokens[which], logprobs)
         self._kept = kept
 
     def dump(self) -> Kept:
         """What is kept: figures of the sentences themselves, nothing of what somebody said."""
-        return list(self._kept.items())
+        return [(context, one.tokens.tobytes(), one.logprobs.tobytes()) for context, one in self._kept.items()]
 
     def restore(self, known: Kept) -> None:
         """Keep what `dump` gave, in place of what was kept so far."""
-        self._kept = dict(known)
+        self._kept = {
+            context: _Known(np.frombuffer(tokens, dtype=np.int32), np.frombuffer(logprobs, dtype=np.float32))
+            for context, tokens, logprobs in known
+        }

@@ -53,16 +53,16 @@ class _Reader:
                     after = network.free_after(node, token)
                     if after:
                         _add(further, (after, stack), [(token, said) for said in saids])
-                elif (longer := network.spelled_after(node, token)) is not None:
+                elif (longer := network.spelling.after(node, token)) is not None:
                     _add(further, (longer, stack), saids)
             pauses = token in network.pauses and not paused
             between = dict(between) if pauses else {}
             inside = {}
             for (node, stack), saids in further.items():
-                whole = node == FREE_ON if node < 0 else network.is_whole(node)
+                whole = node == FREE_ON if node < 0 else network.spelling.is_whole(node)
                 if whole:
                     _add(between, (_OVER, None) if stack is None else stack, saids)
-                if node < 0 or not whole or network.goes_on(node):
+                if node < 0 or not whole or network.spelling.goes_on(node):
                     _add(inside, (node, stack), saids)
             paused = pauses
         ends = self._over(between)
@@ -88,7 +88,7 @@ class _Reader:
                 _add(opened, (FREE_BEGIN, (target, stack)), saids)
             for word, target in node.says:
                 root = self._network.spelled(word, first=self._first)
-                if self._network.spelled_after(root, token) is not None:
+                if self._network.spelling.after(root, token) is not None:
                     canonical = self._network.words[word].canonical
                     _add(opened, (root, (target, stack)), [(canonical, said) for said in saids])
         return opened
@@ -98,7 +98,7 @@ class _Reader:
         network = self._network
         node = network.nodes[at]
         leads = bool(node.frees) or any(
-            network.spelled_after(network.spelled(word, first=self._first), token) is not None for word, _ in node.says
+            network.spelling.after(network.spelled(word, first=self._first), token) is not None for word, _ in node.says
         )
         empty = node.last
         for first, target in node.calls:
