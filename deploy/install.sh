@@ -127,15 +127,15 @@ as_service() {
         --property=StateDirectory=agentbox --property=StateDirectoryMode=0700 --property=UMask=0077 "$@"
 }
 
-# back_up: sets BACKUP to the copy of the journal, or to nothing where there is no journal. The service stands still.
+# back_up: the journal, while the service stands still.
 back_up() {
-    BACKUP=
-    [ -e /var/lib/agentbox ] && [ -n "$previous" ] || return 0
-    BACKUP=$(as_service "$previous/bin/python" "$RELEASE/journal.py" back-up) || {
+    local backup
+    if [ ! -e /var/lib/agentbox ] || [ -z "$previous" ]; then return 0; fi
+    backup=$(as_service "$previous/bin/python" "$RELEASE/journal.py" back-up) || {
         systemctl start --no-block agentbox.service
         fail "The journal could not be backed up; nothing was changed." "Its messages above say why. See also: agentbox doctor"
     }
-    [ -z "$BACKUP" ] || say "the journal is backed up: $BACKUP"
+    [ -z "$backup" ] || say "the journal is backed up: $backup"
 }
 
 # go_back: the version before, with the journal as it can read it.
@@ -144,12 +144,10 @@ go_back() {
     say "${RELEASE##*/} did not get ready within $ready_limit_s s; this is what it said:"
     journalctl --unit=agentbox.service --lines=12 --output=cat --no-pager >&2 || true
     systemctl stop agentbox.service || systemctl kill --signal=KILL agentbox.service
-    if [ -n "$BACKUP" ]; then
-        said=$(as_service "$previous/bin/python" "$RELEASE/journal.py" go-back "$BACKUP") ||
-            fail "The journal could not be taken back to ${previous##*/}." "Nothing of it is lost; the service stands still." \
-                "Make room on the disk, then run: ./deploy/install.sh with the version you want."
-        say "$said"
-    fi
+    said=$(as_service "$previous/bin/python" "$RELEASE/journal.py" go-back) ||
+        fail "The journal could not be taken back to ${previous##*/}." "Nothing of it is lost; the service stands still." \
+            "Make room on the disk, then run: ./deploy/install.sh with the version you want."
+    say "$said"
     use "$previous"
     systemctl reset-failed agentbox.service 2>/dev/null || true
     start || fail "Neither ${RELEASE##*/} nor ${previous##*/} gets ready." "See: journalctl -u agentbox"
@@ -186,7 +184,8 @@ main() {
     describe_release
     previous=$(readlink -e -- "$BASE/current" || true)
     make_release
-    [ -e /etc/agentbox/config.yaml ] || install -D -m 0644 -- "$ROOT/config.example.yaml" /etc/agentbox/config.yaml
+    install -D -m 0644 -t /etc/agentbox -- "$ROOT/config.example.yaml"
+    [ -e /etc/agentbox/config.yaml ] || install -m 0644 -- "$ROOT/config.example.yaml" /etc/agentbox/config.yaml
     need_models
     if [ "$previous" = "$RELEASE" ]; then
         previous=

@@ -3,7 +3,8 @@
 Run by deploy/install.sh and the Debian package, as the service's own user, with the Python of an installed release:
 
     python journal.py back-up            prints the backup's path; nothing where there is no journal yet
-    python journal.py go-back BACKUP     after a newer version has changed the layout: the layout of BACKUP, the rows of now
+    python journal.py go-back            where a newer version has changed the layout: one that this release knows, with
+                                         all rows that fit in there
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import sys
+from collections.abc import Set
 from contextlib import closing
 from pathlib import Path
 
@@ -55,15 +57,18 @@ def copy(source: Path, target: Path) -> None:
             raise sqlite3.DatabaseError(f"the journal is damaged: {verdict}")
 
 
-def go_back(journal: Path, backup: Path) -> str:
-    """Make the journal one that the version which `backup` is from can open; says what was done.
+def go_back(journal: Path, known: Set[str]) -> str:
+    """Make the journal one that a version which knows the steps `known` can open; says what was done.
 
-    Where the newer version took no step that the backup does not know, nothing is done. Otherwise the journal gets the
-    backup's layout and all rows that it has now. If they do not fit in there it is put back as it was backed up, and
-    the newer one kept beside it. Raises `sqlite3.Error`, `OSError`.
+    Where it can already, nothing is done. Otherwise the journal gets the layout of the last backup that this version
+    can open, and all rows that it has now. If they do not fit in there it is put back as it was backed up, and the
+    newer one kept beside it. Raises `sqlite3.Error`, `OSError`.
     """
-    if steps(journal) <= steps(backup):
-        return "the journal is as the previous version knows it; nothing to do"
+    if not journal.exists() or steps(journal) <= known:
+        return "the journal is one that this version knows; nothing to do"
+    backup = next((one for one in reversed(backups(journal)) if steps(one) <= known), None)
+    if backup is None:
+        raise FileNotFoundError("it is from a newer version, and there is no backup from this one")
     fresh = journal.with_name(f"{journal.name}.going-back")
     fresh.unlink(missing_ok=True)
     copy(backup, fresh)
@@ -132,6 +137,7 @@ def main(arguments: list[str]) -> int:
     from agentbox import paths, settings
     from agentbox.config import Config
     from agentbox.errors import AgentboxError
+    from agentbox.storage.schema import KNOWN
 
     try:
         journal = paths.database(settings.load(None).config)
@@ -140,8 +146,8 @@ def main(arguments: list[str]) -> int:
     try:
         if arguments == ["back-up"]:
             print(back_up(journal) or "")
-        elif len(arguments) == 2 and arguments[0] == "go-back":
-            print(go_back(journal, Path(arguments[1])))
+        elif arguments == ["go-back"]:
+            print(go_back(journal, KNOWN))
         else:
             print(__doc__, file=sys.stderr)
             return 2

@@ -61,10 +61,7 @@ class Machine:
         return self.run(f"journalctl --unit={unit} --output=cat --no-pager", check=False).stdout
 
     def write(self, path: str, text: str, mode: int = 0o644) -> None:
-        file = self.tree / path.lstrip("/")
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(text)
-        file.chmod(mode)
+        write(self.tree, path, text, mode)
 
     def drop_in(self, unit: str, *lines: str) -> None:
         """Lines of a `[Service]` section laid over a unit; they count from its next start on."""
@@ -84,17 +81,30 @@ class Machine:
 
 
 @contextlib.contextmanager
-def boot(folder: Path, lower: Sequence[Path], given: Mapping[str, Path] | None = None) -> Iterator[Machine]:
-    """A machine over the folders `lower` (trees.layered), powered off when the block ends.
+def boot(
+    folder: Path,
+    lower: Sequence[Path],
+    given: Mapping[str, Path] | None = None,
+    files: Mapping[str, str] | None = None,
+) -> Iterator[Machine]:
+    """A machine over the folders `lower` (trees.layered), ready when the block begins, powered off when it ends.
 
-    `given`: folders and sockets of this machine that the other one finds as `/mnt/<name>`.
+    `given`: folders and sockets of this machine that the other one finds as `/mnt/<name>`. `files`: path -> text, there
+    before it starts. What it writes is in `folder`/upper afterwards.
     """
     with layered(folder, *lower) as tree:
+        for name, text in (files or {}).items():
+            write(tree, name, text)
         command = ["systemd-nspawn", f"--directory={tree}", f"--machine=agentbox-{os.getpid()}-{next(_numbers)}"]
         command += ["--register=no", "--keep-unit", "--boot", "--private-network", "--resolv-conf=off"]
         for name, path in (given or {}).items():
-            (tree / "mnt" / name).mkdir(exist_ok=True) if path.is_dir() else (tree / "mnt" / name).touch()
-            command.append(f"--bind={path}:{MOUNTED / name}")
+            place = tree / "mnt" / name
+            if path.is_dir():
+                place.mkdir(exist_ok=True)
+                command.append(f"--bind-ro={path}:{MOUNTED / name}")
+            else:
+                place.touch()
+                command.append(f"--bind={path}:{MOUNTED / name}")
         with (folder / "console").open("wb") as console:
             nspawn = subprocess.Popen(
                 command,
@@ -106,8 +116,7 @@ def boot(folder: Path, lower: Sequence[Path], given: Mapping[str, Path] | None =
             )
         try:
             machine = Machine(tree, _leader(nspawn, folder / "console"))
-            machine.until("systemctl is-system-running", "ing")
-            machine.until("systemctl is-system-running || true", "running", timeout_s=20)
+            machine.until("systemctl is-system-running", "running", timeout_s=60)
             yield machine
             os.kill(machine._leader, signal.SIGRTMIN + 4)  # power off
             nspawn.wait(timeout=30)
@@ -115,6 +124,13 @@ def boot(folder: Path, lower: Sequence[Path], given: Mapping[str, Path] | None =
             if nspawn.poll() is None:
                 nspawn.kill()
                 nspawn.wait()
+
+
+def write(tree: Path, path: str, text: str, mode: int = 0o644) -> None:
+    file = tree / path.lstrip("/")
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(text)
+    file.chmod(mode)
 
 
 def _leader(nspawn: subprocess.Popen[bytes], console: Path) -> int:

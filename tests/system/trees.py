@@ -7,11 +7,12 @@ import contextlib
 import fcntl
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -50,6 +51,26 @@ def wheelhouse() -> Path:
     return _made(f"wheelhouse-{_key(wanted)}", fill)
 
 
+CHECKOUT = ("agentbox", "deploy", "systemd", "docs", *("pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md"))
+
+
+def checkout(folder: Path, version: str, edits: Mapping[str, tuple[str, str]] | None = None) -> Path:
+    """A copy of the project with another version number. `edits`: file -> (text, what takes its place)."""
+    for name in (*CHECKOUT, "config.example.yaml"):
+        if (ROOT / name).is_dir():
+            shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            folder.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, folder / name)
+    init = folder / "agentbox" / "__init__.py"
+    init.write_text(re.sub(r'__version__ = ".*"', f'__version__ = "{version}"', init.read_text()))
+    for name, (old, new) in (edits or {}).items():
+        text = (folder / name).read_text()
+        assert old in text, f"{name} has changed: {old!r} is not in it"
+        (folder / name).write_text(text.replace(old, new))
+    return folder
+
+
 @contextlib.contextmanager
 def layered(folder: Path, *lower: Path) -> Iterator[Path]:
     """A tree that shows the folders `lower`, the first on top; what is written goes to `folder`/upper, so that the
@@ -69,11 +90,12 @@ def _debootstrap(folder: Path) -> None:
     command = ["debootstrap", "--variant=minbase", f"--include={','.join(PACKAGES)}", SUITE, str(folder)]
     subprocess.run(command, check=True, timeout=1500, stdout=subprocess.DEVNULL)
     shutil.rmtree(folder / "var" / "cache" / "apt" / "archives", ignore_errors=True)
+    # Nobody mourns these machines: dpkg need not wait for the disk.
+    (folder / "etc" / "dpkg" / "dpkg.cfg.d" / "quick").write_text("force-unsafe-io\n")
 
 
-def _made(name: str, make: object) -> Path:
+def _made(name: str, make: Callable[[Path], None]) -> Path:
     """The folder `name` of the cache; one that was left half made is made anew."""
-    assert callable(make)
     target = cache() / name
     cache().mkdir(parents=True, exist_ok=True)
     with (cache() / "lock").open("w") as lock:
