@@ -61,7 +61,7 @@ def test_a_spoken_command_reaches_the_journal(hearing: Machine, pulse: Pulse, tm
     pulse.play(tmp_path / "milk.wav")
     said = hearing.until("agentbox transcripts list --json", "shopping", timeout_s=20)
     turn = json.loads(said.splitlines()[0])
-    assert (turn["tool"], turn["tool_state"], turn["outcome"]) == ("add_to_list", "done", "done")
+    assert (turn["tool"], turn["tool_state"], turn["outcome"]) == ("add_item", "done", "done")
     assert "milk" not in hearing.journal("agentbox").lower(), "words do not belong into the system's log"
 
 
