@@ -5,7 +5,7 @@
 #   ./deploy/build-deb.sh [--wheelhouse FOLDER] [--models FOLDER] [--fast] [--to FOLDER]
 #
 # --wheelhouse: Python packages are taken from this folder; --models: so are the models (one folder for each); --fast:
-# compressed quickly instead of well; --to: another folder than dist.
+# not compressed; --to: another folder than dist.
 set -euo pipefail
 # The Python that Debian has, and no other one: the package is made for it.
 PATH=/usr/sbin:/usr/bin:/sbin:/bin
@@ -25,7 +25,7 @@ while [ $# -gt 0 ]; do
             to=$(realpath -- "${2:?}")
             shift
             ;;
-        --fast) compression=(-Zgzip -z1) ;;
+        --fast) compression=(-Znone) ;;
         *) fail "There is no option $1." ;;
     esac
     shift
@@ -80,7 +80,7 @@ install -D -m 0644 -t "$root/lib/systemd/system" -- "$ROOT"/systemd/*.service "$
 # The example is dpkg's to renew; config.yaml is made from it once (postinst) and then the owner's, so that no upgrade
 # has a question to ask.
 install -D -m 0644 -t "$root/etc/agentbox" -- "$ROOT/config.example.yaml"
-install -D -m 0644 -t "$root/usr/share/doc/agentbox" -- "$ROOT/LICENSE" "$ROOT/CHANGELOG.md" "$ROOT"/docs/*.md
+install -D -m 0644 -t "$root/usr/share/doc/agentbox" -- "$ROOT/deploy/debian/copyright" "$ROOT/CHANGELOG.md" "$ROOT"/docs/*.md
 install -D -m 0644 -t "$root/usr/share/doc/agentbox/examples" -- "$ROOT/systemd/user/agentbox.service"
 echo /etc/agentbox/config.example.yaml >"$root/DEBIAN/conffiles"
 sed -e "s|@VERSION@|$version|; s|@ARCHITECTURE@|$architecture|; s|@SIZE@|$(du -sk -- "$root" | cut -f1)|" \

@@ -81,9 +81,7 @@ def start(installed: Installed, supplies: dict[str, Path], tmp_path: Path) -> Bo
     service is ready."""
 
     @contextlib.contextmanager
-    def begin(
-        given: dict[str, Path] | None = None, files: dict[str, str] | None = None
-    ) -> Iterator[Machine]:
+    def begin(given: dict[str, Path] | None = None, files: dict[str, str] | None = None) -> Iterator[Machine]:
         folder = tmp_path / f"machine-{len(list(tmp_path.iterdir()))}"
         with boot(folder, installed.lower, {**supplies, **(given or {})}, files) as machine:
             yield machine

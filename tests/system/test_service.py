@@ -69,7 +69,8 @@ def test_a_secret_reaches_a_request_and_nobody_else(start: Boot) -> None:
     files = {
         "/etc/agentbox/credentials/shop": "hunter2\n",
         "/etc/systemd/system/agentbox.service.d/credentials.conf": "[Service]\n"
-        "LoadCredential=shop:/etc/agentbox/credentials/shop\n",
+        "LoadCredential=shop:/etc/agentbox/credentials/shop\n"
+        "LoadCredential=absent\n",
         "/etc/agentbox/config.yaml": """
 tools:
   web:
@@ -94,8 +95,16 @@ http.server.HTTPServer(("127.0.0.1", 8000), Shop).serve_forever()
         machine.until("python3 -c 'import socket; socket.create_connection((\"127.0.0.1\", 8000)); print(1)'", "1")
         assert machine.out("agentbox tools call orders") == "The shop says: welcome"
         inside = f"nsenter --target {machine.show('agentbox', 'MainPID')['MainPID']} --mount"
-        mode = machine.out(f"{inside} stat --format=%a /run/credentials/agentbox.service/shop")
-        assert mode in ("400", "440")
+        assert machine.out(f"{inside} stat --format=%a /run/credentials/agentbox.service/shop") in ("400", "440")
+
+        # The same, encrypted on the disk.
+        machine.run("cd /etc/agentbox/credentials && systemd-creds encrypt --name=shop shop shop.cred && rm shop")
+        machine.write(
+            "/etc/systemd/system/agentbox.service.d/credentials.conf",
+            "[Service]\nLoadCredentialEncrypted=shop:/etc/agentbox/credentials/shop.cred\n",
+        )
+        machine.run("systemctl daemon-reload && systemctl restart agentbox")
+        assert machine.out("agentbox tools call orders") == "The shop says: welcome"
         assert "hunter2" not in machine.journal("agentbox")
 
 

@@ -9,13 +9,13 @@ from tests.system.conftest import INSTALL, VERSION, Boot
 from tests.system.machine import Machine
 from tests.system.trees import checkout
 
-NEW_STEP = '''
+NEW_STEP = """
 @migrations()
 def m900_of_the_future(db: Database) -> None:
     db.executescript("ALTER TABLE turns ADD COLUMN mood TEXT; CREATE TABLE moods (name TEXT) STRICT;")
 
 
-KNOWN = frozenset(("m900_of_the_future", '''
+KNOWN = frozenset(("m900_of_the_future", """
 """A step that no version knows yet, in place of the beginning of schema.py's last statement."""
 
 CHANGES_THE_JOURNAL = {"agentbox/storage/schema.py": ("KNOWN = frozenset((", NEW_STEP)}
