@@ -93,10 +93,23 @@ make_release() {
     touch -- "$RELEASE/.made"
 }
 
+# as_service COMMAND...: as the service's user and in its folder, which nobody else can enter.
+as_service() {
+    systemd-run --quiet --wait --pipe --collect --service-type=exec --property=DynamicUser=yes --property=User=agentbox \
+        --property=StateDirectory=agentbox --property=StateDirectoryMode=0700 --property=UMask=0077 "$@"
+}
+
 # need_models: what the configuration asks for is here before the service starts.
 need_models() {
+    "$RELEASE/bin/agentbox" config show --config /etc/agentbox/config.yaml >/dev/null ||
+        fail "This version does not accept /etc/agentbox/config.yaml." "Nothing that runs was changed."
     mkdir -p -- "$BASE/models"
-    [ -z "$models" ] || cp -r -- "$models"/. "$BASE/models"
+    if [ -n "$models" ]; then
+        cp -r -- "$models"/. "$BASE/models"
+        chmod -R a+rX -- "$BASE/models"
+    fi
+    # Those that the service has fetched itself count too.
+    if [ -e /var/lib/agentbox ] && as_service "$RELEASE/bin/agentbox" models verify >/dev/null 2>&1; then return 0; fi
     AGENTBOX_STATE=$BASE "$RELEASE/bin/agentbox" models pull --config /etc/agentbox/config.yaml >&2 ||
         fail "The models are not here." "Connect this machine to the network, or give a folder of models: --models FOLDER" \
             "Then run this again."
@@ -119,12 +132,6 @@ use() {
 # start: waits for READY; whatever it takes longer than the limit counts as failed.
 start() {
     timeout "$ready_limit_s" systemctl start agentbox.service && systemctl is-active --quiet agentbox.service
-}
-
-# as_service COMMAND...: as the service's user and in its folder, which nobody else can enter.
-as_service() {
-    systemd-run --quiet --wait --pipe --collect --service-type=exec --property=DynamicUser=yes --property=User=agentbox \
-        --property=StateDirectory=agentbox --property=StateDirectoryMode=0700 --property=UMask=0077 "$@"
 }
 
 # back_up: the journal, while the service stands still.

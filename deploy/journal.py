@@ -106,13 +106,16 @@ def take_rows(newer: Path, fresh: Path) -> None:
         database.execute("PRAGMA secure_delete = ON").fetchall()
         database.execute("ATTACH ? AS newer", (str(newer),))
         database.execute("BEGIN IMMEDIATE")
-        for table in tables(database, "main"):
-            wanted, there = columns(database, "main", table), columns(database, "newer", table)
-            names = ", ".join(f'"{name}"' for name in wanted if name in there)
-            if not names:
-                raise sqlite3.DatabaseError(f"the newer journal has no {table}")
+        names = tables(database, "main")
+        # All rows go before any comes: with a turn a trigger deletes its words from the search.
+        for table in names:
             database.execute(f'DELETE FROM main."{table}"')  # noqa: S608  names are from the schema
-            database.execute(f'INSERT INTO main."{table}" ({names}) SELECT {names} FROM newer."{table}"')  # noqa: S608
+        for table in names:
+            there = columns(database, "newer", table)
+            shared = ", ".join(f'"{name}"' for name in columns(database, "main", table) if name in there)
+            if not there:
+                raise sqlite3.DatabaseError(f"the newer journal has no {table}")
+            database.execute(f'INSERT INTO main."{table}" ({shared}) SELECT {shared} FROM newer."{table}"')  # noqa: S608
         database.execute("COMMIT")
         database.execute("DETACH newer")
         # Rows that were deleted since the backup leave no trace in its pages.
@@ -120,16 +123,16 @@ def take_rows(newer: Path, fresh: Path) -> None:
 
 
 def tables(database: sqlite3.Connection, schema: str) -> list[str]:
-    """Those that hold rows of ours; the search's come first: a trigger empties it row by row otherwise."""
+    """Those that hold rows of ours; the search's own come and go with it."""
     listed = database.execute(f"PRAGMA {schema}.table_list").fetchall()
-    found = [(kind, name) for of, name, kind, *_ in listed if of == schema and kind in ("table", "virtual")]
-    return [name for _, name in sorted(found, reverse=True) if not name.startswith("sqlite_") and name != MIGRATIONS]
+    found = [name for of, name, kind, *_ in listed if of == schema and kind in ("table", "virtual")]
+    return [name for name in found if not name.startswith("sqlite_") and name != MIGRATIONS]
 
 
 def columns(database: sqlite3.Connection, schema: str, table: str) -> list[str]:
+    """Empty where there is no such table. What the search finds hangs on the number of its row."""
     names = [row[1] for row in database.execute(f'PRAGMA {schema}.table_info("{table}")')]
-    is_virtual = any(row[1] == table and row[2] == "virtual" for row in database.execute(f"PRAGMA {schema}.table_list"))
-    return ["rowid", *names] if is_virtual else names
+    return ["rowid", *names] if names == ["words"] else names
 
 
 def main(arguments: list[str]) -> int:

@@ -142,6 +142,13 @@ def test_what_cannot_be_done_is_told(machine: Machine) -> None:
         done = machine.run(command, check=False)
         assert done.returncode == 1
         assert said in done.stderr
+    # What an upgrade would trip over is found before it stops anything.
+    machine.write("/etc/agentbox/config.yaml", "audio: {blok_ms: 5}\n")
+    before = machine.show("agentbox", "MainPID")
+    done = machine.run(INSTALL.format("/mnt/checkout"), check=False)
+    assert done.returncode == 1
+    assert "does not accept /etc/agentbox/config.yaml" in done.stderr
+    assert machine.show("agentbox", "MainPID") == before
 
 
 def test_uninstalling_keeps_the_data_and_purging_does_not(machine: Machine) -> None:

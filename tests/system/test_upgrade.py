@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 from tests.system.conftest import INSTALL, VERSION, Boot
@@ -43,10 +45,12 @@ def backups(machine: Machine) -> list[str]:
 
 def test_an_upgrade_keeps_configuration_and_data(start: Boot, tmp_path: Path) -> None:
     new = checkout(tmp_path / "new", "0.9.0", CHANGES_THE_JOURNAL)
-    with start({"new": new}) as machine:
+    build = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation"]
+    subprocess.run([*build, f"--wheel-dir={tmp_path}/wheels", str(new)], check=True, timeout=120)
+    with start({"wheels": tmp_path / "wheels"}) as machine:
         machine.run("agentbox ask 'add milk to the shopping list'")
         machine.write("/etc/agentbox/config.yaml", "# mine\n")
-        said = machine.run(INSTALL.format("/mnt/new")).stderr
+        said = machine.run(INSTALL.format("/mnt/checkout") + " /mnt/wheels/agentbox-0.9.0-py3-none-any.whl").stderr
         assert "0.9.0-" in said
         assert json.loads(machine.out("agentbox status --json"))["version"] == "0.9.0"
         assert heard(machine) == ["add milk to the shopping list"]
