@@ -42,7 +42,7 @@ def test_the_package_from_its_first_day_to_its_last(base: Path, packages: Path, 
         machine.run("agentbox ask 'add milk to the shopping list'")
         assert "agentbox-upkeep" not in machine.systemctl("--failed", "--no-legend")
 
-        # An upgrade (to dpkg the same version is one too) asks nothing, even where the owner has changed the configuration.
+        # An upgrade asks nothing, even where the owner has changed the configuration. (Here to the same version.)
         machine.write("/etc/agentbox/config.yaml", "# mine\n")
         before = status(machine)["pid"]
         machine.run("dpkg --install /mnt/packages/agentbox.deb")

@@ -115,6 +115,16 @@ def test_a_crash_is_answered_by_a_restart(machine: Machine) -> None:
     assert machine.show("agentbox", "MainPID") != before
 
 
+def test_root_reads_the_journal_of_a_service_that_stands_still(machine: Machine) -> None:
+    machine.run("agentbox ask 'add milk to the shopping list'")
+    machine.systemctl("stop", "agentbox")
+    assert "add milk" in machine.out("agentbox transcripts list")
+    owners = {file.stat().st_uid for file in (machine.tree / DATABASE).parent.iterdir()}
+    assert owners == {(machine.tree / DATABASE).stat().st_uid}, "a file of root's would be out of the service's reach"
+    machine.systemctl("start", "agentbox")
+    assert "milk" in machine.out("agentbox ask 'what is on the shopping list'")
+
+
 def test_a_mistake_in_the_configuration_is_not_tried_again(machine: Machine) -> None:
     machine.write("/etc/agentbox/config.yaml", "audio: {blok_ms: 5}\n")
     assert machine.run("systemctl restart agentbox", check=False).returncode != 0
