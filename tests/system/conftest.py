@@ -32,7 +32,7 @@ Boot = Callable[..., AbstractContextManager[Machine]]
 def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
     for item in items:
         if Path(__file__).parent in item.path.parents:
-            item.add_marker(pytest.mark.timeout(300))
+            item.add_marker(pytest.mark.timeout(600))
 
 
 @dataclass(frozen=True)

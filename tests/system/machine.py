@@ -29,7 +29,7 @@ class Machine:
         self._leader = leader
 
     def run(
-        self, command: str, *, check: bool = True, input: str | None = None, timeout_s: float = 100
+        self, command: str, *, check: bool = True, input: str | None = None, timeout_s: float = 240
     ) -> subprocess.CompletedProcess[str]:
         """A shell command in the machine, as root. `check`: it must succeed; what it said is in the error."""
         done = subprocess.run(

@@ -21,7 +21,7 @@ def packages(base: Path, supplies: dict[str, Path], tmp_path_factory: pytest.Tem
     folder = tmp_path_factory.mktemp("builder")
     with boot(folder, [base], supplies) as machine:
         build = "/mnt/checkout/deploy/build-deb.sh --wheelhouse /mnt/wheelhouse --models /mnt/models --fast --to /root"
-        machine.run(build, timeout_s=200)
+        machine.run(build)
         (package,) = (machine.tree / "root").glob(f"agentbox_{VERSION}_*.deb")
         shutil.copy(package, out / "agentbox.deb")
     shutil.rmtree(folder, ignore_errors=True)
