@@ -41,7 +41,8 @@ class Machine:
             timeout=timeout_s,
         )
         if check and done.returncode != 0:
-            raise AssertionError(f"{command}: {done.returncode}\n{done.stdout}{done.stderr}")
+            log = self.run("journalctl --boot --lines=40 --output=cat --no-pager", check=False).stdout
+            raise AssertionError(f"{command}: {done.returncode}\n{done.stdout}{done.stderr}\n{log}")
         return done
 
     def out(self, command: str) -> str:
