@@ -7,7 +7,10 @@ set -euo pipefail
 . "$(dirname -- "${BASH_SOURCE[0]}")/lib.sh"
 
 # A virtual microphone, files to hear with it, and recordings of people.
-set_up test pulseaudio pulseaudio-utils sox espeak-ng asterisk-core-sounds-en asterisk-core-sounds-en-g722
+packages=(pulseaudio pulseaudio-utils sox espeak-ng asterisk-core-sounds-en asterisk-core-sounds-en-g722)
+# Root can boot machines to install the service on (tests/system); for others those tests are skipped.
+[ "$(id -u)" -ne 0 ] || packages+=(debootstrap systemd-container)
+set_up test "${packages[@]}"
 # Fetched here, with a progress bar, and not under some test's time limit; tests/conftest.py looks in the same place.
 export AGENTBOX_TEST_MODELS=${AGENTBOX_TEST_MODELS:-~/.cache/agentbox-test-models}
 AGENTBOX_STATE=$AGENTBOX_TEST_MODELS "$VENV/bin/agentbox" models pull \
