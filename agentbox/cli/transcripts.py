@@ -142,7 +142,7 @@ def export(loaded: Loaded, _as_json: bool) -> None:
 def upkeep(loaded: Loaded, as_json: bool) -> None:
     """Look whether the journal's file is sound, bring its statistics up to date, and cut its log.
 
-    The service's timer does this once a week. A damaged file ends it with exit code 6.
+    The service's timer does this once a day. A damaged file ends it with exit code 6.
 
     \b
     Example:

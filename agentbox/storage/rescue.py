@@ -78,8 +78,11 @@ def keep_tool_values(database: Database, values: list[Value]) -> None:
 
 
 def copies_aside(path: Path) -> list[Path]:
-    """The damaged files that were kept of the journal at `path`, and their companions."""
-    return sorted(path.parent.glob(f"{glob.escape(path.name)}.corrupt-*"))
+    """What else holds words of the journal at `path`: damaged files that were kept, with their companions, and what
+    upgrades left (deploy/journal.py)."""
+    name = glob.escape(path.name)
+    patterns = (f"{name}.corrupt-*", f"{name}.newer*", f"backups/{glob.escape(path.stem)}-*.db")
+    return sorted(copy for pattern in patterns for copy in path.parent.glob(pattern))
 
 
 def delete_copies(path: Path, before: float | None = None, now: float = 0.0) -> None:

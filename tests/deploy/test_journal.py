@@ -147,3 +147,15 @@ def test_without_a_backup_that_fits_nothing_is_changed(script: ModuleType, path:
     with pytest.raises(FileNotFoundError):
         script.go_back(path, KNOWN)
     assert rows(path, "SELECT name FROM sqlite_master ORDER BY name") == before
+
+
+def test_forgetting_everything_reaches_what_upgrades_left(script: ModuleType, path: Path) -> None:
+    backup = script.back_up(path)
+    newer = path.with_name("agentbox.db.newer")
+    script.copy(path, newer)
+    assert b"add milk" in backup.read_bytes()
+    journal = Journal.open(path)
+    assert journal.delete_all() == 1
+    journal.close()
+    assert not backup.exists()
+    assert not newer.exists()
