@@ -26,6 +26,9 @@ from agentbox.audio.files import read_file
 from agentbox.audio.segment import Samples
 from agentbox.messages import SAMPLE_RATE_HZ
 
+DAY_S = 86_400.0
+REST_S = 30.0
+
 GAP_S = 1.2
 """Quiet between two clips: longer than the longest endpoint wait."""
 
@@ -38,6 +41,8 @@ class Idle:
     seconds: float
     cpu_percent: float
     pss_mb: float
+    written_mb_a_day: float
+    """To the disk, by the kernel's account of the process (proc(5), io)."""
     transcripts: int
 
 
@@ -81,6 +86,10 @@ class Daemon:
         fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
+    def written_mb(self) -> float:
+        lines = Path(f"/proc/{self.process.pid}/io").read_text().splitlines()
+        return int(next(line.split()[1] for line in lines if line.startswith("write_bytes:"))) / 1e6
+
     def pss_mb(self) -> float:
         rollup = Path(f"/proc/{self.process.pid}/smaps_rollup").read_text()
         return next(int(line.split()[1]) for line in rollup.splitlines() if line.startswith("Pss:")) / 1024
@@ -100,22 +109,25 @@ def steady_noise(seconds: float) -> Samples:
 
 
 def idle(models_dir: Path, seconds: float = 60.0) -> list[Idle]:
-    """CPU and PSS over `seconds` of quiet and of steady noise, in real time."""
+    """CPU, PSS and what is written over `seconds` of quiet and of steady noise, in real time, once the box is at rest:
+    the first minute after a first start it works out what it will need."""
     rows = []
-    for name, sound in (("quiet room", quiet(seconds)), ("steady noise", steady_noise(seconds))):
-        with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder:
+        for name, make in (("quiet room", quiet), ("steady noise", steady_noise)):
             source = Path(folder) / "sound.wav"
-            soundfile.write(source, sound, SAMPLE_RATE_HZ)
+            soundfile.write(source, make(REST_S + seconds + 2), SAMPLE_RATE_HZ)
             daemon = Daemon(models_dir, Path(folder), source, {"activation": {"mode": "always"}})
             transcripts = 0
             for event in daemon.events():
                 if event["stage"] == "box" and event["state"] == "started":
-                    before_s, began_s = daemon.cpu_s(), time.monotonic()
-                    time.sleep(seconds - 2)
+                    time.sleep(REST_S)
+                    before_s, began_s, written_mb = daemon.cpu_s(), time.monotonic(), daemon.written_mb()
+                    time.sleep(seconds)
                     spent, lasted_s, pss_mb = daemon.cpu_s() - before_s, time.monotonic() - began_s, daemon.pss_mb()
+                    written_mb = (daemon.written_mb() - written_mb) * DAY_S / lasted_s
                 transcripts += event["stage"] == "transcript"
             daemon.process.wait()
-            rows.append(Idle(name, lasted_s, 100 * spent / lasted_s, pss_mb, transcripts))
+            rows.append(Idle(name, lasted_s, 100 * spent / lasted_s, pss_mb, written_mb, transcripts))
     return rows
 
 

@@ -40,13 +40,14 @@ def idle(loaded: Loaded, seconds: float) -> None:
     Example:
       agentbox bench idle --seconds 30
     """
-    table = new_table("Idle", "sound", "seconds", "CPU of one core", "PSS", "transcripts")
+    table = new_table("Idle", "sound", "seconds", "CPU of one core", "PSS", "written a day", "transcripts")
     for row in box.idle(paths.models_dir(loaded.config), seconds):
         table.add_row(
             row.sound,
             f"{row.seconds:.0f}",
             f"{row.cpu_percent:.2f} %",
             f"{row.pss_mb:.0f} MB",
+            f"{row.written_mb_a_day:.1f} MB",
             str(row.transcripts),
         )
     show_table(table)
