@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import click
 import numpy as np
@@ -28,6 +28,9 @@ from agentbox.config import Config
 from agentbox.control.client import Client
 from agentbox.daemon.box import VAD_MODEL
 from agentbox.errors import AgentboxError, ExitCode
+
+Status: TypeAlias = dict[str, Any]
+"""What a running daemon says of itself (docs/control.md, `status`)."""
 
 LISTEN_S = 1.0
 LITTLE_DISK_BYTES = 200 << 20
@@ -80,7 +83,8 @@ def examine(config_file: Path | None) -> Iterator[Finding]:
     else:
         config = loaded.config
         yield Finding("config", "ok", str(loaded.file or "no file; the defaults are used"))
-    running = Client(paths.control_socket(config)).is_running()
+    client = Client(paths.control_socket(config))
+    running = client.call("status") if client.is_running() else None
     checks: dict[str, Callable[[Config], Finding]] = {
         "daemon": lambda _: _daemon(running),
         "tools": _tools,
@@ -98,10 +102,14 @@ def examine(config_file: Path | None) -> Iterator[Finding]:
             yield Finding(name, "fail", f"{error.what} [{error.code}]", error.todo)
 
 
-def _daemon(running: bool) -> Finding:
-    if running:
-        return Finding("daemon", "ok", "runs and answers")
-    return Finding("daemon", "warn", "none is running", "Start it: agentbox run, or systemctl start agentbox")
+def _daemon(status: Status | None) -> Finding:
+    if status is None:
+        return Finding("daemon", "warn", "none is running", "Start it: agentbox run, or systemctl start agentbox")
+    hours = status["up_s"] / 3600
+    what = f"runs since {hours:.1f} h and answers; {status['utterances_last_hour']} utterances in the last hour"
+    if status["healthy"]:
+        return Finding("daemon", "ok", what)
+    return Finding("daemon", "fail", f"{what}, but something in it hangs", "Restart it: systemctl restart agentbox")
 
 
 def _tools(config: Config) -> Finding:
@@ -112,10 +120,13 @@ def _tools(config: Config) -> Finding:
     return Finding("tools", "ok", "tools, plugins and sentences are all read")
 
 
-def _microphone(config: Config, running: bool) -> Finding:
-    if running:
-        device = find_device(config.audio.input_device, "input")
-        return Finding("microphone", "ok", f"{device.name}; the daemon uses it (agentbox status)")
+def _microphone(config: Config, running: Status | None) -> Finding:
+    if running is not None:
+        if running["sound"].startswith("no microphone"):
+            todo = "Is it plugged in? agentbox devices lists what is there."
+            return Finding("microphone", "fail", running["sound"], todo)
+        name = running["microphone"] or running["sound"]
+        return Finding("microphone", "ok", f"{name}: {running['level_dbfs']:.0f} dBFS now")
     name, level = asyncio.run(_listen(config))
     what = f"{name}: {level:.0f} dBFS over {LISTEN_S:.0f} s"
     if level < QUIET_DBFS:

@@ -448,6 +448,13 @@ def test_a_box_without_a_microphone_stays_up_and_says_so(home: Home, start: Call
     assert turn["ok"]
     [state] = home.json("status")
     assert state["sound"].startswith("no microphone")
+    assert (state["healthy"], state["microphone"], state["queue"]) == (True, None, 0)
+    assert state["last_error"] in ("no_device", "device_missing")
+    doctor = home.run("doctor", "--json")
+    assert doctor.returncode == 1
+    found = {finding["check"]: finding for finding in map(json.loads, doctor.stdout.splitlines())}
+    assert (found["daemon"]["state"], found["microphone"]["state"]) == ("ok", "fail")
+    assert found["microphone"]["what"].startswith("no microphone")
     assert daemon.stop() == 0
 
 
