@@ -126,7 +126,7 @@ class Load:
         if some:
             tell("deleting", *some)
             await asyncio.to_thread(journal.delete, some)
-            tell("deleted")
+            tell("deleted", *some)
 
     async def _sweep(self, journal: Journal) -> None:
         await asyncio.to_thread(journal.sweep, self._now, self._monotonic_s)

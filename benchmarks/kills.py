@@ -2,11 +2,12 @@
 
     python -m benchmarks.kills --n 500 --seed 1
 
-Each run starts `benchmarks.journal_load` on the file that the run before left, with one of its activities (writing turns and
-tools' values as the daemon does; and beside that deleting, sweeping what is too old, searching; opening and closing;
-migrating), or on a new file; kills it at a random moment; opens the file again, and judges (`benchmarks.ledger`). In
-every sixth run a second process is killed while it recovers the file. `--too-early` breaks the promise on purpose: rows
-are acknowledged before they are on disk, and losses must show. Ends with 1 if anything was lost or damaged.
+Each run starts `benchmarks.journal_load` on the file that the run before left, with one of its activities (writing
+turns and tools' values as the daemon does; and beside that deleting, sweeping what is too old, searching; opening and
+closing; migrating), or on a new file; kills it at a random moment; opens the file again, and judges (`benchmarks.ledger`). Of
+one kind of run ("recovery") a second process is killed while it mends what the first left. `--too-early` breaks the
+promise on purpose: rows are acknowledged before they are on disk, and losses must show. Ends with 1 if anything was
+lost or damaged.
 """
 
 from __future__ import annotations
@@ -58,7 +59,7 @@ class Tally:
         runs = sum(self.runs.values())
         lines = [
             f"runs                        {runs}   " + ", ".join(f"{kind} {n}" for kind, n in self.runs.items()),
-            f"killed in the middle of     " + ", ".join(f"{what} {n}" for what, n in self.hit.most_common()),
+            "killed in the middle of     " + ", ".join(f"{what} {n}" for what, n in self.hit.most_common()),
             f"rows acknowledged           {self.acknowledged}",
             f"rows lost                   {self.lost}",
             f"deleted rows that came back {self.returned}",
@@ -80,17 +81,17 @@ def kill_one(command: Sequence[str], delay_s: float, feed: Callable[[str], None]
         assert child.stdout is not None
         # Read while it runs, or a full pipe would hold it up.
         told, until_s = b"", time.monotonic() + START_LIMIT_S
-        begun = False
+        begun = alone = False
         while (left_s := until_s - time.monotonic()) > 0:
             if not select.select([child.stdout], [], [], left_s)[0]:
                 break
             part = child.stdout.read1()  # type: ignore[attr-defined]
             if not part:
+                alone = True
                 break
             told += part
             if not begun:
                 begun, until_s = True, time.monotonic() + delay_s
-        alone = child.poll() is not None
         child.kill()
         told += child.stdout.read()
     for line in told.decode().split("\n")[:-1]:  # the last one may be cut off
@@ -98,15 +99,20 @@ def kill_one(command: Sequence[str], delay_s: float, feed: Callable[[str], None]
     return begun and not alone
 
 
+def load_command(file: Path, activity: str, seed: int) -> list[str]:
+    program = [sys.executable, "-m", "benchmarks.journal_load", "load", str(file)]
+    return [*program, "--activity", activity, "--seed", str(seed)]
+
+
 def run(kind: str, file: Path, draw: random.Random, ledger: Ledger, tally: Tally, more: Sequence[str]) -> Verdict:
     """One run: kill, open again, judge."""
 
     def kill(activity: str, delay_s: float) -> None:
-        command = [sys.executable, "-m", "benchmarks.journal_load", "load", str(file), "--activity", activity]
-        command += ["--seed", str(draw.getrandbits(32)), *more]
-        if not kill_one(command, delay_s, ledger.feed):
+        command = load_command(file, activity, draw.getrandbits(32))
+        if not kill_one([*command, *more], delay_s, ledger.feed):
             tally.died += 1
             print("the process ended by itself", flush=True)
+        ledger.killed()
 
     before = ledger.acknowledged
     activity = kind if kind in ACTIVITIES else draw.choice(("write", "delete", "sweep"))

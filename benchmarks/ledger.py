@@ -62,9 +62,13 @@ class Ledger:
     _old: set[str] = field(default_factory=set)
     _gone: set[str] = field(default_factory=set)
     _leaving: set[str] = field(default_factory=set)
+    _maybe_gone: set[str] = field(default_factory=set)
+    """What processes that were killed before the last look were about to take away."""
     _values: dict[str, str | None] = field(default_factory=dict)
     """The value put last; null for one that was taken away."""
     _changing: dict[str, str | None] = field(default_factory=dict)
+    _maybe: dict[str, set[str | None]] = field(default_factory=dict)
+    """Of a key, what such processes were about to make of it."""
     _sweeping: bool = False
 
     def feed(self, line: str) -> None:
@@ -78,11 +82,11 @@ class Ledger:
                     self._old.add(turn)
                 self.acknowledged += 1
             case ["deleting", *turns]:
-                self._leaving = set(turns)
+                self._leaving |= set(turns)
                 self.under_way = "delete"
-            case ["deleted"]:
-                self._leave(self._leaving)
-                self._leaving = set()
+            case ["deleted", *turns]:
+                self._leave(turns)
+                self._leaving -= set(turns)
                 self.under_way = ""
             case ["sweeping"]:
                 self._sweeping = True
@@ -96,27 +100,33 @@ class Ledger:
             case ["dropping", key]:
                 self._changing = {key: None}
             case ["put" | "dropped"]:
-                self._values.update(self._changing)
+                for key, value in self._changing.items():
+                    self._values[key] = value
+                    self._maybe.pop(key, None)
                 self.acknowledged += bool(self._changing)
                 self._changing = {}
 
+    def killed(self) -> None:
+        """The process is dead; what it was about to do may be done or not."""
+        self._maybe_gone |= self._leaving | (self._old if self._sweeping else set())
+        for key, value in self._changing.items():
+            self._maybe.setdefault(key, set()).add(value)
+        self._leaving, self._changing, self._sweeping = set(), {}, False
+
     def judge(self, found: Found) -> Verdict:
         """Hold what was told against what was found; what was under way is then as it was found."""
-        leaving = self._leaving | (self._old if self._sweeping else set())
-        lost = [turn for turn in self._kept if not found.turns.get(turn) and turn not in leaving]
+        self.killed()
         # Half a turn is a loss even where it was about to go: a deletion takes all of it or nothing.
-        lost += [turn for turn in self._kept & leaving if found.turns.get(turn) is False]
+        lost = [turn for turn in self._kept if not found.turns.get(turn, turn in self._maybe_gone)]
         returned = [turn for turn in self._gone if turn in found.turns]
         for key, value in self._values.items():
-            there = found.values.get(key)
-            if there == value or (key in self._changing and there == self._changing[key]):
-                continue
-            (returned if value is None else lost).append(key)
-        self._gone |= {turn for turn in self._kept & leaving if turn not in found.turns}
+            if found.values.get(key) not in {value, *self._maybe.get(key, ())}:
+                (returned if value is None else lost).append(key)
+        self._gone |= {turn for turn in self._kept & self._maybe_gone if turn not in found.turns}
         self._kept = {turn for turn in self._kept if found.turns.get(turn)}
-        for key in self._values.keys() | self._changing.keys():
+        for key in self._values.keys() | self._maybe.keys():
             self._values[key] = found.values.get(key)
-        self._leaving, self._changing, self._sweeping, self.under_way = set(), {}, False, ""
+        self._maybe_gone, self._maybe, self.under_way = set(), {}, ""
         return Verdict(sorted(lost), sorted(returned), list(found.faults))
 
     def _leave(self, turns: Iterable[str]) -> None:

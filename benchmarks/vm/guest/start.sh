@@ -1,0 +1,6 @@
+#!/bin/sh
+# Under systemd: does what `rig.script=` on the kernel's command line names, a file in the project's folder `guest`.
+for word in $(cat /proc/cmdline); do
+    case $word in rig.script=*) script=${word#rig.script=} ;; esac
+done
+exec /bin/bash "/mnt/project/guest/$script" >/dev/ttyS1 2>&1
