@@ -36,8 +36,10 @@ MANY = 1500
 
 
 def tell(*words: str) -> None:
-    """One line, in one system call, so that a kill leaves whole lines."""
-    os.write(1, (" ".join(words) + "\n").encode())
+    """One line, in as few system calls as there can be, so that a kill leaves whole lines."""
+    line = (" ".join(words) + "\n").encode()
+    while line:
+        line = line[os.write(1, line) :]
 
 
 class Load:
@@ -215,7 +217,7 @@ _TURNS = """
 
 def arguments(words: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("load", "look"))
+    parser.add_argument("what", choices=("load", "look", "look-and-load"))
     parser.add_argument("file", type=Path)
     parser.add_argument("--activity", choices=ACTIVITIES, default="write")
     parser.add_argument("--seed", type=int, default=0)
@@ -226,8 +228,9 @@ def arguments(words: Sequence[str]) -> argparse.Namespace:
 
 def main(words: Sequence[str]) -> None:
     asked = arguments(words)
-    if asked.what == "look":
+    if asked.what != "load":
         tell("found", look(asked.file).to_line())
+    if asked.what == "look":
         return
     load = Load(asked.file, random.Random(asked.seed), too_early=asked.too_early, unsafe=asked.unsafe)
     asyncio.run(load.run(asked.activity))

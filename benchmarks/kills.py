@@ -4,7 +4,8 @@
 
 Each run starts `benchmarks.journal_load` on the file that the run before left, with one of its activities (writing
 turns and tools' values as the daemon does; and beside that deleting, sweeping what is too old, searching; opening and
-closing; migrating), or on a new file; kills it at a random moment; opens the file again, and judges (`benchmarks.ledger`). Of
+closing; migrating), or on a new file; kills it at a random moment; opens the file again, and judges
+(`benchmarks.ledger`). Of
 one kind of run ("recovery") a second process is killed while it mends what the first left. `--too-early` breaks the
 promise on purpose: rows are acknowledged before they are on disk, and losses must show. Ends with 1 if anything was
 lost or damaged.

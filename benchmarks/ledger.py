@@ -119,9 +119,9 @@ class Ledger:
         # Half a turn is a loss even where it was about to go: a deletion takes all of it or nothing.
         lost = [turn for turn in self._kept if not found.turns.get(turn, turn in self._maybe_gone)]
         returned = [turn for turn in self._gone if turn in found.turns]
-        for key, value in self._values.items():
-            if found.values.get(key) not in {value, *self._maybe.get(key, ())}:
-                (returned if value is None else lost).append(key)
+        for key, last in self._values.items():
+            if found.values.get(key) not in {last, *self._maybe.get(key, ())}:
+                (returned if last is None else lost).append(key)
         self._gone |= {turn for turn in self._kept & self._maybe_gone if turn not in found.turns}
         self._kept = {turn for turn in self._kept if found.turns.get(turn)}
         for key in self._values.keys() | self._maybe.keys():

@@ -2,7 +2,7 @@
 
 - `kernel/`, `initrd.gz`: Debian's kernel, and an initrd of busybox and the modules for virtio disks and ext4.
 - `root.ext4`: a Debian with Python, ALSA and the packages that agentbox needs in /opt/agentbox. Never written to.
-- `project.ext4`: this checkout, the speech models and a spoken command; made anew for every use, in seconds.
+- `project.ext4`: this checkout, the speech models and a spoken command; made anew for every use, in ten seconds.
 
 Needs root, and Debian's debootstrap, qemu-system-x86, busybox-static, cpio, kmod and e2fsprogs.
 """
@@ -60,7 +60,6 @@ def build() -> Path:
     _once(folder / "parts" / "tree", _debootstrap)
     _once(folder / "parts" / "wheels", _wheels)
     _once(folder / "root.ext4", lambda part: _root(folder, part))
-    _project(folder / "parts" / "project", folder / "project.ext4")
     return folder
 
 
@@ -163,9 +162,8 @@ def _root(folder: Path, part: Path) -> None:
     script = "#!/opt/agentbox/bin/python3\nimport sys\nfrom agentbox.cli import main\nsys.exit(main())\n"
     (environment / "bin" / "agentbox").write_text(script)
     (environment / "bin" / "agentbox").chmod(0o755)
-    for link in ("current",):  # where a versioned installation has its environment
-        (environment / link).unlink(missing_ok=True)
-        (environment / link).symlink_to(".")
+    (environment / "current").unlink(missing_ok=True)  # where a versioned installation has its environment
+    (environment / "current").symlink_to(".")
     target = tree / "lib" / "modules" / version(folder)
     shutil.rmtree(target, ignore_errors=True)
     for module in _with_dependencies(kernel, ("snd_aloop", *INITRD_MODULES)):
@@ -190,9 +188,10 @@ def _root(folder: Path, part: Path) -> None:
     make_disk(part, ROOT_SIZE, tree)
 
 
-def _project(tree: Path, disk: Path) -> None:
-    shutil.rmtree(tree, ignore_errors=True)
-    tree.mkdir(parents=True)
+def project(work: Path) -> None:
+    """Make the disk `work`/project.ext4."""
+    tree = work / "project"
+    tree.mkdir()
     _run("/usr/bin/python3", "-m", "pip", "install", "--quiet", "--no-deps", "--target", tree / "site", ROOT)
     for name in ("benchmarks", "tests/storage/talk.py", "tests/storage/__init__.py", "tests/__init__.py"):
         target = tree / "site" / name
@@ -208,7 +207,8 @@ def _project(tree: Path, disk: Path) -> None:
     sound = np.concatenate(list(read_file(ROOT / "agentbox" / "samples" / "commands.flac")))
     start, end = (round(second * 16_000) for second in COMMAND_S)
     soundfile.write(tree / "command.wav", sound[start:end], 16_000, subtype="PCM_16")
-    make_disk(disk, "400M", tree)
+    make_disk(work / "project.ext4", "400M", tree)
+    shutil.rmtree(tree)
 
 
 def make_disk(disk: Path, size: str, content: Path | None = None) -> None:
