@@ -100,8 +100,8 @@ class Ledger:
             case ["dropping", key]:
                 self._changing = {key: None}
             case ["put" | "dropped"]:
-                for key, value in self._changing.items():
-                    self._values[key] = value
+                self._values.update(self._changing)
+                for key in self._changing:
                     self._maybe.pop(key, None)
                 self.acknowledged += bool(self._changing)
                 self._changing = {}
@@ -109,8 +109,8 @@ class Ledger:
     def killed(self) -> None:
         """The process is dead; what it was about to do may be done or not."""
         self._maybe_gone |= self._leaving | (self._old if self._sweeping else set())
-        for key, value in self._changing.items():
-            self._maybe.setdefault(key, set()).add(value)
+        for key, wanted in self._changing.items():
+            self._maybe.setdefault(key, set()).add(wanted)
         self._leaving, self._changing, self._sweeping = set(), {}, False
 
     def judge(self, found: Found) -> Verdict:

@@ -188,8 +188,8 @@ def _root(folder: Path, part: Path) -> None:
     make_disk(part, ROOT_SIZE, tree)
 
 
-def project(work: Path) -> None:
-    """Make the disk `work`/project.ext4."""
+def project(work: Path, unit: Path = ROOT / "systemd" / "agentbox.service") -> None:
+    """Make the disk `work`/project.ext4, with `unit` as the service to be started."""
     tree = work / "project"
     tree.mkdir()
     _run("/usr/bin/python3", "-m", "pip", "install", "--quiet", "--no-deps", "--target", tree / "site", ROOT)
@@ -201,7 +201,7 @@ def project(work: Path) -> None:
         else:
             shutil.copy(ROOT / name, target)
     shutil.copytree(GUEST, tree / "guest")
-    shutil.copytree(ROOT / "systemd", tree / "systemd")
+    shutil.copy(unit, tree / "unit.service")
     for name in ("moonshine-tiny-en", "silero-vad-16k"):
         shutil.copytree(models() / name, tree / "models" / name)
     sound = np.concatenate(list(read_file(ROOT / "agentbox" / "samples" / "commands.flac")))

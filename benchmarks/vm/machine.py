@@ -16,7 +16,8 @@ from benchmarks.vm.build import version
 class Guest:
     """Boots at once. `words`: for the kernel's command line. `disks`: further ones, as values of -drive.
 
-    `saved`: goes on from where a guest of the same making was saved, and does not boot. Its console goes to `log`, beside which lies the project's disk; what it says on its second serial line is read with `line`.
+    `saved`: goes on from where a guest of the same making was saved, and does not boot. Its console goes to `log`,
+    beside which lies the project's disk; what it says on its second serial line is read with `line`.
     """
 
     def __init__(

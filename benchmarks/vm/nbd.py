@@ -1,8 +1,8 @@
 """A disk in memory that forgets at a power cut what it was not told to flush, served over NBD to one client.
 
 A real disk keeps a flushed sector and may lose, in any order, each sector that was written since the last flush; a
-sector (512 bytes) is never torn. QEMU's own disks cannot be cut like that: what the guest wrote is in the host's memory,
-which outlives QEMU. Protocol: https://github.com/NetworkBlockDevice/nbd/blob/master/doc/proto.md
+sector (512 bytes) is never torn. QEMU's own disks cannot be cut like that: what the guest wrote is in the host's
+memory, which outlives QEMU. Protocol: https://github.com/NetworkBlockDevice/nbd/blob/master/doc/proto.md
 """
 
 from __future__ import annotations
@@ -72,11 +72,12 @@ class Disk:
         likely = draw.choice((0.0, 1.0, draw.random(), draw.random()))
         lost = 0
         for sector, contents in self._written.items():
+            left = contents[-1]
             if draw.random() < likely:
                 lost += 1
-                contents = [self._durable[sector * SECTOR : (sector + 1) * SECTOR], *contents[:-1]]
-                contents = [draw.choice(contents)]
-            self._durable[sector * SECTOR : (sector + 1) * SECTOR] = contents[-1]
+                durable = bytes(self._durable[sector * SECTOR : (sector + 1) * SECTOR])
+                left = draw.choice([durable, *contents[:-1]])
+            self._durable[sector * SECTOR : (sector + 1) * SECTOR] = left
         self._written = {}
         return lost
 

@@ -1,10 +1,11 @@
 """Abrupt ends of a guest while its journal is written: is every acknowledged row there after the next boot?
 
 Each guest mounts the file system and opens the journal that the last end left, tells what it found, and writes until
-the next end. It was saved just before that, once, which takes less time than to boot (`boot`: boot each time). Two kinds of end:
+the next end. It was saved just before that, once, which takes less time than to boot (`boot`: boot each time). Two
+kinds of end:
 
-- `kill`: kill -9 of QEMU. The guest's memory is gone; what it gave to its disk (a file of the host, `cache=writeback`) is
-  in the host's page cache and so survives, flushed or not. This is a crash of the guest's kernel.
+- `kill`: kill -9 of QEMU. The guest's memory is gone; what it gave to its disk (a file of the host, `cache=writeback`)
+  is in the host's page cache and so survives, flushed or not. This is a crash of the guest's kernel.
 - `cut`: the guest's disk (nbd.py) forgets at the end what was not flushed, sector by sector. This is a power cut.
 """
 
