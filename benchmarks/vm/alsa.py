@@ -7,6 +7,7 @@ there.
 
 from __future__ import annotations
 
+import re
 import shutil
 import time
 from collections.abc import Iterable
@@ -20,21 +21,27 @@ PATIENCE_S = 1200.0
 _STEPS = (
     ("unit started to READY", "starting", "ready"),
     ("READY to listening", "ready", "listening"),
-    ("end of the sound to the deed in the list", "spoken first", "acted first"),
-    ("card taken away to told", "unbinding", "missed"),
-    ("card back to listening", "bound", "hears"),
-    ("end of the sound to the deed in the list, again", "spoken second", "acted second"),
+    ("a command spoken to its deed in the list", "speaks first 1", "acted first"),
+    ("card taken away to told", "unbinding", "device_lost"),
+    ("card back to listening", "bound", "microphone_back"),
+    ("a command spoken to its deed in the list", "speaks second 1", "acted second"),
 )
 
 
+_LOGGED = re.compile(r"\[ *(\d+\.\d+)\] .*\[(device_lost|microphone_back)\]")
+
+
 def moments(lines: Iterable[str]) -> dict[str, float]:
-    """What happened -> the guest's uptime in seconds, from lines "rig UPTIME WHAT"; the first of each."""
+    """What happened -> the guest's uptime in seconds: the first of each from lines "rig UPTIME WHAT", the last from the
+    lines of the unit's log."""
     found: dict[str, float] = {}
     for line in lines:
         word, _, rest = line.partition(" ")
         uptime, _, what = rest.partition(" ")
         if word == "rig":
             found.setdefault(what, float(uptime))
+        elif logged := _LOGGED.match(line):
+            found[logged[2]] = float(logged[1])
     return found
 
 
@@ -65,4 +72,4 @@ def run(work: Path, unit: Path, log: Path | None) -> int:
         shutil.copy(work / "console.log", log.with_suffix(".console"))
     at = moments(said)
     print(report(at))
-    return 0 if {"acted first", "acted second", "hears"} <= at.keys() else 1
+    return 0 if {"acted first", "acted second", "microphone_back"} <= at.keys() else 1

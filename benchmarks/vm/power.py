@@ -100,8 +100,6 @@ class Power:
     def run(self, n: int) -> None:
         for number in range(n):
             self._one(number)
-            if not self.tally.good:
-                print(f"end {number}: not good, see above", flush=True)
         self._one(n, last=True)
         if self._server is not None:
             self._server.close()
@@ -121,7 +119,8 @@ class Power:
         draw, activity = self._draw, self._draw.choice(ACTIVITIES)
         began_s = time.monotonic()
         guest = self._guest()
-        guest.say(f"{time.time()} --activity {activity} --seed {draw.getrandbits(32)}{self._more}")
+        # The first byte on a line that was at rest may be lost.
+        guest.say(f"    {time.time()} --activity {activity} --seed {draw.getrandbits(32)}{self._more}")
         early = not last and draw.random() < DURING_OPENING
         writing_s, opening_s = draw.uniform(0, WRITING_S), draw.uniform(0, OPENING_S)
         until_s, looked = began_s + BOOT_LIMIT_S, False

@@ -87,12 +87,15 @@ def test_the_moments_of_the_guest() -> None:
         "rig 13.0 ready",
         "rig 20.0 status listening",
         "rig 21 bound",
+        "[   8.58] vm agentbox[220]: INFO agentbox: The microphone works.  [microphone_back]",
+        "[  23.60] vm agentbox[220]: INFO agentbox: The microphone works.  [microphone_back]",
     ]
     at = moments(lines)
-    assert at == {"starting": 10.5, "ready": 12.0, "status listening": 20.0, "bound": 21.0}
-    told = report(at).splitlines()
-    assert told[0].endswith(" 1.5 s")
-    assert [line.endswith("never") for line in told] == [False, True, True, True, True, True]
+    told = {"starting": 10.5, "ready": 12.0, "status listening": 20.0, "bound": 21.0, "microphone_back": 23.6}
+    assert at == told
+    lines = report(at).splitlines()
+    assert lines[0].endswith(" 1.5 s")
+    assert [line.endswith("never") for line in lines] == [False, True, True, True, False, True]
 
 
 def test_a_boot_that_failed_is_no_success() -> None:

@@ -21,16 +21,35 @@ wait_for() {
     done
     return 1
 }
-# speak NAME COUNT: say the command; wait for COUNT turns with a deed in the journal.
+# turns [PATTERN]: how many turns are in the journal whose line is like it.
+turns() { agentbox transcripts list --json 2>/tmp/list.err | grep -c -e "${1:-.}"; }
+# quiet: until the service has done what it does when it is idle, so that no sound is lost for its sake.
+quiet() {
+    local before now n=0
+    before=$(systemctl show agentbox --property=CPUUsageNSec --value)
+    while [ $n -lt 40 ]; do
+        sleep 10
+        now=$(systemctl show agentbox --property=CPUUsageNSec --value)
+        say "uses $(((now - before) / 100000000)) % of a core"
+        [ $((now - before)) -lt 3500000000 ] && return 0
+        before=$now
+        n=$((n + 1))
+    done
+}
+# speak NAME: say the command until it is done, five times at most. Emulation loses parts of the sound at times.
 speak() {
-    local until=$((SECONDS + 180)) done
-    say "speaks $1"
-    timeout 60 aplay -q -D hw:0,0 /mnt/project/command.wav || say "aplay failed"
-    say "spoken $1"
-    while [ $SECONDS -lt $until ]; do
-        done=$(agentbox transcripts list --json 2>/tmp/list.err | grep -c '"tool_state": *"done"')
-        [ "$done" -ge "$2" ] && say "acted $1" && return 0
-        sleep 1
+    local try before done until
+    done=$(turns '"tool_state": "done"')
+    for try in 1 2 3 4 5; do
+        before=$(turns)
+        say "speaks $1 $try"
+        nice -n -10 timeout 60 aplay -q -D hw:0,0 /mnt/project/command.wav || say "aplay failed"
+        say "spoken $1 $try"
+        until=$((SECONDS + 150))
+        while [ $SECONDS -lt $until ] && [ "$(turns)" = "$before" ]; do sleep 2; done
+        sleep 5
+        agentbox transcripts list --limit 1
+        [ "$(turns '"tool_state": "done"')" -gt "$done" ] && say "acted $1" && return 0
     done
     say "deaf $1"
     cat /tmp/list.err
@@ -62,8 +81,8 @@ wait_for 300 'listening*' && say listening
 systemctl show agentbox --property=DynamicUser,DevicePolicy,DeviceAllow,ProtectSystem,SupplementaryGroups,SystemCallFilter --no-pager | cut -c1-200
 grep -E '^(Uid|Groups|CapEff|NoNewPrivs|Seccomp):' "/proc/$pid/status"
 say "open $(readlink /proc/"$pid"/fd/* | grep /dev/snd/pcm | tr '\n' ' ')"
-sleep 20
-speak first 1
+quiet
+speak first
 say unbinding
 echo snd_aloop.0 >$driver/unbind & # returns only when nobody holds the card any more
 wait_for 120 '[!l]*' && say missed
@@ -74,7 +93,8 @@ say "before bind: $(status)"
 echo snd_aloop.0 >$driver/bind
 say bound
 wait_for 120 'listening*' && say hears
-speak second 2
+quiet
+speak second
 agentbox transcripts list
 agentbox status 2>/dev/null | head -40
 systemctl show agentbox --property=NRestarts,MemoryCurrent,ActiveState,CPUUsageNSec
