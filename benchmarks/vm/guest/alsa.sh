@@ -38,8 +38,8 @@ quiet() {
 }
 # speak NAME: say the command until it is done, five times at most. Emulation loses parts of the sound at times.
 speak() {
-    local try before done until
-    done=$(turns '"tool_state": "done"')
+    local try before deeds until
+    deeds=$(turns '"tool_state": "done"')
     for try in 1 2 3 4 5; do
         before=$(turns)
         say "speaks $1 $try"
@@ -49,7 +49,7 @@ speak() {
         while [ $SECONDS -lt $until ] && [ "$(turns)" = "$before" ]; do sleep 2; done
         sleep 5
         agentbox transcripts list --limit 1
-        [ "$(turns '"tool_state": "done"')" -gt "$done" ] && say "acted $1" && return 0
+        [ "$(turns '"tool_state": "done"')" -gt "$deeds" ] && say "acted $1" && return 0
     done
     say "deaf $1"
     cat /tmp/list.err

@@ -1,4 +1,5 @@
 #!/bin/busybox sh
+# shellcheck shell=dash
 # Loads what the disks need, and starts the root disk's init: systemd, or the one named by `rig.init=` on the command line.
 b=/bin/busybox
 $b mount -t devtmpfs dev /dev
@@ -15,10 +16,10 @@ for word in $($b cat /proc/cmdline); do
     case $word in rig.init=*) init=${word#rig.init=} ;; esac
 done
 mode=rw
-[ $init = /sbin/init ] || mode=ro
+[ "$init" = /sbin/init ] || mode=ro
 $b mount -t ext4 -o $mode /dev/vda /root
 $b mount -t ext4 -o ro /dev/vdb /root/mnt/project
 $b mount --move /dev /root/dev
 $b mount --move /proc /root/proc
 $b mount --move /sys /root/sys
-exec $b switch_root /root $init
+exec $b switch_root /root "$init"
