@@ -50,6 +50,8 @@ GIVE_UP_BY_TOKEN = 2.5
 which."""
 
 
+_LIKELY = 100
+
 _MOST_PRIORS = 64
 """Contexts whose figures are kept with a state."""
 
@@ -183,9 +185,7 @@ class Search:
         own = logprobs[tokens]
         scores = one.score + own - self.weight * prior[: tokens.size]
         if one.state.free:
-            free = self.network.tokens_of[one.state.free]
-            free = free[~np.isin(free, tokens)]
-            best = free[_best(logprobs[free], 2 * self.beam)]
+            best = self._freely(one.state, logprobs)
             tokens = np.concatenate((tokens, best))
             own = np.concatenate((own, logprobs[best]))
             scores = np.concatenate((scores, one.score + logprobs[best] - self.weight * FREE_PRIOR))
@@ -196,6 +196,13 @@ class Search:
                 scores[best].tolist(), own[best].tolist(), tokens[best].tolist(), strict=True
             )
         ]
+
+    def _freely(self, state: State, logprobs: Floats) -> Ints:
+        """The likeliest tokens of free text, without those that lead on in a sentence."""
+        # Of the likeliest of all: what is none of these is no part of any free text that counts.
+        likely = _best(logprobs[: len(self.network.keys)], _LIKELY + 2 * self.beam)
+        free = likely[self.network.is_of[state.free][likely] & ~np.isin(likely, state.tokens)]
+        return free[_best(logprobs[free], 2 * self.beam)]
 
 
 def prior_weight(confidence: float) -> float:

@@ -109,7 +109,8 @@ class Network:
         """By kind of free text: the tokens that lead on in it (see `FREE_BEGIN`)."""
         self.keys = [key_of(table.text_of(token)) for token in range(len(table))]
         """By token: what it says, letter case apart."""
-        self._is_of = {kind: np.isin(np.arange(len(table)), tokens) for kind, tokens in self.tokens_of.items()}
+        self.is_of = {kind: np.isin(np.arange(len(table)), tokens) for kind, tokens in self.tokens_of.items()}
+        """By kind of free text, and token: whether it leads on in it."""
         self._hyphen = frozenset(speller.encode("-"))
         encoded = [speller.encode(mark) for mark in PAUSES]
         self.pauses = frozenset(tokens[0] for tokens in encoded if len(tokens) == 1)
@@ -149,7 +150,7 @@ class Network:
 
     def free_after(self, kind: int, token: int) -> int:
         """What free text of a kind (see `FREE_BEGIN`) is after `token`; 0 where it cannot hold it."""
-        if token >= len(self._table) or not self._is_of[kind][token]:
+        if token >= len(self._table) or not self.is_of[kind][token]:
             return 0
         lead = kind == FREE_BEGIN and not self._table.text_of(token).strip()
         return FREE_LEAD if lead else FREE_ON

@@ -152,6 +152,10 @@ class _Reader:
 
 
 def _add(ways: Ways, place: Place, saids: list[Said]) -> None:
-    known = ways.setdefault(place, [])
-    known += [said for said in saids if said not in known]
-    del known[MAX_READINGS:]
+    known = ways.get(place)
+    if known is None:
+        ways[place] = saids[:MAX_READINGS]
+        return
+    if len(known) < MAX_READINGS:
+        known += [said for said in saids if said not in known]
+        del known[MAX_READINGS:]
