@@ -50,6 +50,10 @@ GIVE_UP_BY_TOKEN = 2.5
 which."""
 
 
+PATIENCE_TOKENS = 10
+"""When so many tokens have brought no better whole sentence, none is waited for: free text that goes round and round
+loses little by the token."""
+
 _LIKELY = 100
 
 _MOST_PRIORS = 64
@@ -109,7 +113,7 @@ class Search:
         """
         live = [_Live((), 0.0, 0.0, b"", start)]
         done: dict[bytes, Hypothesis] = {}
-        best = -math.inf
+        best, best_at = -math.inf, 0
         logits, state = self.model.begin_after(encoding, said)
         while live:
             if abort is not None and abort():
@@ -122,9 +126,12 @@ class Search:
                 if one.state.accepts:
                     ended = self._ended(one, float(row[END]), float(prior[-1]))
                     _merge(done, ended)
-                    best = max(best, ended.score)
+                    if ended.score > best:
+                        best, best_at = ended.score, self.steps
             live, rows = self._extended(live, logprobs, priors, best - MARGIN)
             if not live or len(live[0].tokens) > cap or _hopeless(live, free_logprob):
+                break
+            if live[0].score < best and self.steps - best_at >= PATIENCE_TOKENS:
                 break
             logits, state = self.model.step([one.tokens[-1] for one in live], state.rows(rows))
         return sorted(done.values(), key=lambda hypothesis: -hypothesis.score)
