@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
 from agentbox.messages import Message, Notice, Stage, StageEvent
-from agentbox.service import fields
+from agentbox.service import fields, is_supervised
 
 Sink: TypeAlias = Callable[[StageEvent], None]
 
@@ -18,7 +18,8 @@ _LEVELS = {"info": logging.INFO, "warning": logging.WARNING, "error": logging.ER
 
 
 _TOLD = ("box", "capture", "tool_result")
-"""What one wants to find in the log of a box that does odd things; the rest is told at log level debug."""
+"""What one wants to find in the log of a service that does odd things; the rest is told at log level debug. In the
+foreground the screen shows it."""
 
 
 class Events:
@@ -72,5 +73,5 @@ def log_event(event: StageEvent) -> None:
         _log.log(_LEVELS[notice.level], "%s %s [%s]", notice.what, notice.todo, notice.code, extra=extra)
         return
     figures = " ".join(f"{name}={value:g}" for name, value in event.timings.items())
-    level = logging.INFO if event.stage in _TOLD else logging.DEBUG
+    level = logging.INFO if event.stage in _TOLD and is_supervised() else logging.DEBUG
     _log.log(level, "%s %s %s %s", event.stage, event.state, event.utterance_id[-6:], figures, extra=extra)
