@@ -187,6 +187,23 @@ def test_warming_goes_along_the_sentences_and_not_into_free_text(engine: Moonshi
     assert len(_run(warm(decoder.network, prior, sentences.roots, most=8))) < len(learnt)
 
 
+def test_an_owners_few_sentences_have_their_share(engine: Moonshine) -> None:
+    many = {
+        "language": "en",
+        "intents": {"Go": {"data": [{"sentences": ["turn on (the|my) (light|lamp|radio|fan|tv)"]}]}},
+    }
+    both = Spoken("en", [Grammar("many", many, {}), Grammar("few", BECKETT, {})])
+    prior = Prior(engine)
+    decoder = GrammarDecoder(engine, both.grammar, prior)
+    learnt = _run(warm(decoder.network, prior, both.active({}), most=32))
+    said = {engine.table.decode(context).lower() for context in learnt}
+    assert any("turn on" in text for text in said)
+    assert any("tried" in text for text in said)
+    # Known after each is whatever may follow in any of them.
+    start = decoder.network.start(both.active({}))
+    assert learnt[()] == set(start.asked.tolist())
+
+
 def _run(warming: Generator[None, None, dict[Context, set[int]]]) -> dict[Context, set[int]]:
     try:
         while True:
