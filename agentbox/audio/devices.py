@@ -25,9 +25,15 @@ class Device:
 
 
 def list_devices() -> list[Device]:
+    """All of them. Raises `AudioError` `device_failed`, `portaudio_missing`."""
     sounddevice = portaudio()
-    found: list[dict[str, Any]] = list(sounddevice.query_devices())
-    default_in, default_out = sounddevice.default.device
+    try:
+        found: list[dict[str, Any]] = list(sounddevice.query_devices())
+        default_in, default_out = sounddevice.default.device
+    except sounddevice.PortAudioError as error:
+        raise AudioError(
+            "device_failed", "The sound devices cannot be listed.", "agentbox doctor tells more."
+        ) from error
     return [
         Device(
             index=index,

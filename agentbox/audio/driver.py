@@ -8,6 +8,7 @@ is frozen: calls are made in threads that nobody has to wait for.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 from collections.abc import Callable
 from types import ModuleType
@@ -50,13 +51,22 @@ def let_go() -> None:
 
 def refresh(limit_s: float = 2.0) -> bool:
     """Make PortAudio look again which devices there are. False, and nothing done, where a stream stays open for
-    longer than `limit_s`."""
+    longer than `limit_s`.
+
+    Raises `AudioError` `device_failed` where PortAudio cannot start; the next call tries again.
+    """
     sounddevice = portaudio()
     with _changed:
         if not _changed.wait_for(lambda: _streams == 0, limit_s):
             return False
-        sounddevice._terminate()
-        sounddevice._initialize()
+        try:
+            with contextlib.suppress(sounddevice.PortAudioError):  # it did not run
+                sounddevice._terminate()
+            sounddevice._initialize()
+        except sounddevice.PortAudioError as error:
+            raise AudioError(
+                "device_failed", "PortAudio, the sound library, cannot start.", "agentbox doctor tells more."
+            ) from error
     return True
 
 

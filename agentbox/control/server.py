@@ -61,7 +61,7 @@ class ControlServer:
         with contextlib.ExitStack() as held:
             try:
                 held.enter_context(_locked(Path(f"{self._path}.lock")))
-                listener = held.enter_context(_bound(self._path))
+                listener = held.enter_context(bound(self._path))
                 self._server = await asyncio.start_unix_server(self._accept, sock=listener)
             except OSError as error:
                 raise ControlError(
@@ -172,10 +172,12 @@ def _locked(path: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _bound(path: Path) -> Iterator[socket.socket]:
-    """A socket at `path` for its owner and group, in place of a dead daemon's; deleted at the end. Raises `OSError`."""
+def bound(path: Path) -> Iterator[socket.socket]:
+    """A socket at `path` for its owner and group, in place of a dead daemon's; deleted at the end. Raises `OSError`.
+
+    Only for who knows that no other daemon has it: by the lock of the control socket.
+    """
     if path.is_socket():
-        # The lock is ours, so whoever made it is dead.
         path.unlink()
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
         listener.bind(str(path))

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from agentbox.control.server import bound
 from agentbox.daemon.figures import Figures
 from agentbox.errors import ControlError
 
@@ -76,38 +76,22 @@ async def serve(listen: str, render: Callable[[], bytes]) -> AsyncIterator[None]
                 await writer.drain()
         writer.close()
 
-    try:
-        server = await _listening(listen, answer)
-    except OSError as error:
-        raise ControlError(
-            "metrics_failed",
-            f"The metrics cannot be served at {listen}: {error.strerror or error}.",
-            "Set metrics.listen to another address.",
-        ) from error
-    try:
-        yield
-    finally:
-        server.close()
-        _remove_socket(listen)
-
-
-async def _listening(
-    listen: str, answer: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
-) -> asyncio.Server:
-    if listen.startswith("unix:"):
-        _remove_socket(listen)  # of a daemon that was killed
-        before = os.umask(0o117)  # for this user and its group, as the control socket is
+    with contextlib.ExitStack() as held:
         try:
-            return await asyncio.start_unix_server(answer, listen.removeprefix("unix:"), limit=MAX_REQUEST_BYTES)
-        finally:
-            os.umask(before)
-    host, _, port = listen.rpartition(":")
-    return await asyncio.start_server(answer, host.strip("[]"), int(port), limit=MAX_REQUEST_BYTES)
-
-
-def _remove_socket(listen: str) -> None:
-    if listen.startswith("unix:"):
-        Path(listen.removeprefix("unix:")).unlink(missing_ok=True)
+            if listen.startswith("unix:"):
+                listener = held.enter_context(bound(Path(listen.removeprefix("unix:"))))
+                server = await asyncio.start_unix_server(answer, sock=listener, limit=MAX_REQUEST_BYTES)
+            else:
+                host, _, port = listen.rpartition(":")
+                server = await asyncio.start_server(answer, host.strip("[]"), int(port), limit=MAX_REQUEST_BYTES)
+        except OSError as error:
+            raise ControlError(
+                "metrics_failed",
+                f"The metrics cannot be served at {listen}: {error.strerror or error}.",
+                "Set metrics.listen to another address.",
+            ) from error
+        held.callback(server.close)
+        yield
 
 
 def _response(head: bytes, render: Callable[[], bytes]) -> bytes:

@@ -171,10 +171,14 @@ class MicrophoneSource:
         return self._monotonic() - self._seen_to_s < SEEN_TO_S
 
     async def feed(self, hearing: Hearing) -> None:
+        closed = False
         while True:
             self._seen_to_s = self._monotonic()
             microphone = Microphone(self._config)
             try:
+                if closed:
+                    # PortAudio lists devices only when it starts; with a stream hanging in it, it must not restart.
+                    await self._answered(refresh)
                 await self._answered(microphone.open)
                 await self._listen(microphone, hearing)
             except AudioError as error:
@@ -186,9 +190,6 @@ class MicrophoneSource:
                 hearing.finish("end_of_input")
                 closed = await microphone.close()
             await self._wait()
-            if closed:
-                # PortAudio lists devices only when it starts; with a stream still hanging in it, it must not restart.
-                await self._answered(refresh)
 
     async def _answered(self, call: Callable[[], object]) -> None:
         """Wait for a call to PortAudio. While a sound server is frozen it hangs; nothing can be done then but to wait,

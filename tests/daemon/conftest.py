@@ -11,8 +11,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import soundfile
 import yaml
+
+from agentbox.audio.files import read_file
 
 SAMPLE = Path(__file__).parents[2] / "agentbox" / "samples" / "commands.flac"
 DATA = Path(__file__).parents[3] / "shared" / "data"
@@ -105,6 +109,14 @@ class Running:
             self.process.communicate()
             raise
         return self.process.returncode
+
+
+@pytest.fixture
+def spoken_timer(tmp_path: Path) -> Path:
+    """ "Set a pizza timer for ten minutes", from the sample."""
+    sound = np.concatenate(list(read_file(SAMPLE)))
+    soundfile.write(tmp_path / "timer.wav", sound[16000 * 3 : 16000 * 8], 16000)
+    return tmp_path / "timer.wav"
 
 
 @pytest.fixture

@@ -172,16 +172,14 @@ def test_a_confirmed_program_runs_once(home: Home, start: Callable[..., Running]
 
 
 def test_what_is_played_into_a_microphone_arrives_in_the_journal(
-    home: Home, start: Callable[..., Running], tmp_path: Path
+    home: Home, start: Callable[..., Running], tmp_path: Path, spoken_timer: Path
 ) -> None:
-    blocks = np.concatenate(list(read_file(SAMPLE)))
-    soundfile.write(tmp_path / "one.wav", blocks[16000 * 3 : 16000 * 8], 16000)
     home.configure(ALWAYS)
     with pulse_running(tmp_path / "pulse") as pulse:
         home.environ = pulse.environ
         daemon = start()
         daemon.until("capture", "listening")
-        pulse.play(tmp_path / "one.wav")
+        pulse.play(spoken_timer)
         reply = daemon.until("reply")
         assert reply["message"]["text"] == "Pizza timer set for 10 minutes."
         [state] = home.json("status")

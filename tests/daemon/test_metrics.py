@@ -60,7 +60,8 @@ def test_the_text_says_what_the_figures_are() -> None:
 async def test_it_is_served(kind: str, tmp_path: Path) -> None:
     path = tmp_path / "metrics.sock"
     listen = f"unix:{path}" if kind == "unix" else f"127.0.0.1:{free_port()}"
-    path.touch()  # left by a daemon that was killed
+    with socket.socket(socket.AF_UNIX) as killed:
+        killed.bind(str(path))  # left by a daemon that was killed
     async with serve(listen, text):
         assert await ask(listen, b"GET /metrics HTTP/1.1\r\nHost: localhost:1\r\n\r\n") == ("200 OK", text())
         assert (await ask(listen, b"GET / HTTP/1.1\r\n\r\n"))[0] == "404 Not Found"
@@ -72,6 +73,16 @@ async def test_it_is_served(kind: str, tmp_path: Path) -> None:
             assert path.stat().st_mode & 0o777 == 0o660
     if kind == "unix":
         assert not path.exists()
+
+
+async def test_what_is_no_socket_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "diary"
+    path.write_text("mine")
+    with pytest.raises(ControlError) as caught:
+        async with serve(f"unix:{path}", text):
+            pass
+    assert caught.value.code == "metrics_failed"
+    assert path.read_text() == "mine"
 
 
 async def test_an_address_in_use_is_told() -> None:

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
-import soundfile
 
-from agentbox.audio.files import read_file
-from tests.daemon.conftest import SAMPLE, Home, Running
+from agentbox.audio.driver import portaudio
+from agentbox.config import Audio
+from agentbox.daemon.events import Events
+from agentbox.daemon.sources import MicrophoneSource
+from agentbox.errors import AudioError
+from agentbox.messages import StageEvent
+from tests.daemon.conftest import Home, Running
 from tests.pulse import Pulse
 from tests.pulse import running as pulse_running
 
 ALWAYS = {"activation": {"mode": "always"}}
-
-
-def kill(pulse: Pulse) -> None:
-    pulse.kill()
 
 
 def plug_in_another_rate(pulse: Pulse) -> None:
@@ -34,9 +34,9 @@ FAULTS: dict[str, tuple[Callable[[Pulse], None], Callable[[Pulse], None]]] = {
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_it_hears_again(home: Home, start: Callable[..., Running], tmp_path: Path, fault: str) -> None:
-    blocks = np.concatenate(list(read_file(SAMPLE)))
-    soundfile.write(tmp_path / "one.wav", blocks[16000 * 3 : 16000 * 8], 16000)
+def test_it_hears_again(
+    home: Home, start: Callable[..., Running], tmp_path: Path, spoken_timer: Path, fault: str
+) -> None:
     home.configure(ALWAYS)
     breaks, mends = FAULTS[fault]
     with pulse_running(tmp_path / "pulse") as pulse:
@@ -54,24 +54,22 @@ def test_it_hears_again(home: Home, start: Callable[..., Running], tmp_path: Pat
             mends(pulse)
         back = daemon.until("capture", "listening")
         assert back["timings"]["gone_s"] > 0
-        pulse.play(tmp_path / "one.wav")
+        pulse.play(spoken_timer)
         assert daemon.until("reply")["message"]["text"] == "Pizza timer set for 10 minutes."
         assert daemon.stop() == 0
 
 
-def test_it_follows_the_default(home: Home, start: Callable[..., Running], tmp_path: Path) -> None:
-    blocks = np.concatenate(list(read_file(SAMPLE)))
-    soundfile.write(tmp_path / "one.wav", blocks[16000 * 3 : 16000 * 8], 16000)
+def test_it_follows_the_default(home: Home, start: Callable[..., Running], tmp_path: Path, spoken_timer: Path) -> None:
     home.configure(ALWAYS)
     with pulse_running(tmp_path / "pulse") as pulse:
         home.environ = pulse.environ
         daemon = start()
         daemon.until("capture", "listening")
         pulse.another_default()
-        pulse.play(tmp_path / "one.wav")  # into a microphone that nobody listens to any more
+        pulse.play(spoken_timer)  # into a microphone that nobody listens to any more
         assert not any(turn["intent"] for turn in home.turns())
         pulse.default_again()
-        pulse.play(tmp_path / "one.wav")
+        pulse.play(spoken_timer)
         assert daemon.until("reply")["message"]["text"] == "Pizza timer set for 10 minutes."
         assert daemon.stop() == 0
 
@@ -87,3 +85,50 @@ def test_a_box_that_starts_before_its_sound_server_hears_later(
         pulse.start()
         daemon.until("capture", "listening")
         assert daemon.stop() == 0
+
+
+async def test_a_sound_library_that_cannot_start_does_not_end_the_box(monkeypatch: pytest.MonkeyPatch) -> None:
+    try:
+        sounddevice = portaudio()
+    except AudioError as error:
+        pytest.skip(error.what)
+    tried = asyncio.Event()
+    seen: list[StageEvent] = []
+    attempts = 0
+
+    def fail() -> None:
+        nonlocal attempts
+        attempts += 1
+        if attempts == 3:
+            asyncio.run_coroutine_threadsafe(_set(tried), loop)
+        raise sounddevice.PortAudioError("Unanticipated host error")
+
+    loop = asyncio.get_running_loop()
+    monkeypatch.setattr(sounddevice, "_initialize", fail)
+    monkeypatch.setattr(sounddevice, "query_devices", fail)
+    events = Events()
+    events.subscribe(seen.append)
+    source = MicrophoneSource(Audio(), events, retry_s=(0.0,))
+    monkeypatch.setattr("agentbox.daemon.sources.LOOK_S", 0.01)
+    feeding = asyncio.create_task(source.feed(Nobody()))  # type: ignore[arg-type]
+    try:
+        await asyncio.wait_for(tried.wait(), 30)
+        assert not feeding.done()
+        assert source.state.startswith("no microphone")
+        assert source.seen_to()
+        assert [event.state for event in seen] == ["device_failed", "lost"]
+    finally:
+        feeding.cancel()
+        await asyncio.gather(feeding, return_exceptions=True)
+        monkeypatch.undo()
+        sounddevice._initialize()
+
+
+async def _set(event: asyncio.Event) -> None:
+    event.set()
+
+
+class Nobody:
+    """Hearing that is told nothing but the end."""
+
+    def finish(self, reason: str) -> None: ...

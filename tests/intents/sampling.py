@@ -47,7 +47,7 @@ def _value(reference: ListReference, scope: Scope, chance: random.Random) -> str
     if isinstance(slot_list, TextSlotList):
         return say(chance.choice(slot_list.values).text_in, scope, chance) if slot_list.values else ""
     if isinstance(slot_list, RangeSlotList):
-        number = chance.randrange(slot_list.start, slot_list.stop + 1)
+        number = chance.randrange(slot_list.start, slot_list.stop + 1, slot_list.step)
         if not slot_list.words or chance.random() < 0.5:
             return str(number)
         return get_rbnf_engine(language).format_number(number).text_by_ruleset["spellout-cardinal"]

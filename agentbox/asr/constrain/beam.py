@@ -31,11 +31,6 @@ UNSURE, SURE = 0.85, 0.98
 """Mean probability of the free reading's tokens at which the model counts as unsure and as sure. The drink orders have
 0.79 at 6 dB and 0.86 in the clean (medians)."""
 
-FREE_PRIOR = 0.0
-"""In free text nothing is taken out: the model's own expectation is the best there is, and a word of the sentences is
-rather heard as such than as free text. (Were there something to be gained by the token, free text would go round and
-round.)"""
-
 MARGIN = 7.0
 """Hypotheses this far (natural logarithm) below the best whole sentence are given up."""
 
@@ -55,6 +50,7 @@ PATIENCE_TOKENS = 10
 loses little by the token."""
 
 _LIKELY = 100
+"""Tokens among which free text goes on, and so many more as the beam could take."""
 
 _MOST_PRIORS = 64
 """Contexts whose figures are kept with a state."""
@@ -195,7 +191,9 @@ class Search:
             best = self._freely(one.state, logprobs)
             tokens = np.concatenate((tokens, best))
             own = np.concatenate((own, logprobs[best]))
-            scores = np.concatenate((scores, one.score + logprobs[best] - self.weight * FREE_PRIOR))
+            # Nothing is taken out in free text: the model's own expectation is the best there is, and a word of the
+            # sentences is rather heard as such. Were there something to gain by the token, it would go round and round.
+            scores = np.concatenate((scores, one.score + logprobs[best]))
         best = _best(scores, 2 * self.beam)
         return [
             (score, one.logprob + logprob, row, token)

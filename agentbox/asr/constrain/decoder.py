@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
@@ -30,7 +29,6 @@ class Decoded(NamedTuple):
     """What a decoding under a grammar gave, and what it cost."""
 
     candidates: tuple[Candidate, ...]
-    decode_ms: float
     steps: int
     learnt: int
     """Contexts of the prior that were met for the first time, at some 2 ms each."""
@@ -60,14 +58,13 @@ class GrammarDecoder:
         `said` and `free_logprob`: see `Search.run`. `confidence`: the free reading's mean probability.
         Raises `Aborted`, `ModelError` `model_failed`.
         """
-        started = time.perf_counter()
         search = Search(self._model, self.network, self.prior, self.beam, prior_weight(confidence))
         cap = guards.token_cap(encoding.audio_s, self._model.tokens_per_second) + _SPARE_TOKENS
         hypotheses = search.run(
             encoding, self.network.start(roots), cap, said=said, free_logprob=free_logprob, abort=abort
         )
         candidates = tuple(self._candidate(one, roots) for one in hypotheses[:MAX_CANDIDATES])
-        return Decoded(candidates, (time.perf_counter() - started) * 1000, search.steps, search.learnt)
+        return Decoded(candidates, search.steps, search.learnt)
 
     def free_reading(
         self, text: str, tokens: Sequence[int], logprobs: Sequence[float], confidence: float | None

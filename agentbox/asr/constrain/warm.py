@@ -59,11 +59,13 @@ def _along(
             learnt.setdefault(context, set()).update(whole.asked.tolist())
             if not state.tokens.size:
                 continue
-            logprobs = prior.logprobs(context, state.tokens)
+            # After punctuation the two may differ by a hyphen.
+            tokens = np.intersect1d(state.tokens, whole.asked)
+            logprobs = prior.logprobs(context, tokens)
             likely = np.argsort(logprobs)[::-1][:_WIDEST]
             total = float(np.logaddexp.reduce(logprobs))
             for at in likely.tolist():
-                token = int(state.tokens[at])
+                token = int(tokens[at])
                 after, whole_after = network.step(state, token), network.step(whole, token)
                 if after is None or whole_after is None or after.free:
                     continue
