@@ -35,6 +35,9 @@ MAX_STATES = 2_000
 """States that are kept (some 10 kB each under the built-in sentences). When there are more, all are forgotten and made
 anew as they are needed."""
 
+_FEW = 4
+"""So many words are tried faster than looked up."""
+
 Floats: TypeAlias = NDArray[np.float32]
 
 Frame: TypeAlias = tuple[int, int]
@@ -100,6 +103,8 @@ class Network:
         self._roots: set[int] = set()
         self.spelling = Trie()
         """The words' spellings; a "spelling node" is one of its nodes."""
+        self._says: dict[tuple[int, bool], dict[int, list[tuple[int, int]]]] = {}
+        """By node of a rule, and whether its words begin a sentence: the words by their first tokens."""
         self._sets: list[frozenset[Frame]] = []
         self._set_ids: dict[frozenset[Frame], int] = {}
         self._states: dict[tuple[bytes, bool, bool], State] = {}
@@ -147,6 +152,20 @@ class Network:
     def first_node(self, rule: str) -> int:
         """Where a rule begins."""
         return self._first[rule]
+
+    def says_with(self, node: int, token: int, *, first: bool) -> Sequence[tuple[int, int]]:
+        """The words (and targets) that lead on from a node of a rule, without most of those that cannot begin with
+        `token`."""
+        says = self.nodes[node].says
+        if len(says) <= _FEW:
+            return says
+        index = self._says.get((node, first))
+        if index is None:
+            index = self._says[node, first] = {}
+            for say in says:
+                for begin in self.spelling.tokens(self.spelled(say[0], first=first)):
+                    index.setdefault(begin, []).append(say)
+        return index.get(token, ())
 
     def free_after(self, kind: int, token: int) -> int:
         """What free text of a kind (see `FREE_BEGIN`) is after `token`; 0 where it cannot hold it."""
