@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -49,9 +50,6 @@ PATIENCE_TOKENS = 10
 """When so many tokens have brought no better whole sentence, none is waited for: free text that goes round and round
 loses little by the token."""
 
-_LIKELY = 100
-"""Tokens among which free text goes on, and so many more as the beam could take."""
-
 _MOST_PRIORS = 64
 """Contexts whose figures are kept with a state."""
 
@@ -76,6 +74,19 @@ class _Live:
     logprob: float
     key: bytes
     state: State
+
+
+class _Ways(NamedTuple):
+    """What one hypothesis can go on with."""
+
+    own: Floats
+    """By token that the state tells: its log-probability."""
+    scores: Floats
+    """The same with the hypothesis's score, the prior taken out."""
+    free: Floats | None
+    """By token of the vocabulary: the log-probability of those that only free text can go on with, else -inf."""
+    best: float
+    """The best score of all."""
 
 
 @dataclass(slots=True)
@@ -161,16 +172,17 @@ class Search:
         self, live: list[_Live], logprobs: Floats, priors: list[Floats], least: float
     ) -> tuple[list[_Live], list[int]]:
         """The best continuations, one for each text so far, and the rows they come from."""
+        ways = [self._ways_on(one, *at) for one, *at in zip(live, logprobs, priors, strict=True)]
+        least = max(least, max(way.best for way in ways) - LIVE_MARGIN)
         candidates: list[tuple[float, float, int, int]] = []
-        for row, one in enumerate(live):
-            candidates += self._continued(one, logprobs[row], priors[row], row)
+        for row, (one, way) in enumerate(zip(live, ways, strict=True)):
+            candidates += self._worth_it(one, way, least, row)
         candidates.sort(reverse=True)
-        least = max(least, candidates[0][0] - LIVE_MARGIN) if candidates else least
         chosen: list[_Live] = []
         rows: list[int] = []
         seen: set[bytes] = set()
         for score, logprob, row, token in candidates:
-            if score < least or len(chosen) == self.beam:
+            if len(chosen) == self.beam:
                 break
             one = live[row]
             key = longer(one.key, self.network.keys[token])
@@ -183,17 +195,30 @@ class Search:
                 chosen.append(_Live((*one.tokens, token), score, logprob, key, state))
         return chosen, rows
 
-    def _continued(self, one: _Live, logprobs: Floats, prior: Floats, row: int) -> list[tuple[float, float, int, int]]:
+    def _ways_on(self, one: _Live, logprobs: Floats, prior: Floats) -> _Ways:
         tokens = one.state.tokens
         own = logprobs[tokens]
         scores = one.score + own - self.weight * prior[: tokens.size]
+        best = float(scores.max(initial=-math.inf))
+        free = None
         if one.state.free:
-            best = self._freely(one.state, logprobs)
-            tokens = np.concatenate((tokens, best))
-            own = np.concatenate((own, logprobs[best]))
             # Nothing is taken out in free text: the model's own expectation is the best there is, and a word of the
             # sentences is rather heard as such. Were there something to gain by the token, it would go round and round.
-            scores = np.concatenate((scores, one.score + logprobs[best]))
+            is_free = self.network.is_of[one.state.free]
+            free = np.where(is_free, logprobs[: is_free.size], np.float32(-np.inf))
+            free[tokens[tokens < free.size]] = -np.inf
+            best = max(best, one.score + float(free.max()))
+        return _Ways(own, scores, free, best)
+
+    def _worth_it(self, one: _Live, way: _Ways, least: float, row: int) -> list[tuple[float, float, int, int]]:
+        """Score, logprob, row and token of the best ways on that reach `least`."""
+        at = np.flatnonzero(way.scores >= least)
+        tokens, own, scores = one.state.tokens[at], way.own[at], way.scores[at]
+        if way.free is not None:
+            freely = np.flatnonzero(way.free >= least - one.score)
+            logprobs = way.free[freely]
+            tokens, own = np.concatenate((tokens, freely)), np.concatenate((own, logprobs))
+            scores = np.concatenate((scores, one.score + logprobs))
         best = _best(scores, 2 * self.beam)
         return [
             (score, one.logprob + logprob, row, token)
@@ -201,13 +226,6 @@ class Search:
                 scores[best].tolist(), own[best].tolist(), tokens[best].tolist(), strict=True
             )
         ]
-
-    def _freely(self, state: State, logprobs: Floats) -> Ints:
-        """The likeliest tokens of free text, without those that lead on in a sentence."""
-        # Of the likeliest of all: what is none of these is no part of any free text that counts.
-        likely = _best(logprobs[: len(self.network.keys)], _LIKELY + 2 * self.beam)
-        free = likely[self.network.is_of[state.free][likely] & ~np.isin(likely, state.tokens)]
-        return free[_best(logprobs[free], 2 * self.beam)]
 
 
 def prior_weight(confidence: float) -> float:
