@@ -280,3 +280,19 @@ def test_real_orders_are_understood_in_noise_better_than_by_their_transcript(eng
         found_right += all(value in found for value in wanted)
     assert found_right >= len(names) - 1
     assert found_right > words_right
+
+
+@pytest.mark.skipif(not DATA.is_dir(), reason=f"the real recordings are not at {DATA}")
+def test_rare_letters_in_free_text_are_not_gained_from_without_end(engine: Moonshine, prior: Prior) -> None:
+    folder = DATA / "commands"
+    drinks = Grammar("drinks", yaml.safe_load((folder / "sentences.yaml").read_text()), {})
+    spells = {"language": "en", "intents": {"Note": {"data": [{"sentences": ["{text} [for] (L|H|J) [{text}]"]}]}}}
+    notes = Grammar("notes", {**spells, "lists": {"text": {"wildcard": True}}}, {})
+    both = Spoken("en", [drinks, notes])
+    decoder = GrammarDecoder(engine, both.grammar, prior)
+    # "... with brown sugar", in a voice the model is not sure of.
+    encoding = engine.encode(read(folder / "audio" / "f29e9896-b75d-44ed-a1e9-a38ea51ae805.flac"))
+    free = sum(engine.decode(encoding).logprobs)
+    decoded = decoder.decode(encoding, both.active({}), free_logprob=free, confidence=0.68)
+    assert decoded.candidates[0].text.rstrip("!.").endswith("with brown sugar")
+    assert decoded.steps < 2 * decoded.candidates[0].tokens

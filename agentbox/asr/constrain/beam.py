@@ -35,6 +35,10 @@ UNSURE, SURE = 0.85, 0.98
 MARGIN = 7.0
 """Hypotheses this far (natural logarithm) below the best whole sentence are given up."""
 
+PASSED = 15.0
+"""What is less probable by this (natural logarithm) than the best whole sentence, by the sound alone, is given up: so
+much no later word makes good. Else free text that spells "L. L. L." would gain without end by how rare that is. Of 210
+commands, in noise and without, the right one was behind an earlier end by 0.0 (median) and at most 13.4."""
 
 LIVE_MARGIN = 8.0
 """Hypotheses this far below the best one of as many tokens are given up: clear speech needs few."""
@@ -120,7 +124,7 @@ class Search:
         """
         live = [_Live((), 0.0, 0.0, b"", start)]
         done: dict[bytes, Hypothesis] = {}
-        best, best_at = -math.inf, 0
+        best, best_logprob, best_at = -math.inf, -math.inf, 0
         logits, state = self.model.begin_after(encoding, said)
         while live:
             if abort is not None and abort():
@@ -134,8 +138,8 @@ class Search:
                     ended = self._ended(one, float(row[END]), float(prior[-1]))
                     _merge(done, ended)
                     if ended.score > best:
-                        best, best_at = ended.score, self.steps
-            live, rows = self._extended(live, logprobs, priors, best - MARGIN)
+                        best, best_logprob, best_at = ended.score, ended.logprob, self.steps
+            live, rows = self._extended(live, logprobs, priors, best - MARGIN, best_logprob - PASSED)
             if not live or len(live[0].tokens) > cap or _hopeless(live, free_logprob):
                 break
             if live[0].score < best and self.steps - best_at >= PATIENCE_TOKENS:
@@ -169,7 +173,7 @@ class Search:
         return Hypothesis(one.tokens, one.score + logprob - self.weight * prior, one.logprob + logprob, whole(one.key))
 
     def _extended(
-        self, live: list[_Live], logprobs: Floats, priors: list[Floats], least: float
+        self, live: list[_Live], logprobs: Floats, priors: list[Floats], least: float, least_logprob: float
     ) -> tuple[list[_Live], list[int]]:
         """The best continuations, one for each text so far, and the rows they come from."""
         ways = [self._ways_on(one, *at) for one, *at in zip(live, logprobs, priors, strict=True)]
@@ -177,7 +181,7 @@ class Search:
         candidates: list[tuple[float, float, int, int]] = []
         for row, (one, way) in enumerate(zip(live, ways, strict=True)):
             candidates += self._worth_it(one, way, least, row)
-        candidates.sort(reverse=True)
+        candidates = sorted((of for of in candidates if of[1] >= least_logprob), reverse=True)
         chosen: list[_Live] = []
         rows: list[int] = []
         seen: set[bytes] = set()
