@@ -3,9 +3,9 @@
     python -m benchmarks.soak --hours 8 --data ../shared/data --talk FOLDER
 
 Fed on standard input: spoken orders in kitchen noise and in quiet, talk that is no command (benchmarks/
-make_negative_talk.py), noise, and silence. Every quarter of an hour of sound: memory (PSS), file descriptors, threads,
-rows of the journal. Printed at the end: the growth of memory in 24 hours of sound, by the slope after the first two
-hours.
+make_negative_talk.py), noise, and silence. Every quarter of an hour of sound: memory (PSS) in the midst of work and at
+rest (what decoding takes is given back then), file descriptors, threads, rows of the journal. Printed at the end: the
+growth of memory at rest in 24 hours of sound, by the slope after the first two hours.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import closing
@@ -32,9 +33,12 @@ from agentbox import paths
 from agentbox.bench.box import quiet, steady_noise
 from agentbox.bench.recordings import read_sound, sound_files
 from agentbox.config import Config
+from agentbox.daemon.figures import memory_bytes
 from agentbox.messages import SAMPLE_RATE_HZ
 
 SAMPLE_S = 900.0
+REST_S = 4.0
+"""The daemon rests after two seconds without work."""
 WARM_UP_S = 7200.0
 
 
@@ -42,7 +46,10 @@ class Sample(NamedTuple):
     """How the daemon was after so much sound."""
 
     sound_s: float
+    busy_mb: float
+    """PSS as it stood in the midst of work."""
     pss_mb: float
+    """PSS at rest."""
     files: int
     threads: int
     turns: int
@@ -74,14 +81,18 @@ def sounds(data: Path, talk: Path | None, seed: int) -> Iterator[np.ndarray[tupl
             yield quiet(draw.uniform(5.0, 60.0))
 
 
-def sampled(process: subprocess.Popen[bytes], database: Path, sound_s: float) -> Sample:
+def sampled(process: subprocess.Popen[bytes], database: Path, sound_s: float, seen: Counter[str]) -> Sample:
     folder = Path(f"/proc/{process.pid}")
-    rollup = (folder / "smaps_rollup").read_text().splitlines()
-    pss_mb = next(int(line.split()[1]) for line in rollup if line.startswith("Pss:")) / 1024
+    busy_mb = (memory_bytes(process.pid) or 0) / (1 << 20)
+    before = -1
+    while seen.total() != before:
+        before = seen.total()
+        time.sleep(REST_S)
     with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as journal:
         (turns,) = journal.execute("SELECT count(*) FROM turns").fetchone()
     threads = len(list((folder / "task").iterdir()))
-    return Sample(sound_s, pss_mb, len(list((folder / "fd").iterdir())), threads, turns)
+    resting_mb = (memory_bytes(process.pid) or 0) / (1 << 20)
+    return Sample(sound_s, busy_mb, resting_mb, len(list((folder / "fd").iterdir())), threads, turns)
 
 
 def growth_mb_a_day(samples: Sequence[Sample]) -> float:
@@ -129,14 +140,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         reader.start()
         samples: list[Sample] = []
         fed_s = 0.0
-        print(f"{'hours of sound':>14} {'PSS MB':>7} {'files':>6} {'threads':>8} {'turns':>6}", flush=True)
+        print(
+            f"{'hours of sound':>14} {'busy MB':>8} {'at rest':>8} {'files':>6} {'threads':>8} {'turns':>6}", flush=True
+        )
         for piece in sounds(options.data, options.talk, options.seed):
             process.stdin.write(piece.astype("<i2").tobytes())
             fed_s += piece.size / SAMPLE_RATE_HZ
             if fed_s >= SAMPLE_S * (len(samples) + 1):
-                samples.append(one := sampled(process, state / "agentbox.db", fed_s))
+                samples.append(one := sampled(process, state / "agentbox.db", fed_s, seen))
                 print(
-                    f"{one.sound_s / 3600:14.2f} {one.pss_mb:7.1f} {one.files:6} {one.threads:8} {one.turns:6}",
+                    f"{one.sound_s / 3600:14.2f} {one.busy_mb:8.1f} {one.pss_mb:8.1f} {one.files:6} {one.threads:8}"
+                    f" {one.turns:6}",
                     flush=True,
                 )
             if fed_s >= options.hours * 3600:

@@ -81,6 +81,7 @@ class Listener:
             sentences.roots,
             said=recognition.tokens[:before],
             free_logprob=sum(recognition.token_logprobs[before:]),
+            free_tokens=len(recognition.tokens) - before,
             confidence=recognition.confidence or 0.0,
             abort=abort,
         )

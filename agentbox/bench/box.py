@@ -24,6 +24,7 @@ import yaml
 
 from agentbox.audio.files import read_file
 from agentbox.audio.segment import Samples
+from agentbox.daemon.figures import memory_bytes
 from agentbox.messages import SAMPLE_RATE_HZ
 
 DAY_S = 86_400.0
@@ -91,8 +92,7 @@ class Daemon:
         return int(next(line.split()[1] for line in lines if line.startswith("write_bytes:"))) / 1e6
 
     def pss_mb(self) -> float:
-        rollup = Path(f"/proc/{self.process.pid}/smaps_rollup").read_text()
-        return next(int(line.split()[1]) for line in rollup.splitlines() if line.startswith("Pss:")) / 1024
+        return (memory_bytes(self.process.pid) or 0) / (1 << 20)
 
 
 def quiet(seconds: float) -> Samples:

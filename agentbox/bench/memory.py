@@ -17,6 +17,8 @@ from typing import Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from agentbox.daemon.figures import memory_bytes
+
 Sound: TypeAlias = NDArray[np.float32]
 
 
@@ -32,10 +34,10 @@ class Memory:
 
 def pss_mb() -> float:
     """This process's proportional set size: its own pages, and its share of the shared ones (proc(5))."""
-    for line in Path("/proc/self/smaps_rollup").read_text().splitlines():
-        if line.startswith("Pss:"):
-            return int(line.split()[1]) / 1024
-    raise OSError("the kernel does not tell the proportional set size")
+    own = memory_bytes()
+    if own is None:
+        raise OSError("the kernel does not tell the proportional set size")
+    return own / (1 << 20)
 
 
 def memory(engine: Literal["agentbox", "sherpa"], model_folder: Path, samples: Sequence[Sound]) -> Memory:

@@ -6,6 +6,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Literal
 
 from agentbox.messages import Notice, StageEvent
 
@@ -13,8 +14,6 @@ HOUR_S = 3600.0
 
 BUCKETS_MS = (10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000)
 """Upper bounds of a histogram's buckets."""
-
-_MEMORY = Path("/proc/self/smaps_rollup")
 
 
 class Histogram:
@@ -69,10 +68,10 @@ class Figures:
         return sum(at >= since for at in self._turns)
 
 
-def memory_bytes() -> int | None:
-    """The process's share of the machine's memory (PSS, proc(5)); null where the kernel does not tell."""
+def memory_bytes(process: int | Literal["self"] = "self") -> int | None:
+    """A process's share of the machine's memory (PSS, proc(5)); null where the kernel does not tell."""
     try:
-        lines = _MEMORY.read_text(encoding="ascii").splitlines()
+        lines = Path(f"/proc/{process}/smaps_rollup").read_text(encoding="ascii").splitlines()
     except OSError:
         return None
     sizes: Mapping[str, str] = dict(line.split(":", 1) for line in lines if ":" in line)

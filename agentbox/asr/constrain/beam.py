@@ -54,6 +54,10 @@ PATIENCE_TOKENS = 10
 """When so many tokens have brought no better whole sentence, none is waited for: free text that goes round and round
 loses little by the token."""
 
+LONG_TOKENS, LONG_BEAM = 40, 4
+"""After so many tokens so few hypotheses are followed: no sentence is as long but for its free text, and what a step
+costs in time and memory grows with its tokens."""
+
 _MOST_PRIORS = 64
 """Contexts whose figures are kept with a state."""
 
@@ -182,11 +186,12 @@ class Search:
         for row, (one, way) in enumerate(zip(live, ways, strict=True)):
             candidates += self._worth_it(one, way, least, row)
         candidates = sorted((of for of in candidates if of[1] >= least_logprob), reverse=True)
+        most = self.beam if len(live[0].tokens) < LONG_TOKENS else min(self.beam, LONG_BEAM)
         chosen: list[_Live] = []
         rows: list[int] = []
         seen: set[bytes] = set()
         for score, logprob, row, token in candidates:
-            if len(chosen) == self.beam:
+            if len(chosen) == most:
                 break
             one = live[row]
             key = longer(one.key, self.network.keys[token])

@@ -24,6 +24,10 @@ MAX_CANDIDATES = 8
 _SPARE_TOKENS = 12
 """Sentences may have so many tokens more than speech has at the free reading's cap: an owner may speak fast."""
 
+_MORE_THAN_FREE = 24
+"""They may have so many more than the free reading has, or a quarter more: in noise it may miss half of a command, but
+half a minute of talk has no more words than it found."""
+
 
 class Decoded(NamedTuple):
     """What a decoding under a grammar gave, and what it cost."""
@@ -50,16 +54,20 @@ class GrammarDecoder:
         *,
         said: Sequence[int] = (),
         free_logprob: float | None = None,
+        free_tokens: int | None = None,
         confidence: float = 0.0,
         abort: Callable[[], bool] | None = None,
     ) -> Decoded:
         """The sentences of `roots` that the sound may hold, the likeliest first.
 
-        `said` and `free_logprob`: see `Search.run`. `confidence`: the free reading's mean probability.
+        `said` and `free_logprob`: see `Search.run`. `free_tokens`: how long the free reading is; `confidence`: its mean
+        probability.
         Raises `Aborted`, `ModelError` `model_failed`.
         """
         search = Search(self._model, self.network, self.prior, self.beam, prior_weight(confidence))
         cap = guards.token_cap(encoding.audio_s, self._model.tokens_per_second) + _SPARE_TOKENS
+        if free_tokens is not None:
+            cap = min(cap, free_tokens + max(_MORE_THAN_FREE, free_tokens // 4))
         hypotheses = search.run(
             encoding, self.network.start(roots), cap, said=said, free_logprob=free_logprob, abort=abort
         )
