@@ -194,3 +194,42 @@ def test_commands_whose_letters_take_several_tokens_are_told_apart() -> None:
     keys = {b"".join(network.keys[token] for token in SPELLER.encode(text)) for text in texts}
     assert len(keys) == len(texts)
     assert all(network.free_after(FREE_BEGIN, SPELLER.encode(text)[0]) for text in ("盐", "灯"))
+
+
+def test_who_walks_while_all_is_forgotten_comes_to_the_end() -> None:
+    values = {
+        "language": "en",
+        "intents": {"Put": {"data": [{"sentences": ["put {thing} on [my] {list} list [please]"]}]}},
+        "lists": {
+            "thing": {"values": ["milk", "oat milk", "soap"]},
+            "list": {"values": ["shopping", "oat", "milk"]},
+        },
+    }
+    network, _, roots = network_of(values)
+    state = network.start(roots)
+    for number, token in enumerate(SPELLER.encode(" put oat milk on my milk list please")):
+        if number % 2:
+            network.forget()
+            network.start(roots)  # makes sets of its own, with the same numbers
+        after = network.step(state, token)
+        assert after is not None
+        state = after
+    assert state.accepts
+    assert accepts(network, roots, "put soap on oat list")
+
+
+def test_what_is_forgotten_takes_no_memory() -> None:
+    values = {
+        "language": "en",
+        "intents": {"Say": {"data": [{"sentences": ["<a> [<b>] <a>"]}]}},
+        "expansion_rules": {"a": "(one|two|three) [<b>]", "b": "[so] (four|five)"},
+    }
+    network, _, roots = network_of(values)
+    network.start(roots)
+    before = network.state_count, network.set_count
+    for text in ("one four two", "three so five three so four", "two five one"):
+        assert accepts(network, roots, text)
+    assert (network.state_count, network.set_count) > before
+    network.forget()
+    network.start(roots)
+    assert (network.state_count, network.set_count) == before

@@ -79,9 +79,31 @@ class State:
     """0, or the most advanced of `FREE_BEGIN`, `FREE_LEAD`, `FREE_ON` that is open (the lowest number)."""
     paused: bool
     """Nothing was said yet, or punctuation was the last: no hyphen may follow."""
+    known: _Known
+    """What it was made with."""
     prior: dict[tuple[int, ...], Floats] = field(default_factory=dict)
     """By the last tokens: the prior of `asked` (see `prior`)."""
     next: dict[int, State] = field(default_factory=dict)
+
+
+class _Known:
+    """States, and the sets of ways to return that they number: forgotten together, but whoever still walks on one of
+    the states (`warm` does it bit by bit) finds the sets."""
+
+    def __init__(self) -> None:
+        self.states: dict[tuple[bytes, bool, bool], State] = {}
+        self.starts: dict[tuple[str, ...], State] = {}
+        self.sets: list[frozenset[Frame]] = []
+        self._numbers: dict[frozenset[Frame], int] = {}
+
+    def number(self, frames: Iterable[Frame]) -> int:
+        """The number of a set of ways to return."""
+        whole = frozenset(frames)
+        number = self._numbers.get(whole)
+        if number is None:
+            number = self._numbers[whole] = len(self.sets)
+            self.sets.append(whole)
+        return number
 
 
 class Network:
@@ -105,11 +127,7 @@ class Network:
         """The words' spellings; a "spelling node" is one of its nodes."""
         self._says: dict[tuple[int, bool], dict[int, list[tuple[int, int]]]] = {}
         """By node of a rule, and whether its words begin a sentence: the words by their first tokens."""
-        self._sets: list[frozenset[Frame]] = []
-        self._set_ids: dict[frozenset[Frame], int] = {}
-        self._states: dict[tuple[bytes, bool, bool], State] = {}
-        self._starts: dict[tuple[str, ...], State] = {}
-        self._over = self._set_id(frozenset((_OVER,)))
+        self._known = _Known()
         self.tokens_of = _classes(table, grammar.spaced)
         """By kind of free text: the tokens that lead on in it (see `FREE_BEGIN`)."""
         self.keys = [key_of(table.text_of(token)) for token in range(len(table))]
@@ -123,22 +141,29 @@ class Network:
     @property
     def state_count(self) -> int:
         """How many states are known by now."""
-        return len(self._states)
+        return len(self._known.states)
+
+    @property
+    def set_count(self) -> int:
+        """How many sets of ways to return are known by now."""
+        return len(self._known.sets)
 
     def forget(self) -> None:
         """Forget all states; they are made anew when they are needed."""
-        self._states.clear()
-        self._starts.clear()
+        self._known.states.clear()
+        self._known.starts.clear()
+        self._known = _Known()
 
     def start(self, roots: Iterable[str]) -> State:
         """The state before the first word of a sentence of one of the rules `roots`."""
         key = tuple(sorted(set(roots)))
-        if len(self._states) > MAX_STATES:
+        if self.state_count > MAX_STATES:
             self.forget()
-        if key not in self._starts:
+        known = self._known
+        if key not in known.starts:
             frames = {self._first[root]: {_OVER} for root in key}
-            self._starts[key] = self._state(*self._close(frames, {}, first=True), paused=True)
-        return self._starts[key]
+            known.starts[key] = self._state(known, *self._close(known, frames, {}, first=True), paused=True)
+        return known.starts[key]
 
     def step(self, state: State, token: int) -> State | None:
         """The state after `token`, or null where it does not lead on."""
@@ -204,11 +229,12 @@ class Network:
         punctuated = self._punctuates(state, token)
         if not leads and not punctuated:
             return None
+        sets = state.known.sets
         opened: dict[int, set[Frame]] = {}
         returned: dict[int, set[Frame]] = {}
         over = False
         for node, ways in leads:
-            frames = self._sets[ways]
+            frames = sets[ways]
             if node < 0:
                 opened.setdefault(node, set()).update(frames)
                 ends = node == FREE_ON
@@ -223,18 +249,23 @@ class Network:
                     if target < 0:
                         over = True
                     else:
-                        returned.setdefault(target, set()).update(self._sets[back])
-        opened, accepts = self._close(returned, opened)
+                        returned.setdefault(target, set()).update(sets[back])
+        opened, accepts = self._close(state.known, returned, opened)
         accepts = accepts or over
         if punctuated:
             accepts = accepts or state.accepts
             for node, ways in state.open.tolist():
                 if self._is_fresh(node):
-                    opened.setdefault(node, set()).update(self._sets[ways])
-        return self._state(opened, accepts, paused=punctuated)
+                    opened.setdefault(node, set()).update(sets[ways])
+        return self._state(state.known, opened, accepts, paused=punctuated)
 
     def _close(
-        self, waiting: Mapping[int, set[Frame]], opened: dict[int, set[Frame]], *, first: bool = False
+        self,
+        known: _Known,
+        waiting: Mapping[int, set[Frame]],
+        opened: dict[int, set[Frame]],
+        *,
+        first: bool = False,
     ) -> tuple[dict[int, set[Frame]], bool]:
         """All that can be reached from these nodes without a token, and whether a sentence may be over."""
         pending = {node: set(frames) for node, frames in waiting.items()}
@@ -260,7 +291,7 @@ class Network:
                 continue
             done.setdefault(at, set()).update(frames)
             node = self.nodes[at]
-            ways = self._set_id(frozenset(frames))
+            ways = known.number(frames)
             for target in node.nothing:
                 reach(target, frames)
             for called, target in node.calls:
@@ -274,7 +305,7 @@ class Network:
                     if target < 0:
                         accepts = True
                     else:
-                        reach(target, self._sets[back])
+                        reach(target, known.sets[back])
         return opened, accepts
 
     def _return_to(self, target: int, ways: int, frames: set[Frame]) -> Iterable[Frame]:
@@ -284,11 +315,11 @@ class Network:
             return frames
         return ((target, ways),)
 
-    def _state(self, opened: Mapping[int, set[Frame]], accepts: bool, *, paused: bool) -> State:
-        opens = sorted((node, self._set_id(frozenset(frames))) for node, frames in opened.items())
+    def _state(self, known: _Known, opened: Mapping[int, set[Frame]], accepts: bool, *, paused: bool) -> State:
+        opens = sorted((node, known.number(frames)) for node, frames in opened.items())
         packed = np.array(opens, dtype=np.int32).reshape(-1, 2)
         key = (packed.tobytes(), accepts, paused)
-        state = self._states.get(key)
+        state = known.states.get(key)
         if state is None:
             leads: set[int] = set()
             for node, _ in opens:
@@ -301,8 +332,8 @@ class Network:
             free = min((node for node, _ in opens if node < 0), default=0)
             asked = np.append(tokens, END) if accepts else tokens
             tokens = asked[: tokens.size]
-            state = State(packed, accepts, pausable, tokens, asked, self._spelled_alike(tokens), free, paused)
-            self._states[key] = state
+            state = State(packed, accepts, pausable, tokens, asked, self._spelled_alike(tokens), free, paused, known)
+            known.states[key] = state
         return state
 
     def _spelled_alike(self, tokens: Ids) -> Alike:
@@ -313,14 +344,6 @@ class Network:
         lengths = np.array([len(group) for group in groups], dtype=np.int32)
         together = np.array([place for group in groups for place in group], dtype=np.int32)
         return Alike(together, np.cumsum(lengths, dtype=np.int32) - lengths, lengths)
-
-    def _set_id(self, frames: frozenset[Frame]) -> int:
-        number = self._set_ids.get(frames)
-        if number is None:
-            number = len(self._sets)
-            self._sets.append(frames)
-            self._set_ids[frames] = number
-        return number
 
     def spelled(self, word: int, *, first: bool = False) -> int:
         """The first spelling node of a word; its spellings are worked out when it is first met. `first`: it begins a
