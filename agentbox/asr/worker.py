@@ -41,6 +41,11 @@ END_S = 0.8
 """How long what runs may take to end when the thread is stopped, and once more after it was told to give up."""
 
 
+REST_AFTER_WORK_S = 1.0
+"""After so much work the engine rests in the next gap between two jobs, however short it is: it takes some 10 ms, and
+talk that hardly pauses would otherwise leave more and more memory behind (450 MB instead of 300)."""
+
+
 class Priority(IntEnum):
     """What is decoded first."""
 
@@ -95,6 +100,8 @@ class InferenceThread:
         """When the thread last got somewhere; null while it waits for something to do."""
         self._stopping = False
         self._refused = 0
+        self._worked_s = 0.0
+        """How long the thread has worked since the engine rested."""
         self._preparing: Iterator[None] | None = None
         self._thread = threading.Thread(target=self._work, name="inference", daemon=True)
 
@@ -231,10 +238,12 @@ class InferenceThread:
     def _work(self) -> None:
         while (job := self._next()) is not None:
             result: object
+            started = time.monotonic()
             try:
                 result = job.run(partial(self._asked, job))
             except Exception as error:  # whatever an engine raises belongs to this job's future, and to no other's
                 result = error
+            self._worked_s += time.monotonic() - started
             with self._changed:
                 self._running = None
             try:
@@ -253,7 +262,8 @@ class InferenceThread:
         while True:
             with self._changed:
                 self._moved_s = None
-                idle = not self._changed.wait_for(self._wanted, None if rested else self._rest_after_s)
+                rest_after_s = self._rest_after_s if self._worked_s < REST_AFTER_WORK_S else 0.0
+                idle = not self._changed.wait_for(self._wanted, None if rested else rest_after_s)
                 self._moved_s = time.monotonic()
                 preparing = self._preparing
                 if self._stopping:
@@ -267,6 +277,7 @@ class InferenceThread:
                 with contextlib.suppress(ModelError):  # told of when somebody waits for the model
                     self.listener.engine.rest()
                 rested = True
+                self._worked_s = 0.0
 
     def _prepare(self, preparing: Iterator[None]) -> None:
         """One small piece of making a grammar ready. Whatever goes wrong here must not make the box deaf: then the

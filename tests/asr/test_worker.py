@@ -195,6 +195,18 @@ async def test_the_engine_rests_once_when_there_is_nothing_to_do(thread: Inferen
     assert await text(thread.final(sound(1))) == "1"
 
 
+async def test_the_engine_rests_after_much_work_in_the_first_gap(
+    gated: GatedEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agentbox.asr.worker.REST_AFTER_WORK_S", 1e-9)
+    thread = InferenceThread(gated, "en", rest_after_s=3600.0)
+    thread.start()
+    gated.let()
+    assert await text(thread.final(sound(1))) == "1"
+    assert await asyncio.to_thread(gated.rested.wait, PATIENCE_S)
+    await thread.stop()
+
+
 async def test_a_look_lets_a_partial_go_on(thread: InferenceThread, gated: GatedEngine) -> None:
     partial = thread.partial(sound(1))
     await gated.busy()
