@@ -31,6 +31,7 @@ class Home:
         self.config_file = folder / "config.yaml"
         self.models_dir = models_dir
         self.environ: dict[str, str] = {}
+        self.program = [sys.executable, "-m", "agentbox"]
         self.configure({})
 
     def configure(self, config: dict[str, Any]) -> None:
@@ -43,7 +44,7 @@ class Home:
         return self.state / "agentbox.db"
 
     def command(self, *arguments: str) -> list[str]:
-        return [sys.executable, "-m", "agentbox", *arguments, "--config", str(self.config_file)]
+        return [*self.program, *arguments, "--config", str(self.config_file)]
 
     def env(self) -> dict[str, str]:
         return {**os.environ, "AGENTBOX_STATE": str(self.state), "TZ": "UTC", **self.environ}
