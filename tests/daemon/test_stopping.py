@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -65,3 +66,25 @@ def test_while_a_tool_runs(home: Home, start: Callable[..., Running], tmp_path: 
     assert turn["tool_state"] == "unknown"
     [whole] = home.json("transcripts", "show", turn["id"])
     assert [call["error_code"] for call in whole["tool_calls"]] == ["tool_interrupted"]
+
+
+@pytest.mark.parametrize("after_s", [0.1, 0.4, 0.7, 1.0])
+def test_while_it_starts(home: Home, after_s: float) -> None:
+    process = subprocess.Popen(
+        home.command("run", "--source", "-"), env=home.env(), stdin=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    time.sleep(after_s)
+    process.terminate()
+    _, told = process.communicate(timeout=30)
+    # Python itself ends by the signal before there is a box that could handle it.
+    assert process.returncode in (0, -signal.SIGTERM), told
+    assert b"Traceback" not in told
+
+
+def test_while_a_timer_rings(home: Home, start: Callable[..., Running]) -> None:
+    daemon = start("--source", "-")
+    home.json("ask", "set a timer for one second")
+    daemon.until("reply", "alert")
+    assert daemon.stop() == 0
+    daemon = start("--source", "-")
+    daemon.until("reply", "alert")  # nobody has stopped it
