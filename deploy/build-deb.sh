@@ -13,7 +13,7 @@ PATH=/usr/sbin:/usr/bin:/sbin:/bin
 . "$(dirname -- "${BASH_SOURCE[0]}")/lib.sh"
 umask 022
 
-wheelhouse='' models='' to=$ROOT/dist compression=(-Zxz -z6)
+wheelhouse='' models='' to=$ROOT/dist compression=(-Zzstd -z12)
 while [ $# -gt 0 ]; do
     case $1 in
         --wheelhouse | --models)
