@@ -36,20 +36,34 @@ GIVE_BACK = onnxruntime.RunOptions()
 GIVE_BACK.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
 
 
-_M_ARENA_MAX = -8
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
 """mallopt(3)."""
+
+_LARGE_BYTES = 4 << 20
+
+
+@functools.cache
+def _tame_heap() -> None:
+    """Have the C library give large arrays back at once, and all threads take from one heap.
+
+    By itself glibc takes even blocks of 32 MB from the heap once one was freed; small things that stay then settle in
+    the holes, and the next large array lies at the end: the first start took 390 MB for a while instead of 190. A
+    thread's own heap comes in pieces of 64 MB and is given back badly: 50 MB more under talk without end. What a step
+    of decoding needs (1.5 MB of logits) stays below the limit, and takes no longer.
+    """
+    libc = ctypes.CDLL(None)
+    if hasattr(libc, "mallopt"):
+        for name, value in (
+            (_M_MMAP_THRESHOLD, _LARGE_BYTES),
+            (_M_TRIM_THRESHOLD, 2 * _LARGE_BYTES),
+            (_M_ARENA_MAX, 1),
+        ):
+            libc.mallopt(name, value)
 
 
 @functools.cache
 def _share_arena() -> None:
-    """Register the arena for sessions that ask for it; onnxruntime keeps one per process.
-
-    All threads then take from one heap: a thread's own (glibc gives each one in pieces of 64 MB) is given back badly,
-    and under talk without end that was 50 MB more.
-    """
-    libc = ctypes.CDLL(None)
-    if hasattr(libc, "mallopt"):
-        libc.mallopt(_M_ARENA_MAX, 1)
+    """Register the arena for sessions that ask for it; onnxruntime keeps one per process."""
     where = onnxruntime.OrtMemoryInfo(
         "Cpu", onnxruntime.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, onnxruntime.OrtMemType.DEFAULT
     )
@@ -59,6 +73,7 @@ def _share_arena() -> None:
 
 def open_session(path: Path, threads: int) -> onnxruntime.InferenceSession:
     """Load an `.onnx` or `.ort` file. Raises `ModelError` `model_damaged` when onnxruntime cannot."""
+    _tame_heap()
     _share_arena()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
@@ -79,8 +94,8 @@ def open_session(path: Path, threads: int) -> onnxruntime.InferenceSession:
 
 
 def return_free_memory() -> None:
-    """Give freed heap back to the system. Loading a model leaves as much of it as the model is large, because
-    glibc keeps blocks under 32 MB for later; another libc has no such function and needs none."""
+    """Give freed heap back to the system: glibc keeps it for later. Another libc has no such function and needs
+    none."""
     libc = ctypes.CDLL(None)
     if hasattr(libc, "malloc_trim"):
         libc.malloc_trim(0)
