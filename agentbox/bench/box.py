@@ -67,7 +67,9 @@ class Daemon:
 
     def __init__(self, models_dir: Path, state: Path, source: Path, config: dict[str, Any]) -> None:
         file = state / "bench.yaml"
-        file.write_text(yaml.safe_dump({"asr": {"models_dir": str(models_dir)}, "audio": {"sounds": False}} | config))
+        # As a service that nobody looks at, though its events are read here: nothing is decoded to be shown.
+        asr = {"models_dir": str(models_dir), "partials": False}
+        file.write_text(yaml.safe_dump({"asr": asr, "audio": {"sounds": False}} | config))
         command = [sys.executable, "-m", "agentbox", "run", "--config", str(file), "--json", "--exit-when-done"]
         self.started_s = time.monotonic()
         self.process = subprocess.Popen(

@@ -43,4 +43,10 @@ def run(loaded: Loaded, source: str, fast: bool, exit_when_done: bool, show_word
         else:
             echo_event(event, words=words)
 
-    sys.exit(asyncio.run(Box(loaded, source=source, fast=fast, exit_when_done=exit_when_done, show=show).run()))
+    sys.exit(
+        asyncio.run(
+            Box(
+                loaded, source=source, fast=fast, exit_when_done=exit_when_done, show=show, watched=words or as_json
+            ).run()
+        )
+    )

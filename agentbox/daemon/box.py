@@ -54,7 +54,7 @@ VAD_MODEL = "silero-vad-16k"
 class Box:
     """`await Box(loaded, ...).run()` is the daemon's whole life; it gives the exit code.
 
-    `source`: `mic`, `-` or a file; `show`: a sink for the screen.
+    `source`: `mic`, `-` or a file; `show`: a sink for the screen; `watched`: where somebody looks on.
     """
 
     def __init__(
@@ -65,6 +65,7 @@ class Box:
         fast: bool = False,
         exit_when_done: bool = False,
         show: Sink | None = None,
+        watched: bool = True,
     ) -> None:
         self._loaded = loaded
         self._fast = fast
@@ -75,7 +76,7 @@ class Box:
         self.figures = Figures()
         self.events.subscribe(self.figures)
         if show is not None:
-            self.events.subscribe(show)
+            self.events.subscribe(show, watches=watched)
         self._stop = asyncio.Event()
         self.core: Core
         self.hearing: Hearing

@@ -32,11 +32,24 @@ class Events:
         self._clock = clock
         self._monotonic = monotonic
         self._sinks: list[Sink] = []
+        self._watching: list[Sink] = []
 
-    def subscribe(self, sink: Sink) -> Callable[[], None]:
-        """Add a sink; the returned function takes it away again."""
-        self._sinks.append(sink)
-        return lambda: self._sinks.remove(sink)
+    def subscribe(self, sink: Sink, *, watches: bool = False) -> Callable[[], None]:
+        """Add a sink; the returned function takes it away again. `watches`: somebody looks on meanwhile."""
+        lists = [self._sinks, self._watching] if watches else [self._sinks]
+        for sinks in lists:
+            sinks.append(sink)
+
+        def forget() -> None:
+            for sinks in lists:
+                sinks.remove(sink)
+
+        return forget
+
+    @property
+    def watched(self) -> bool:
+        """Whether somebody looks on. Where nobody does, nothing need be worked out just to be shown."""
+        return bool(self._watching)
 
     def emit(
         self,

@@ -183,7 +183,7 @@ class Handlers:
                 queue.get_nowait()
             queue.put_nowait(event)
 
-        forget = self._core.events.subscribe(put)
+        forget = self._core.events.subscribe(put, watches=True)
         try:
             async with asyncio.timeout(limit_s):
                 while True:

@@ -197,6 +197,8 @@ class Hearing:
 
     def _partial(self, event: PartialDue) -> None:
         utterance = self._open[event.number]
+        if not self._events.watched:
+            return
         future = self._decoder.partial(event.samples)
         if future is None:
             return

@@ -32,6 +32,7 @@ class SlowDecoder:
 
     def __init__(self) -> None:
         self.looks: list[asyncio.Future[str | None]] = []
+        self.partials = 0
 
     def final(self, samples: Samples, speech_ms: int, ask: Ask, wakeful: Wakeful | None) -> asyncio.Future[Recognition]:
         done: asyncio.Future[Recognition] = asyncio.get_running_loop().create_future()
@@ -47,7 +48,8 @@ class SlowDecoder:
         self.looks.append(asyncio.get_running_loop().create_future())
         return self.looks[-1]
 
-    def partial(self, samples: Samples) -> None: ...
+    def partial(self, samples: Samples) -> None:
+        self.partials += 1
 
 
 class Judge:
@@ -83,3 +85,20 @@ async def test_looks_that_come_too_late_are_called_off() -> None:
     assert coming is not None
     assert (await coming).transcript.text == "words"
     assert [event.stage for event in seen].count("activation") == 1
+
+
+async def test_what_is_only_to_be_shown_is_decoded_while_somebody_looks_on() -> None:
+    events, decoder = Events(), SlowDecoder()
+    events.subscribe(lambda _: None)
+    hearing = Hearing(Ear(Audio(), LoudIsSpeech()), decoder, Judge(), events, engine="none", language="en")
+    speech = np.random.default_rng(0).integers(-8000, 8000, 16_000).astype(np.int16)
+    for _ in range(4):
+        hearing.hear(speech)
+    assert decoder.partials == 0
+    forget = events.subscribe(lambda _: None, watches=True)
+    hearing.hear(speech)
+    shown = decoder.partials
+    assert shown > 0
+    forget()
+    hearing.hear(speech)
+    assert decoder.partials == shown
