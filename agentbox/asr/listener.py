@@ -30,6 +30,9 @@ class Sentences(NamedTuple):
     """How many characters of the free reading were said before them (a wake phrase)."""
 
 
+NOVEL_CONTEXTS = 8
+"""Contexts of the prior that one decoding may meet for the first time without being called novel: some 20 ms."""
+
 _KIND = "prior"
 """The kind of file that keeps what was worked out (see `caches`)."""
 
@@ -48,6 +51,8 @@ class Listener:
         self._prior: Prior | None = None
         self._decoder: GrammarDecoder | None = None
         self._scorer: PhraseScorer | None = None
+        self.novel = True
+        """The last decoding under sentences met much that it had not met before, and took the longer for it."""
 
     def hear(
         self,
@@ -85,6 +90,7 @@ class Listener:
             confidence=recognition.confidence or 0.0,
             abort=abort,
         )
+        self.novel = decoded.learnt > NOVEL_CONTEXTS
         free = decoder.free_reading(
             recognition.text[sentences.after :],
             recognition.tokens[before:],

@@ -105,12 +105,13 @@ class Box:
             self.worker.start()
             stack.push_async_callback(self.worker.stop)
             self.hearing = Hearing(
-                Ear(loaded.config.audio, vad, partials=loaded.config.asr.partials),
+                Ear(loaded.config.audio, vad),
                 self.worker,
                 self.core.turns,
                 self.events,
                 engine=engine.name,
                 language=loaded.config.language,
+                partials=loaded.config.asr.partials,
             )
             self._prepare()
             self.health = Health(self.worker, self.source)

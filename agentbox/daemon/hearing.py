@@ -33,6 +33,9 @@ from agentbox.daemon.activation import Activation
 from agentbox.daemon.events import Events
 from agentbox.messages import SAMPLE_RATE_HZ, ActivatedBy, PartialTranscript, Transcript, Utterance, new_id
 
+PRIME_EVERY = 3
+"""Where nobody sees them, instead of each so manieth partial transcript the sentences are made ready."""
+
 
 @dataclass(frozen=True, slots=True)
 class Heard:
@@ -74,6 +77,7 @@ class Decoder(Protocol):
     ) -> asyncio.Future[Recognition] | None: ...
     def look(self, samples: Samples, wakeful: Wakeful) -> asyncio.Future[str | None]: ...
     def partial(self, samples: Samples) -> asyncio.Future[Recognition] | None: ...
+    def prime(self, samples: Samples, ask: Ask, wakeful: Wakeful | None) -> None: ...
 
 
 @dataclass(slots=True)
@@ -88,6 +92,8 @@ class _Open:
     guess: asyncio.Future[Recognition] | None = None
     noticed: bool = False
     """It is known that it begins with a wake phrase."""
+    partials: int = 0
+    """How often a partial transcript was due."""
     looks: list[asyncio.Future[str | None]] = field(default_factory=list)
     """Looks for a wake phrase that are not done yet."""
 
@@ -104,6 +110,7 @@ class Hearing:
         *,
         engine: str,
         language: str,
+        partials: bool = True,
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -113,6 +120,7 @@ class Hearing:
         self._events = events
         self._engine = engine
         self._language = language
+        self._partials = partials
         self._clock = clock
         self._monotonic = monotonic
         self._open: dict[int, _Open] = {}
@@ -197,8 +205,13 @@ class Hearing:
 
     def _partial(self, event: PartialDue) -> None:
         utterance = self._open[event.number]
-        if not self._events.watched:
-            return
+        utterance.partials += 1
+        if self._partials and self._events.watched:
+            self._show_partial(event, utterance)
+        elif utterance.partials % PRIME_EVERY == 1 and (utterance.by is not None or utterance.noticed):
+            self._decoder.prime(event.samples, self._judge.asking(utterance.by), utterance.wakeful)
+
+    def _show_partial(self, event: PartialDue, utterance: _Open) -> None:
         future = self._decoder.partial(event.samples)
         if future is None:
             return

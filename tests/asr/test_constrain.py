@@ -150,6 +150,17 @@ class OtherEngine:
     def rest(self) -> None: ...
 
 
+def test_what_is_new_is_new_once(engine: Moonshine, recordings: dict[str, Sound]) -> None:
+    listener, sentences = Listener(engine), spoken(MORE)
+    whole = recordings["beckett"]
+    assert listener.novel
+    listener.hear(whole[: whole.size // 2], language="en", ask=lambda _: sentences)
+    assert listener.novel
+    for _ in range(2):
+        listener.hear(whole, language="en", ask=lambda _: sentences)
+    assert not listener.novel
+
+
 def test_an_engine_that_cannot_is_left_alone() -> None:
     listener = Listener(OtherEngine())
     heard = listener.hear(np.zeros(16_000, np.float32), language="en", ask=lambda _: spoken(BECKETT))

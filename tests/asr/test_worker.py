@@ -207,6 +207,27 @@ async def test_the_engine_rests_after_much_work_in_the_first_gap(
     await thread.stop()
 
 
+async def test_it_is_primed_only_while_nothing_else_is_to_be_done_and_something_is_new(
+    thread: InferenceThread, gated: GatedEngine
+) -> None:
+    running = thread.final(sound(1))
+    await gated.busy()
+    thread.prime(sound(2), lambda _: None)
+    gated.let()
+    assert await text(running) == "1"
+    thread.prime(sound(3), lambda _: None)
+    await gated.busy()
+    # What has to be known comes first.
+    guess = thread.speculative(sound(4))
+    gated.let(2)
+    assert await text(guess) == "4"
+    thread.listener.novel = False
+    thread.prime(sound(5), lambda _: None)
+    gated.let()
+    assert await text(thread.final(sound(6))) == "6"
+    assert gated.begun == [1, 3, 4, 6]
+
+
 async def test_a_look_lets_a_partial_go_on(thread: InferenceThread, gated: GatedEngine) -> None:
     partial = thread.partial(sound(1))
     await gated.busy()

@@ -32,7 +32,7 @@ class SlowDecoder:
 
     def __init__(self) -> None:
         self.looks: list[asyncio.Future[str | None]] = []
-        self.partials = 0
+        self.partials = self.primed = 0
 
     def final(self, samples: Samples, speech_ms: int, ask: Ask, wakeful: Wakeful | None) -> asyncio.Future[Recognition]:
         done: asyncio.Future[Recognition] = asyncio.get_running_loop().create_future()
@@ -50,6 +50,9 @@ class SlowDecoder:
 
     def partial(self, samples: Samples) -> None:
         self.partials += 1
+
+    def prime(self, samples: Samples, ask: Ask, wakeful: Wakeful | None) -> None:
+        self.primed += 1
 
 
 class Judge:
@@ -87,18 +90,36 @@ async def test_looks_that_come_too_late_are_called_off() -> None:
     assert [event.stage for event in seen].count("activation") == 1
 
 
+class Attentive(Judge):
+    activation = Activation("always", [], 6.0)
+
+
+def speak(hearing: Hearing, seconds: int) -> None:
+    for _ in range(seconds):
+        hearing.hear(np.random.default_rng(0).integers(-8000, 8000, 16_000).astype(np.int16))
+
+
 async def test_what_is_only_to_be_shown_is_decoded_while_somebody_looks_on() -> None:
     events, decoder = Events(), SlowDecoder()
     events.subscribe(lambda _: None)
-    hearing = Hearing(Ear(Audio(), LoudIsSpeech()), decoder, Judge(), events, engine="none", language="en")
-    speech = np.random.default_rng(0).integers(-8000, 8000, 16_000).astype(np.int16)
-    for _ in range(4):
-        hearing.hear(speech)
-    assert decoder.partials == 0
+    hearing = Hearing(Ear(Audio(), LoudIsSpeech()), decoder, Attentive(), events, engine="none", language="en")
+    speak(hearing, 4)
+    assert (decoder.partials, decoder.primed) == (0, 2)  # at 2.0 and 3.5 s
     forget = events.subscribe(lambda _: None, watches=True)
-    hearing.hear(speech)
+    speak(hearing, 2)
     shown = decoder.partials
-    assert shown > 0
+    assert (shown, decoder.primed) == (4, 2)
     forget()
-    hearing.hear(speech)
+    speak(hearing, 1)
     assert decoder.partials == shown
+
+
+async def test_nothing_is_made_ready_for_what_may_not_be_meant_for_the_box() -> None:
+    decoder = SlowDecoder()
+    hearing = Hearing(Ear(Audio(), LoudIsSpeech()), decoder, Judge(), Events(), engine="none", language="en")
+    speak(hearing, 4)
+    assert decoder.primed == 0
+    decoder.looks[0].set_result("computer")
+    await asyncio.sleep(0)
+    speak(hearing, 2)
+    assert decoder.primed == 1
