@@ -31,7 +31,7 @@ class Sentences(NamedTuple):
 
 
 NOVEL_CONTEXTS = 8
-"""Contexts of the prior that one decoding may meet for the first time without being called novel: some 20 ms."""
+"""Contexts of the prior that an utterance may be the first to hold without being called novel: some 20 ms."""
 
 _KIND = "prior"
 """The kind of file that keeps what was worked out (see `caches`)."""
@@ -52,7 +52,8 @@ class Listener:
         self._decoder: GrammarDecoder | None = None
         self._scorer: PhraseScorer | None = None
         self.novel = True
-        """The last decoding under sentences met much that it had not met before, and took the longer for it."""
+        """In the last utterance decoded under sentences there was much that was not met before, which takes longer."""
+        self._learnt = 0
 
     def hear(
         self,
@@ -63,9 +64,10 @@ class Listener:
         abort: Callable[[], bool] | None = None,
         ask: Ask | None = None,
         wakeful: Wakeful | None = None,
+        under_way: bool = False,
     ) -> Recognition:
         """As `Engine.transcribe`; with `ask`, the candidates under the sentences it names; with `wakeful`, the wake
-        phrase it begins with."""
+        phrase it begins with. `under_way`: more is being said, and this only makes ready for it."""
         if not isinstance(self.engine, Moonshine):
             return self.engine.transcribe(samples, language=language, speech_ms=speech_ms, abort=abort)
         recognition, encoding = self.engine.listen(samples, speech_ms=speech_ms, abort=abort)
@@ -88,9 +90,13 @@ class Listener:
             free_logprob=sum(recognition.token_logprobs[before:]),
             free_tokens=len(recognition.tokens) - before,
             confidence=recognition.confidence or 0.0,
+            under_way=under_way,
             abort=abort,
         )
-        self.novel = decoded.learnt > NOVEL_CONTEXTS
+        self._learnt += decoded.learnt
+        if under_way:
+            return recognition
+        self.novel, self._learnt = self._learnt > NOVEL_CONTEXTS, 0
         free = decoder.free_reading(
             recognition.text[sentences.after :],
             recognition.tokens[before:],

@@ -166,7 +166,7 @@ class InferenceThread:
         (median; p95 290 instead of 490).
         """
         if self.listener.novel and not self._busy():
-            self._hear(sound, Priority.PARTIAL, None, ask, wakeful)
+            self._hear(sound, Priority.PARTIAL, None, ask, wakeful, under_way=True)
 
     def alive(self, limit_s: float = STUCK_S) -> bool:
         """Whether the thread runs, and has got somewhere within `limit_s` if it has something to do."""
@@ -192,10 +192,18 @@ class InferenceThread:
         speech_ms: int | None,
         ask: Ask | None = None,
         wakeful: Wakeful | None = None,
+        *,
+        under_way: bool = False,
     ) -> Answer:
         def run(abort: Callable[[], bool]) -> Recognition:
             return self.listener.hear(
-                _as_float(sound), language=self._language, speech_ms=speech_ms, abort=abort, ask=ask, wakeful=wakeful
+                _as_float(sound),
+                language=self._language,
+                speech_ms=speech_ms,
+                abort=abort,
+                ask=ask,
+                wakeful=wakeful,
+                under_way=under_way,
             )
 
         return self._submit(priority, run)

@@ -154,10 +154,13 @@ def test_what_is_new_is_new_once(engine: Moonshine, recordings: dict[str, Sound]
     listener, sentences = Listener(engine), spoken(MORE)
     whole = recordings["beckett"]
     assert listener.novel
-    listener.hear(whole[: whole.size // 2], language="en", ask=lambda _: sentences)
+    begun = listener.hear(whole[: whole.size // 2], language="en", ask=lambda _: sentences, under_way=True)
+    assert begun.text
+    assert not begun.candidates
+    # What was met while it was spoken counts too: else every second utterance would seem to be nothing new.
+    heard = listener.hear(whole, language="en", ask=lambda _: sentences)
     assert listener.novel
-    for _ in range(2):
-        listener.hear(whole, language="en", ask=lambda _: sentences)
+    assert listener.hear(whole, language="en", ask=lambda _: sentences).candidates == heard.candidates
     assert not listener.novel
 
 

@@ -28,6 +28,10 @@ _MORE_THAN_FREE = 24
 """They may have so many more than the free reading has, or a quarter more: in noise it may miss half of a command, but
 half a minute of talk has no more words than it found."""
 
+_MORE_THAN_BEGUN = 2
+"""The same where the sound is only the beginning of a sentence: how it goes on is not to be heard yet, and to follow
+all that may come took longer than the whole sentence."""
+
 
 class Decoded(NamedTuple):
     """What a decoding under a grammar gave, and what it cost."""
@@ -56,18 +60,20 @@ class GrammarDecoder:
         free_logprob: float | None = None,
         free_tokens: int | None = None,
         confidence: float = 0.0,
+        under_way: bool = False,
         abort: Callable[[], bool] | None = None,
     ) -> Decoded:
         """The sentences of `roots` that the sound may hold, the likeliest first.
 
         `said` and `free_logprob`: see `Search.run`. `free_tokens`: how long the free reading is; `confidence`: its mean
-        probability.
+        probability. `under_way`: more is being said.
         Raises `Aborted`, `ModelError` `model_failed`.
         """
         search = Search(self._model, self.network, self.prior, self.beam, prior_weight(confidence))
         cap = guards.token_cap(encoding.audio_s, self._model.tokens_per_second) + _SPARE_TOKENS
         if free_tokens is not None:
-            cap = min(cap, free_tokens + max(_MORE_THAN_FREE, free_tokens // 4))
+            more = _MORE_THAN_BEGUN if under_way else max(_MORE_THAN_FREE, free_tokens // 4)
+            cap = min(cap, free_tokens + more)
         hypotheses = search.run(
             encoding, self.network.start(roots), cap, said=said, free_logprob=free_logprob, abort=abort
         )
