@@ -51,8 +51,9 @@ class Listener:
         self._prior: Prior | None = None
         self._decoder: GrammarDecoder | None = None
         self._scorer: PhraseScorer | None = None
-        self.novel = True
-        """In the last utterance decoded under sentences there was much that was not met before, which takes longer."""
+        self.novel = isinstance(engine, Moonshine)
+        """In the last utterance decoded under sentences there was much that was not met before, which takes longer. It
+        never is so where the engine cannot decode under sentences."""
         self._learnt = 0
 
     def hear(
