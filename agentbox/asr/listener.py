@@ -30,8 +30,9 @@ class Sentences(NamedTuple):
     """How many characters of the free reading were said before them (a wake phrase)."""
 
 
-NOVEL_CONTEXTS = 8
-"""Contexts of the prior that an utterance may be the first to hold without being called novel: some 20 ms."""
+NOVEL_CONTEXTS = 24
+"""Contexts of the prior that an utterance may be the first to hold without being called novel: some 60 ms. A handful is
+always new."""
 
 _KIND = "prior"
 """The kind of file that keeps what was worked out (see `caches`)."""

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 FIRST_START = """
-import resource, sys
+import sys
 from pathlib import Path
 from agentbox.asr.listener import Listener, Sentences
 from agentbox.asr.load import load_engine
@@ -18,7 +18,9 @@ spoken = make_understander(Config(), load_tools(Config())).spoken
 listener = Listener(load_engine("moonshine-tiny-en", "en", Path(sys.argv[1])))
 for _ in listener.prepare(Sentences(spoken.grammar, tuple(spoken.active({})))):
     pass
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+# Not getrusage(2): its ru_maxrss counts what the parent held before exec, too.
+[most] = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM:")]
+print(int(most.split()[1]) // 1024)
 """
 
 
