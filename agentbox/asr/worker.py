@@ -162,11 +162,13 @@ class InferenceThread:
         """Decode an utterance under way under its sentences, so that what is new in it is known when it is over; where
         the thread has something better to do, and where nothing was new the last time, do nothing.
 
-        On orders never heard before, the decoding after a priming a second before their end took 150 ms instead of 260
-        (median; p95 290 instead of 490).
+        On orders never heard before, of which the first seven tenths were decoded so, the decoding at their end took
+        240 ms instead of 310 (median; p95 330 instead of 540).
         """
         if self.listener.novel and not self._busy():
-            self._hear(sound, Priority.PARTIAL, None, ask, wakeful, under_way=True)
+            answer = self._hear(sound, Priority.PARTIAL, None, ask, wakeful, under_way=True)
+            # Nobody waits for it, and an error was told by a notice.
+            answer.add_done_callback(lambda done: None if done.cancelled() else done.exception())
 
     def alive(self, limit_s: float = STUCK_S) -> bool:
         """Whether the thread runs, and has got somewhere within `limit_s` if it has something to do."""

@@ -62,7 +62,7 @@ def idle(loaded: Loaded, seconds: float) -> None:
     help="A folder with audio/*.flac and sentences.yaml.",
 )
 @click.option("--clips", default=120, show_default=True, help="How many recordings, drawn with a fixed seed.")
-@click.option("--rounds", default=1, show_default=True, help="How often each is said.")
+@click.option("--rounds", type=click.IntRange(min=1), default=1, show_default=True, help="How often each is said.")
 @with_config
 def latency(loaded: Loaded, data: Path, clips: int, rounds: int) -> None:
     """From the end of speech to the tool call, over real recorded commands, in real time.

@@ -34,7 +34,7 @@ from agentbox.daemon.events import Events
 from agentbox.messages import SAMPLE_RATE_HZ, ActivatedBy, PartialTranscript, Transcript, Utterance, new_id
 
 PRIME_EVERY = 3
-"""Where nobody sees them, instead of each so manieth partial transcript the sentences are made ready."""
+"""Where nobody looks on, the sentences are made ready instead of every third partial transcript."""
 
 
 @dataclass(frozen=True, slots=True)

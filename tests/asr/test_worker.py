@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
@@ -229,6 +230,26 @@ async def test_it_is_primed_only_while_nothing_else_is_to_be_done_and_something_
     gated.let()
     assert await text(thread.final(sound(6))) == "6"
     assert gated.begun == [1, 3, 4, 6]
+
+
+async def test_an_error_while_priming_is_told_once_and_not_missed_by_anybody(
+    thread: InferenceThread, gated: GatedEngine, notices: list[Notice]
+) -> None:
+    missed: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: missed.append(context))
+    thread.listener.novel = True
+    gated.raises[1] = ModelError("model_failed", "a", "b")
+    thread.prime(sound(1), lambda _: None)
+    await gated.busy()
+    gated.let(2)
+    async with asyncio.timeout(PATIENCE_S):
+        while not notices:
+            await asyncio.sleep(0.01)
+    assert await text(thread.final(sound(2))) == "2"
+    gated.raises.clear()  # its traceback holds the job
+    gc.collect()
+    assert [notice.code for notice in notices] == ["model_failed"]
+    assert missed == []
 
 
 async def test_a_look_lets_a_partial_go_on(thread: InferenceThread, gated: GatedEngine) -> None:
