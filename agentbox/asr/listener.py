@@ -34,7 +34,7 @@ NOVEL_CONTEXTS = 24
 """Contexts of the prior that an utterance may be the first to hold without being called novel: some 60 ms. A handful is
 always new."""
 
-_KIND = "prior"
+_KIND = "priors"
 """The kind of file that keeps what was worked out (see `caches`)."""
 
 Ask: TypeAlias = Callable[[Recognition], Sentences | None]
@@ -90,7 +90,7 @@ class Listener:
             sentences.roots,
             said=recognition.tokens[:before],
             free_logprob=sum(recognition.token_logprobs[before:]),
-            free_tokens=len(recognition.tokens) - before,
+            free=recognition.tokens[before:],
             confidence=recognition.confidence or 0.0,
             under_way=under_way,
             abort=abort,

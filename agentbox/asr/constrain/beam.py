@@ -44,6 +44,12 @@ LIVE_MARGIN = 8.0
 """Hypotheses this far below the best one of as many tokens are given up: clear speech needs few."""
 
 
+NEAR = 3.0
+"""Hypotheses further than this behind the best one are looked up with the last token alone as the prior's context: such
+contexts are few, and soon all known. Most that is new was brought by those far behind: of the drink orders at 6 dB 49
+contexts each with three tokens and 30 so, in the clean 23 and 6; 148 of 160 were understood, not 146, and 158, not 157.
+"""
+
 GIVE_UP = 20.0
 GIVE_UP_BY_TOKEN = 2.5
 """What is so far behind the free reading (natural logarithm; and by token) is no command, and it does not matter
@@ -153,13 +159,12 @@ class Search:
 
     def _learn(self, live: list[_Live]) -> list[Floats]:
         """The prior of all tokens that may follow each hypothesis, the end included (`State.asked`)."""
-        asked = [(context_of(one.tokens), one.state) for one in live]
+        near = max(one.score for one in live) - NEAR
+        asked = [(context_of(one.tokens if one.score >= near else one.tokens[-1:]), one.state) for one in live]
         found = [state.prior.get(context) for context, state in asked]
-        missing = [
-            (context, state.asked) for (context, state), known in zip(asked, found, strict=True) if known is None
-        ]
-        if missing:
-            self.learnt += self.prior.learn(missing)
+        self.learnt += self.prior.learn(
+            context for (context, _), known in zip(asked, found, strict=True) if known is None
+        )
         return [
             self._worked_out(context, state) if known is None else known
             for (context, state), known in zip(asked, found, strict=True)

@@ -8,9 +8,9 @@ from typing import NamedTuple
 import numpy as np
 
 from agentbox.asr import guards
-from agentbox.asr.constrain.beam import Hypothesis, Search, prior_weight
+from agentbox.asr.constrain.beam import LONG_TOKENS, Hypothesis, Search, prior_weight
 from agentbox.asr.constrain.network import Network
-from agentbox.asr.constrain.prior import Prior, context_of
+from agentbox.asr.constrain.prior import Context, Prior, context_of
 from agentbox.asr.constrain.reading import read
 from agentbox.asr.constrain.spelling import Speller
 from agentbox.asr.moonshine import Encoding, Moonshine
@@ -58,25 +58,26 @@ class GrammarDecoder:
         *,
         said: Sequence[int] = (),
         free_logprob: float | None = None,
-        free_tokens: int | None = None,
+        free: Sequence[int] | None = None,
         confidence: float = 0.0,
         under_way: bool = False,
         abort: Callable[[], bool] | None = None,
     ) -> Decoded:
         """The sentences of `roots` that the sound may hold, the likeliest first.
 
-        `said` and `free_logprob`: see `Search.run`. `free_tokens`: how long the free reading is; `confidence`: its mean
+        `said` and `free_logprob`: see `Search.run`. `free`: the tokens of the free reading; `confidence`: its mean
         probability. `under_way`: more is being said.
         Raises `Aborted`, `ModelError` `model_failed`.
         """
         search = Search(self._model, self.network, self.prior, self.beam, prior_weight(confidence))
         cap = guards.token_cap(encoding.audio_s, self._model.tokens_per_second) + _SPARE_TOKENS
-        if free_tokens is not None:
-            more = _MORE_THAN_BEGUN if under_way else max(_MORE_THAN_FREE, free_tokens // 4)
-            cap = min(cap, free_tokens + more)
-        hypotheses = search.run(
-            encoding, self.network.start(roots), cap, said=said, free_logprob=free_logprob, abort=abort
-        )
+        start = self.network.start(roots)
+        if free is not None:
+            more = _MORE_THAN_BEGUN if under_way else max(_MORE_THAN_FREE, len(free) // 4)
+            cap = min(cap, len(free) + more)
+            # Most hypotheses begin as the free reading does: learnt in one run of the model, not in one for each token.
+            search.learnt += self.prior.learn(_contexts(free[:LONG_TOKENS]))
+        hypotheses = search.run(encoding, start, cap, said=said, free_logprob=free_logprob, abort=abort)
         candidates = tuple(self._candidate(one, roots) for one in hypotheses[:MAX_CANDIDATES])
         return Decoded(candidates, search.steps, search.learnt)
 
@@ -88,10 +89,12 @@ class GrammarDecoder:
         logprob = sum(logprobs)
         if confidence is None:
             return FreeReading(text, logprob, logprob, len(tokens))
-        contexts = [context_of(tuple(tokens[:at])) for at in range(len(tokens))]
-        numbers = [np.array([token]) for token in tokens]
-        self.prior.learn(zip(contexts, numbers, strict=True))
-        prior = sum(float(self.prior.logprobs(*one)[0]) for one in zip(contexts, numbers, strict=True))
+        contexts = _contexts(tokens)
+        self.prior.learn(contexts)
+        prior = sum(
+            float(self.prior.logprobs(context, np.array([token]))[0])
+            for context, token in zip(contexts, tokens, strict=True)
+        )
         return FreeReading(text, logprob - prior_weight(confidence) * prior, logprob, len(tokens))
 
     def _candidate(self, hypothesis: Hypothesis, roots: Iterable[str]) -> Candidate:
@@ -102,3 +105,8 @@ class GrammarDecoder:
             logprob=hypothesis.logprob,
             tokens=len(hypothesis.tokens),
         )
+
+
+def _contexts(tokens: Sequence[int]) -> list[Context]:
+    """What counts for each of `tokens`."""
+    return [context_of(tuple(tokens[:at])) for at in range(len(tokens))]

@@ -14,7 +14,8 @@ remembered: every utterance meets the same few thousand contexts.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
+from itertools import groupby
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
@@ -29,10 +30,11 @@ CONTEXT_TOKENS = 3
 
 LEAST = -8.0
 """No word counts as rarer than this, or odd spellings would win by being odd. Of the orders at 6 dB, ranked anew, 97.8
-% were right at -6, 99.1 % at -8 and 98.4 % without a floor."""
+% were right at -6, 99.1 % at -8 and 98.4 % without a floor. And only the 300 or so tokens above it need be remembered
+of a context."""
 
 MOST_PASSING = 4_000
-"""Contexts that are remembered of what was said (some 2 kB each)."""
+"""Contexts that are remembered of what was said (some 1 kB each)."""
 
 _NOISE_S = 0.2
 _NOISE_RMS = 0.01
@@ -42,29 +44,24 @@ Context: TypeAlias = tuple[int, ...]
 """The last tokens, at most `CONTEXT_TOKENS`; fewer only at the beginning of a sentence."""
 
 Kept: TypeAlias = list[tuple[Context, bytes, bytes]]
-"""Contexts with the tokens after them (int32) and their log-probabilities (float32)."""
+"""Contexts with the tokens that are not rare after them and their log-probabilities, as `_Row` has them."""
 
 
-class _Known(NamedTuple):
-    """What is known of one context."""
+class _Row(NamedTuple):
+    """What is known of one context: every token that is not among these is as rare as can be (`LEAST`)."""
 
-    tokens: NDArray[np.int32]
-    """Sorted."""
-    logprobs: Floats
+    tokens: NDArray[np.unsignedinteger]
+    """Sorted; of the smallest type that the model's table fits in."""
+    logprobs: NDArray[np.float16]
 
-    def among(self, tokens: Ints) -> tuple[NDArray[np.bool_], Floats]:
-        """Which of `tokens` are known, and the figures of those."""
-        at = np.minimum(np.searchsorted(self.tokens, tokens), self.tokens.size - 1)
-        known = self.tokens[at] == tokens if self.tokens.size else np.zeros(tokens.size, dtype=bool)
-        return known, self.logprobs[at[known]]
-
-    def with_more(self, tokens: Ints, logprobs: Floats) -> _Known:
-        together: NDArray[np.int32] = np.concatenate((self.tokens, tokens.astype(np.int32)))
-        order = np.argsort(together)
-        return _Known(together[order], np.concatenate((self.logprobs, logprobs))[order])
-
-
-_NOTHING = _Known(np.zeros(0, dtype=np.int32), np.zeros(0, dtype=np.float32))
+    def of(self, tokens: Ints) -> Floats:
+        """The figures of `tokens`."""
+        found = np.full(tokens.size, LEAST, dtype=np.float32)
+        if self.tokens.size:
+            at = np.minimum(np.searchsorted(self.tokens, tokens), self.tokens.size - 1)
+            known = self.tokens[at] == tokens
+            found[known] = self.logprobs[at[known]]
+        return found
 
 
 def context_of(tokens: tuple[int, ...]) -> Context:
@@ -81,76 +78,59 @@ class Prior:
 
     def __init__(self, model: Moonshine) -> None:
         self._model = model
-        self._kept: dict[Context, _Known] = {}
-        self._passing: dict[Context, _Known] = {}
+        self._kept: dict[Context, _Row] = {}
+        self._passing: dict[Context, _Row] = {}
         """What was asked for last comes last."""
+        self._token_type = np.min_scalar_type(len(model.table) - 1)
         noise = np.random.default_rng(0).standard_normal(int(_NOISE_S * SAMPLE_RATE_HZ)).astype(np.float32)
         self.nothing: Encoding = model.encode(noise * np.float32(_NOISE_RMS))
 
     def __len__(self) -> int:
         """How many contexts are known."""
-        return len(self._kept.keys() | self._passing.keys())
+        return len(self._kept) + len(self._passing)
 
-    def learn(self, wanted: Iterable[tuple[Context, Ints]]) -> int:
-        """Work out what is not known yet of the tokens after each context; gives how many contexts were not."""
-        unknown: dict[Context, Ints] = {}
-        for context, tokens in wanted:
+    def learn(self, contexts: Iterable[Context]) -> int:
+        """Work out what is not known yet; gives how many contexts were not."""
+        unknown: set[Context] = set()
+        for context in contexts:
             passing = self._passing.pop(context, None)
             if passing is not None:
                 self._passing[context] = passing
-            new = tokens
-            for known in (self._kept.get(context), passing):
-                if known is not None:
-                    new = new[~known.among(new)[0]]
-            if context in unknown:
-                new = np.union1d(unknown[context], new)
-            if new.size:
-                unknown[context] = new
-        by_length: dict[int, list[Context]] = {}
-        for context in unknown:
-            by_length.setdefault(len(context), []).append(context)
-        for contexts in by_length.values():
-            for first in range(0, len(contexts), _BATCH):
-                batch = contexts[first : first + _BATCH]
-                logprobs = self._model.continuations(self.nothing, [(START, *context) for context in batch])
-                for context, row in zip(batch, logprobs, strict=True):
-                    new = unknown[context]
-                    self._passing[context] = self._passing.get(context, _NOTHING).with_more(new, row[new])
+            elif context not in self._kept:
+                unknown.add(context)
+        for _, alike in groupby(sorted(unknown, key=len), key=len):
+            several = list(alike)
+            for first in range(0, len(several), _BATCH):
+                batch = several[first : first + _BATCH]
+                rows = self._model.continuations(self.nothing, [(START, *context) for context in batch])
+                self._passing.update((context, self._row(row)) for context, row in zip(batch, rows, strict=True))
         while len(self._passing) > MOST_PASSING:
             del self._passing[next(iter(self._passing))]
         return len(unknown)
 
-    def logprobs(self, context: Context, tokens: Ints) -> Floats:
-        """log P of each of `tokens` after `context`, at least `LEAST`; they must have been learnt."""
-        found = np.full(tokens.size, np.nan, dtype=np.float32)
-        for known in (self._passing.get(context), self._kept.get(context)):
-            if known is not None:
-                which, logprobs = known.among(tokens)
-                found[which] = logprobs
-        if np.isnan(found).any():
-            raise KeyError(context)
-        return np.maximum(found, np.float32(LEAST))
+    def _row(self, logprobs: Floats) -> _Row:
+        tokens = np.flatnonzero(logprobs[: len(self._model.table)] > LEAST)
+        return _Row(tokens.astype(self._token_type), logprobs[tokens].astype(np.float16))
 
-    def keep(self, wanted: Mapping[Context, Iterable[int]]) -> None:
+    def logprobs(self, context: Context, tokens: Ints) -> Floats:
+        """log P of each of `tokens` after `context`, at least `LEAST`. Raises `KeyError` where it was not learnt."""
+        row = self._passing.get(context)
+        return (self._kept[context] if row is None else row).of(tokens)
+
+    def keep(self, contexts: Iterable[Context]) -> None:
         """Remember these for good, as far as they are known, in place of what was kept so far."""
-        kept = {}
-        for context, several in wanted.items():
-            tokens = np.array(sorted(several), dtype=np.int64)
-            known = [one for one in (self._passing.pop(context, None), self._kept.get(context)) if one is not None]
-            kept[context] = _NOTHING
-            for one in known:
-                tokens = tokens[~kept[context].among(tokens)[0]]
-                which, logprobs = one.among(tokens)
-                kept[context] = kept[context].with_more(tokens[which], logprobs)
-        self._kept = kept
+        known = self._kept | self._passing
+        self._kept = {context: known[context] for context in contexts if context in known}
+        for context in self._kept:
+            self._passing.pop(context, None)
 
     def dump(self) -> Kept:
         """What is kept: figures of the sentences themselves, nothing of what somebody said."""
-        return [(context, one.tokens.tobytes(), one.logprobs.tobytes()) for context, one in self._kept.items()]
+        return [(context, row.tokens.tobytes(), row.logprobs.tobytes()) for context, row in self._kept.items()]
 
     def restore(self, known: Kept) -> None:
         """Keep what `dump` gave, in place of what was kept so far."""
         self._kept = {
-            context: _Known(np.frombuffer(tokens, dtype=np.int32), np.frombuffer(logprobs, dtype=np.float32))
+            context: _Row(np.frombuffer(tokens, self._token_type), np.frombuffer(logprobs, np.float16))
             for context, tokens, logprobs in known
         }
