@@ -31,7 +31,7 @@ PAUSES = (",", ".", "?", "!", ";", ":", "，", "。", "？", "！", "、")
 FREE_BEGIN, FREE_LEAD, FREE_ON = -1, -2, -3
 """In place of a spelling node: free text of which nothing, only a space, or at least a letter has been heard."""
 
-MAX_STATES = 2_000
+MAX_STATES = 800
 """States that are kept (some 10 kB each under the built-in sentences). When there are more, all are forgotten and made
 anew as they are needed."""
 
