@@ -29,6 +29,7 @@ from agentbox.messages import SAMPLE_RATE_HZ
 
 DAY_S = 86_400.0
 REST_S = 30.0
+"""After a first start the box works out what it will need; later ones find it on disk."""
 
 GAP_S = 1.2
 """Quiet between two clips: longer than the longest endpoint wait."""
@@ -115,8 +116,8 @@ def steady_noise(seconds: float) -> Samples:
 
 
 def idle(models_dir: Path, seconds: float = 60.0) -> list[Idle]:
-    """CPU, PSS and what is written over `seconds` of quiet and of steady noise, in real time, once the box is at rest:
-    the first minute after a first start it works out what it will need."""
+    """CPU, PSS and what is written over `seconds` of quiet and of steady noise, in real time, once the box is at
+    rest."""
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         for name, make in (("quiet room", quiet), ("steady noise", steady_noise)):
@@ -138,8 +139,8 @@ def idle(models_dir: Path, seconds: float = 60.0) -> list[Idle]:
 
 
 def latency(models_dir: Path, data: Path, clips: int = 120, seed: int = 1, rounds: int = 1) -> list[Latency]:
-    """Real recorded commands, one after the other in real time, through the whole daemon to a tool call; `rounds` times
-    all of them, as an owner's commands are mostly said again.
+    """Real recorded commands, one after the other in real time, through the whole daemon to a tool call, once the box
+    is at rest; `rounds` times all of them, as an owner's commands are mostly said again.
 
     `data`: a folder with `audio/`, and `sentences.yaml` in the owner's format.
     """
@@ -158,11 +159,12 @@ def latency(models_dir: Path, data: Path, clips: int = 120, seed: int = 1, round
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "sound.wav"
         with soundfile.SoundFile(source, "w", SAMPLE_RATE_HZ, 1) as out:
+            out.write(quiet(REST_S))
             for file in chosen * rounds:
                 for block in read_file(file):
                     out.write(block)
                 out.write(quiet(GAP_S))
-            round_s = out.tell() / SAMPLE_RATE_HZ / rounds
+            round_s = (out.tell() / SAMPLE_RATE_HZ - REST_S) / rounds
         daemon = Daemon(models_dir, Path(folder), source, config)
         silences: dict[str, float] = {}
         measured = [Latency(len(chosen), [], []) for _ in range(rounds)]
@@ -174,7 +176,7 @@ def latency(models_dir: Path, data: Path, clips: int = 120, seed: int = 1, round
                 silences[event["utterance_id"]] = event["timings"]["silence_ms"]
             elif event["stage"] == "tool_call":
                 # The last deed of a round may come when the next one has begun, but not when its first clip is over.
-                passed_s = max(event["monotonic_s"] - began_s - GAP_S, 0.0)
+                passed_s = max(event["monotonic_s"] - began_s - REST_S - GAP_S, 0.0)
                 now = measured[min(int(passed_s / round_s), rounds - 1)]
                 now.total_ms.append(event["timings"]["since_speech_end_ms"])
                 now.silence_ms.append(silences[event["utterance_id"]])
