@@ -11,6 +11,8 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta, field
 
+from agentbox.languages import normal_language
+
 Policy = Literal["allow", "confirm", "deny"]
 Caller = Literal["speech", "cli", "cloud", "brain", "page", "plugin"]
 Name = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]{0,63}\Z")]
@@ -175,13 +177,3 @@ class Config(Section, frozen=True):
         if self.activation.phrases is not None:
             return self.activation.phrases
         return ["你好小盒"] if self.language.startswith("zh") else ["hey computer"]
-
-
-def normal_language(tag: str) -> str:
-    """A BCP-47 tag in its usual letter case; a bare `zh` becomes `zh-CN`."""
-    parts = tag.split("-")
-    usual = [parts[0].lower()]
-    usual += [
-        part.upper() if len(part) == 2 else part.title() if len(part) == 4 else part.lower() for part in parts[1:]
-    ]
-    return "zh-CN" if usual == ["zh"] else "-".join(usual)

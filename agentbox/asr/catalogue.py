@@ -12,8 +12,8 @@ import msgspec
 import yaml
 from msgspec import Meta, field
 
-from agentbox.asr.engine import covers
 from agentbox.errors import ModelError
+from agentbox.languages import covers
 
 FileName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*\Z")]
 ModelName = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9.-]{0,62}\Z")]

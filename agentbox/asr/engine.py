@@ -9,6 +9,7 @@ from typing import Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from agentbox.languages import covers
 from agentbox.speech_grammar import Candidate, FreeReading
 
 Samples: TypeAlias = NDArray[np.float32]
@@ -29,12 +30,6 @@ class Capabilities:
     def speaks(self, language: str) -> bool:
         """Whether `language` (BCP-47) is covered."""
         return not self.languages or any(covers(tag, language) for tag in self.languages)
-
-
-def covers(tag: str, language: str) -> bool:
-    """Whether a model for `tag` serves `language`: `en` covers `en-GB`, `zh-CN` does not cover `zh-TW`."""
-    tag, language = tag.lower(), language.lower()
-    return language == tag or language.startswith(tag + "-")
 
 
 @dataclass(frozen=True, slots=True)

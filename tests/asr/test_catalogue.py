@@ -6,8 +6,8 @@ import msgspec
 import pytest
 
 from agentbox.asr.catalogue import Catalogue, Hub, Model, Problem, Url, Wheel, check, sha256_of
-from agentbox.asr.engine import covers
 from agentbox.errors import ModelError
+from agentbox.languages import covers
 
 
 @pytest.fixture(scope="module")

@@ -11,8 +11,9 @@ import msgspec
 import pytest
 import yaml
 
-from agentbox.config import Command, Config, WebRequest, normal_language
+from agentbox.config import Command, Config, WebRequest
 from agentbox.intents.understand import Understander
+from agentbox.languages import normal_language
 from agentbox.messages import Intent
 from agentbox.settings import load, read_yaml
 
