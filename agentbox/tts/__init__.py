@@ -1,0 +1,1 @@
+"""The mouth: words in, sound out."""

@@ -1,0 +1,66 @@
+"""Says texts of any length: piece by piece in a thread of its own, the next one made while the last is heard."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import AsyncGenerator
+from concurrent.futures import ThreadPoolExecutor
+
+from agentbox.tts.engine import Samples, Voice
+from agentbox.tts.pieces import pieces
+from agentbox.tts.spoken import spoken
+
+REMEMBERED_BYTES = 4 << 20
+"""Pieces that were said last are kept (87 s at 24 kHz): a box says much the same all day."""
+
+
+class Narrator:
+    """One voice at one pace, in one language (BCP-47)."""
+
+    def __init__(
+        self, voice: Voice, language: str, pace: float = 1.0, remembered_bytes: int = REMEMBERED_BYTES
+    ) -> None:
+        self.voice = voice
+        self._language = language
+        self._pace = pace
+        self._remembered: OrderedDict[str, Samples] = OrderedDict()
+        self._left_bytes = remembered_bytes
+        self._thread = ThreadPoolExecutor(1, "voice")
+
+    async def say(self, text: str) -> AsyncGenerator[Samples]:
+        """The sound of `text`, a piece at a time, mono int16 at the voice's rate. Raises `ModelError` `voice_failed`.
+
+        Whoever stops asking stops the work too, at the end of the piece that is being made.
+        """
+        loop = asyncio.get_running_loop()
+        parts = list(pieces(spoken(text, self._language)))
+        coming: asyncio.Future[Samples] | None = None
+        try:
+            for at in range(len(parts) + 1):
+                ready, coming = coming, None
+                sound = await ready if ready is not None else None
+                if at < len(parts):
+                    coming = loop.run_in_executor(self._thread, self._made, parts[at])
+                if sound is not None and sound.size:
+                    yield sound
+        finally:
+            if coming is not None:
+                coming.cancel()
+
+    def _made(self, text: str) -> Samples:
+        """In the voice's thread."""
+        sound = self._remembered.pop(text, None)
+        if sound is None:
+            sound = self.voice.say(text, self._pace)
+            self._left_bytes -= sound.nbytes
+        self._remembered[text] = sound
+        while self._left_bytes < 0:
+            _, oldest = self._remembered.popitem(last=False)
+            self._left_bytes += oldest.nbytes
+        return sound
+
+    async def close(self) -> None:
+        """Let what is being made end, and let go of the voice."""
+        await asyncio.to_thread(self._thread.shutdown, cancel_futures=True)
+        self.voice.close()

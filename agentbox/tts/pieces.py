@@ -1,0 +1,60 @@
+"""Long replies are said piece by piece, so that the first is heard while the rest is made."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+FIRST_LETTERS = 80
+"""A first piece longer than this is cut at a comma: it is what the owner waits for."""
+
+MOST_LETTERS = 240
+"""No piece is longer: voices lose the thread, and nothing is heard until it is made."""
+
+_LEAST_LETTERS = 24
+"""No cut at a comma leaves less than this: the voice drops at the end of every piece."""
+
+_SENTENCE_END = re.compile(r"[.!?…]+[\"'”’)\]]*(?=\s)|[。！？；…]+[”’」』）]*|\n+")
+_CLAUSE_END = re.compile(r"[,;:](?=\s)|[，、：]|\s[-–—](?=\s)")
+_ABBREVIATION = re.compile(
+    r"(?:^|[\s(])(?:Mr|Mrs|Ms|Dr|Prof|St|Jr|Sr|vs|etc|approx|e\.g|i\.e|[A-Za-z])\.$", re.IGNORECASE
+)
+
+
+def pieces(text: str) -> Iterator[str]:
+    """`text` in pieces that can be said one after the other; together they hold all of it but spaces at the seams."""
+    limit = FIRST_LETTERS
+    for sentence in _sentences(text):
+        left = sentence
+        while len(left) > limit and (end := _cut(left, limit)) is not None:
+            yield left[:end].strip()
+            left, limit = left[end:].strip(), MOST_LETTERS
+        yield left
+        limit = MOST_LETTERS
+
+
+def _sentences(text: str) -> Iterator[str]:
+    begin = 0
+    for found in _SENTENCE_END.finditer(text):
+        end = found.end()
+        sentence = text[begin:end].strip()
+        goes_on = _ABBREVIATION.search(sentence) or text[end:].lstrip()[:1].islower()
+        if sentence and (found[0].isspace() or not goes_on):
+            yield sentence
+            begin = end
+    if rest := text[begin:].strip():
+        yield rest
+
+
+def _cut(sentence: str, limit: int) -> int | None:
+    """Where to cut a sentence that is longer than `limit`: after the last clause that fits, else after the first one;
+    where a sentence of more than `MOST_LETTERS` has none, at its last space that fits."""
+    ends = [found.end() for found in _CLAUSE_END.finditer(sentence)]
+    ends = [end for end in ends if _LEAST_LETTERS <= end <= len(sentence) - _LEAST_LETTERS]
+    fitting = [end for end in ends if end <= limit]
+    if fitting or (ends and ends[0] <= MOST_LETTERS):
+        return fitting[-1] if fitting else ends[0]
+    if len(sentence) <= MOST_LETTERS:
+        return None
+    space = sentence.rfind(" ", 1, MOST_LETTERS)
+    return space if space > 0 else MOST_LETTERS
