@@ -140,6 +140,11 @@ class Storage(Section, frozen=True):
     secrets_file: str | None = None
 
 
+class Speech(Section, frozen=True):
+    voice: Literal["auto", "hibari", "espeak"] = "auto"
+    pace: Annotated[float, Meta(ge=0.5, le=2.0)] = 1.0
+
+
 class Control(Section, frozen=True):
     socket: str | None = None
 
@@ -162,6 +167,7 @@ class Config(Section, frozen=True):
     intents: Intents = field(default_factory=Intents)
     tools: Tools = field(default_factory=Tools)
     storage: Storage = field(default_factory=Storage)
+    speech: Speech = field(default_factory=Speech)
     control: Control = field(default_factory=Control)
     metrics: MetricsConfig = field(default_factory=MetricsConfig)
     log: Log = field(default_factory=Log)

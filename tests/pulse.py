@@ -55,6 +55,22 @@ class Pulse:
         """Play a sound file into the virtual microphone; returns when it has been played."""
         subprocess.run(["paplay", "--device=spk", str(file)], env=self._env(), check=True, timeout=120)
 
+    @contextmanager
+    def recording(self, file: Path) -> Iterator[None]:
+        """What is played within the block, in `file`: 16 kHz mono int16 without a header."""
+        command = ["parec", "--latency-msec=20", "-d", "spk.monitor", "--rate=16000", "--channels=1", "--format=s16le"]
+        with file.open("wb") as out:
+            recorder = subprocess.Popen(command, env=self._env(), stdout=out)
+            try:
+                while file.stat().st_size == 0:
+                    assert recorder.poll() is None
+                    time.sleep(0.01)
+                yield
+                time.sleep(0.5)  # the tail is still on its way through the server
+            finally:
+                recorder.terminate()
+                recorder.wait()
+
     def pactl(self, *arguments: str) -> str:
         return subprocess.run(
             ["pactl", *arguments], env=self._env(), check=True, timeout=20, capture_output=True, text=True

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from agentbox.audio.devices import find_device
 from agentbox.audio.driver import hold, let_go, portaudio
@@ -54,7 +54,7 @@ class Speaker:
     def _run(self) -> None:
         while (name := self._queue.get()) is not None:
             try:
-                self._sound(sound(name))
+                play(self._device, RATE_HZ, [sound(name)])
             except AudioError as error:
                 if not self._failed:
                     self._on_notice(Notice(code=error.code, what=error.what, todo=error.todo))
@@ -64,18 +64,24 @@ class Speaker:
                     self._on_notice(Notice(code="speaker_back", what="The speaker works again.", level="info"))
                 self._failed = False
 
-    def _sound(self, samples: Samples) -> None:
-        sounddevice = portaudio()
-        hold()
-        try:
-            device = find_device(self._device, "output")
-            with sounddevice.RawOutputStream(
-                device=device.index, samplerate=RATE_HZ, channels=1, dtype="int16", latency="low"
-            ) as stream:
+
+def play(wanted: str | int, rate_hz: int, sounds: Iterable[Samples]) -> None:
+    """Play mono sounds, one after the other, on the device that `wanted` means, and wait until they are over.
+
+    Raises `AudioError` as `find_device` does, and `device_failed`.
+    """
+    sounddevice = portaudio()
+    hold()
+    try:
+        device = find_device(wanted, "output")
+        with sounddevice.RawOutputStream(
+            device=device.index, samplerate=rate_hz, channels=1, dtype="int16", latency="low"
+        ) as stream:
+            for samples in sounds:
                 stream.write(samples.tobytes())
-        except sounddevice.PortAudioError as error:
-            raise AudioError(
-                "device_failed", f"The speaker {device.name!r} cannot be opened.", "agentbox doctor tells more."
-            ) from error
-        finally:
-            let_go()
+    except sounddevice.PortAudioError as error:
+        raise AudioError(
+            "device_failed", f"The speaker {device.name!r} cannot be opened.", "agentbox doctor tells more."
+        ) from error
+    finally:
+        let_go()

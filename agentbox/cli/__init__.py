@@ -16,6 +16,7 @@ _COMMANDS = {
     "understand": "words",
     "ask": "talk",
     "listen": "talk",
+    "say": "say",
     "status": "talk",
     "tools": "talk",
     "transcripts": "transcripts",

@@ -6,7 +6,6 @@ import os
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -37,17 +36,8 @@ def pulse(tmp_path: Path) -> Iterator[Pulse]:
 def test_what_it_plays_is_heard(pulse: Pulse, tmp_path: Path) -> None:
     recorded = tmp_path / "heard.raw"
     environ = {**os.environ, **pulse.environ}
-    with recorded.open("wb") as out:
-        command = ["parec", "--latency-msec=20", "-d", "spk.monitor", "--rate=16000", "--channels=1", "--format=s16le"]
-        recorder = subprocess.Popen(command, env=environ, stdout=out)
-        try:
-            while recorded.stat().st_size == 0:
-                assert recorder.poll() is None
-            subprocess.run([sys.executable, "-c", PROGRAM], env=environ, check=True, timeout=60)
-            time.sleep(0.5)  # the tail is still on its way through the server
-        finally:
-            recorder.terminate()
-            recorder.wait()
+    with pulse.recording(recorded):
+        subprocess.run([sys.executable, "-c", PROGRAM], env=environ, check=True, timeout=60)
     samples = np.frombuffer(recorded.read_bytes(), dtype=np.int16)
     spectrum = np.abs(np.fft.rfft(samples.astype(np.float64)))
     frequencies = np.fft.rfftfreq(samples.size, 1 / 16_000)
@@ -70,7 +60,7 @@ def test_a_machine_without_a_speaker_is_told_of_once(monkeypatch: pytest.MonkeyP
 
 def test_a_stuck_device_does_not_pile_up_sounds(monkeypatch: pytest.MonkeyPatch) -> None:
     release = threading.Event()
-    monkeypatch.setattr(Speaker, "_sound", lambda self, samples: release.wait(10))
+    monkeypatch.setattr("agentbox.audio.playback.play", lambda *_: release.wait(10))
     speaker = Speaker("default", lambda notice: None)
     taken = [speaker.play("done") for _ in range(QUEUE_LENGTH + 3)]
     assert not all(taken)
