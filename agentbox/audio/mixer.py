@@ -53,8 +53,9 @@ class State(Enum):
 class Track:
     """One sound, or one talk whose sound comes piece by piece. Made by `Mixer.open`; any thread may use it."""
 
-    def __init__(self, lane: Lane, lock: threading.Lock) -> None:
+    def __init__(self, lane: Lane, lock: threading.Lock, opened_s: float) -> None:
         self.lane: Lane = lane
+        self.opened_s = opened_s
         self.state = State.WAITING
         self.played_frames = 0
         """At `RATE_HZ`, given to the device; how much of it is still on its way is the device's to know."""
@@ -160,10 +161,12 @@ class Mixer:
         self._on_end = on_end
         self._lock = threading.Lock()
         self._lanes: dict[Lane, deque[Track]] = {lane: deque() for lane in LANES}
+        self.played: dict[Track, int] = {}
+        """Of each track in the last block: its `played_frames` at the block's end."""
 
-    def open(self, lane: Lane) -> Track:
+    def open(self, lane: Lane, now_s: float = 0.0) -> Track:
         """A new track, behind those that its lane has already."""
-        track = Track(lane, self._lock)
+        track = Track(lane, self._lock, now_s)
         with self._lock:
             self._lanes[lane].append(track)
         return track
@@ -184,6 +187,7 @@ class Mixer:
         together = np.zeros(frames, dtype=np.float32)
         ended: list[Track] = []
         with self._lock:
+            self.played = {}
             most = 1.0
             for lane in self._lanes.values():
                 if self._fill(together, lane, most, ended):
@@ -198,10 +202,13 @@ class Mixer:
         """Add a lane's sound; whether there is any."""
         at = 0
         while lane:
-            sound = lane[0].take(together.size - at, most)
+            track = lane[0]
+            sound = track.take(together.size - at, most)
+            if sound.size:
+                self.played[track] = track.played_frames
             together[at : at + sound.size] += sound
             at += sound.size
-            if not lane[0].over:
+            if not track.over:
                 break
             ended.append(lane.popleft())
         return at > 0

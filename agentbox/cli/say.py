@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, Iterator
 from pathlib import Path
 
@@ -10,11 +11,12 @@ import click
 import soundfile
 
 from agentbox import paths
-from agentbox.audio.playback import play
+from agentbox.audio.output import Output
 from agentbox.cli.common import with_config
-from agentbox.errors import InputError
+from agentbox.errors import AudioError, InputError
+from agentbox.messages import Notice
 from agentbox.settings import Loaded
-from agentbox.tts.engine import Samples
+from agentbox.tts.engine import NOTHING, Samples
 from agentbox.tts.load import load_voice
 from agentbox.tts.narrator import Narrator
 
@@ -36,7 +38,7 @@ def say(loaded: Loaded, text: tuple[str, ...], out: Path | None) -> None:
     with asyncio.Runner() as runner:
         sounds = _each(runner, narrator.say(" ".join(text)))
         if out is None:
-            play(config.audio.output_device, voice.sample_rate_hz, sounds)
+            _play(config.audio.output_device, voice.sample_rate_hz, sounds)
         else:
             _write(out, voice.sample_rate_hz, sounds)
         runner.run(narrator.close())
@@ -48,6 +50,20 @@ def _each(runner: asyncio.Runner, saying: AsyncGenerator[Samples]) -> Iterator[S
 
     while (sound := runner.run(after())) is not None:
         yield sound
+
+
+def _play(device: str | int, rate_hz: int, sounds: Iterator[Samples]) -> None:
+    failures: list[Notice] = []
+    speaker = Output(device, failures.append)
+    track = speaker.open("speech")
+    for sound in sounds:
+        track.add(sound, rate_hz)
+    track.add(NOTHING, rate_hz, last=True)
+    while not (track.over or failures):
+        time.sleep(0.05)
+    speaker.close()
+    for notice in failures[:1]:
+        raise AudioError(notice.code, notice.what, notice.todo)
 
 
 def _write(path: Path, rate_hz: int, sounds: Iterator[Samples]) -> None:

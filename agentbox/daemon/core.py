@@ -9,7 +9,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 
 from agentbox import paths
-from agentbox.audio.playback import Speaker
+from agentbox.audio.output import Output
 from agentbox.config import Config
 from agentbox.daemon.activation import Activation
 from agentbox.daemon.conversation import Conversation
@@ -37,9 +37,9 @@ class Core:
         self.events = events
         self.journal = journal
         self.notices: dict[str, Notice] = {}
-        self.speaker: Speaker | None = None
+        self.speaker: Output | None = None
         if services and config.audio.sounds:
-            self.speaker = Speaker(config.audio.output_device, self._from_thread)
+            self.speaker = Output(config.audio.output_device, self._from_thread)
         self.conversation = Conversation()
         self.activation = _activation(config)
         self.confirmations = Confirmations(config.tools.confirm_s)

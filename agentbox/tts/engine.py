@@ -12,8 +12,7 @@ from agentbox.languages import covers
 Samples: TypeAlias = NDArray[np.int16]
 """Mono sound of `Voice.sample_rate_hz`, shape [n]."""
 
-SLOWEST, FASTEST = 0.5, 2.0
-"""Pace, as a share of the voice's own."""
+NOTHING: Samples = np.zeros(0, dtype=np.int16)
 
 
 class Voice(Protocol):

@@ -12,7 +12,7 @@ import subprocess
 import numpy as np
 
 from agentbox.errors import ModelError
-from agentbox.tts.engine import Samples
+from agentbox.tts.engine import NOTHING, Samples
 
 PROGRAM = "espeak-ng"
 WORDS_PER_MINUTE = 165
@@ -48,7 +48,7 @@ class EspeakVoice:
             # The path is the owner's own; there is no shell.
             done = subprocess.run(command, input=text.encode(), capture_output=True, timeout=_LIMIT_S, check=True)  # noqa: S603
         except subprocess.CalledProcessError:
-            return np.zeros(0, dtype=np.int16)
+            return NOTHING
         except (OSError, subprocess.TimeoutExpired) as error:
             raise ModelError(
                 "voice_failed", f"The voice {self.name} did not answer.", "Run: agentbox doctor"

@@ -21,7 +21,7 @@ from agentbox.caches import digest
 from agentbox.errors import ModelError
 from agentbox.inference import GIVE_BACK, OnnxError, open_session
 from agentbox.messages import JSON
-from agentbox.tts.engine import Samples
+from agentbox.tts.engine import NOTHING, Samples
 from agentbox.tts.tables import Tables, write
 
 NAME = "heart"
@@ -69,7 +69,7 @@ class HibariVoice:
 
     def say(self, text: str, pace: float = 1.0) -> Samples:
         if not any(map(str.isalnum, text)):
-            return np.zeros(0, dtype=np.int16)
+            return NOTHING
         try:
             try:
                 sound = self._speaker(text, speed=pace, seed=_SEED)
