@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from agentbox.audio.devices import Device, find_device
-from agentbox.audio.driver import beside, hold, let_go, portaudio
+from agentbox.audio.driver import beside, hold, let_go, portaudio, started
 from agentbox.audio.files import Converter
 from agentbox.audio.segment import Samples
 from agentbox.config import Audio
@@ -69,37 +69,29 @@ class Microphone:
 
     def _open(self, sounddevice: ModuleType) -> None:
         self.device = device = find_device(self._config.input_device, "input")
-        attempts = [(SAMPLE_RATE_HZ, 1), (device.default_rate_hz, 1), (device.default_rate_hz, min(2, device.inputs))]
-        failure: Exception | None = None
-        for rate_hz, channels in dict.fromkeys(attempts):
-            stream = None
-            try:
-                stream = sounddevice.RawInputStream(
-                    device=device.index,
-                    samplerate=rate_hz,
-                    channels=channels,
-                    dtype="int16",
-                    blocksize=rate_hz * self._config.block_ms // 1000,
-                    latency="high",
-                    callback=self._callback,
-                    finished_callback=self._finished,
-                )
-                stream.start()
-            except (sounddevice.PortAudioError, ValueError) as error:
-                failure = error
-                if stream is not None:
-                    stream.close(ignore_errors=True)
-                continue
-            self._stream, self._channels = stream, channels
-            self._converter = Converter(rate_hz, channels)
-            self._direct = (rate_hz, channels) == (SAMPLE_RATE_HZ, 1)
-            self._heard_at = time.monotonic()
-            return
-        raise AudioError(
+
+        def make(rate_hz: int, channels: int) -> Any:
+            return sounddevice.RawInputStream(
+                device=device.index,
+                samplerate=rate_hz,
+                channels=channels,
+                dtype="int16",
+                blocksize=rate_hz * self._config.block_ms // 1000,
+                latency="high",
+                callback=self._callback,
+                finished_callback=self._finished,
+            )
+
+        failed = AudioError(
             "device_failed",
             f"The microphone {device.name!r} cannot be opened.",
             "Another program may hold it; agentbox doctor tells more.",
-        ) from failure
+        )
+        stream, rate_hz, channels = started(make, SAMPLE_RATE_HZ, device.default_rate_hz, device.inputs, failed)
+        self._stream, self._channels = stream, channels
+        self._converter = Converter(rate_hz, channels)
+        self._direct = (rate_hz, channels) == (SAMPLE_RATE_HZ, 1)
+        self._heard_at = time.monotonic()
 
     def _callback(self, data: Any, _frames: int, _time: Any, _status: Any) -> None:
         # PortAudio's own thread: copy, queue, wake the loop, nothing else.

@@ -12,7 +12,7 @@ import contextlib
 import threading
 from collections.abc import Callable
 from types import ModuleType
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from agentbox.errors import AudioError
 
@@ -68,6 +68,31 @@ def refresh(limit_s: float = 2.0) -> bool:
                 "device_failed", "PortAudio, the sound library, cannot start.", "agentbox doctor tells more."
             ) from error
     return True
+
+
+def started(
+    make: Callable[[int, int], Any], wanted_hz: int, own_hz: int, most_channels: int, otherwise: AudioError
+) -> tuple[Any, int, int]:
+    """A stream that runs, its rate in Hz and its channels: of those that `make(rate, channels)` gives the first that
+    starts, at the wanted rate; where the device cannot do that, at its own, in one channel or two.
+
+    Raises `otherwise`.
+    """
+    sounddevice = portaudio()
+    failure: Exception | None = None
+    attempts = [(wanted_hz, 1), (own_hz, 1), (own_hz, min(2, most_channels))]
+    for rate_hz, channels in dict.fromkeys(attempts):
+        stream = None
+        try:
+            stream = make(rate_hz, channels)
+            stream.start()
+        except (sounddevice.PortAudioError, ValueError) as error:
+            failure = error
+            if stream is not None:
+                stream.close(ignore_errors=True)
+            continue
+        return stream, rate_hz, channels
+    raise otherwise from failure
 
 
 def beside(work: Callable[[], T]) -> asyncio.Future[T]:

@@ -18,7 +18,7 @@ import numpy as np
 import soxr
 
 from agentbox.audio.devices import Device, find_device
-from agentbox.audio.driver import hold, let_go, portaudio, refresh
+from agentbox.audio.driver import hold, let_go, portaudio, refresh, started
 from agentbox.audio.mixer import RATE_HZ, Lane, Mixer, Track
 from agentbox.audio.segment import Samples
 from agentbox.audio.sounds import RATE_HZ as SOUND_RATE_HZ
@@ -169,32 +169,22 @@ class Output:
             self._let_go_of(stream)
 
     def _opened(self, sounddevice: ModuleType, device: Device) -> Any:
-        """The device at the mixer's rate; where it cannot do that, at its own, one channel or two."""
-        failure: Exception | None = None
-        attempts = [(RATE_HZ, 1), (device.default_rate_hz, 1), (device.default_rate_hz, min(2, device.outputs))]
-        for rate_hz, channels in dict.fromkeys(attempts):
-            stream = None
-            try:
-                stream = sounddevice.RawOutputStream(
-                    device=device.index,
-                    samplerate=rate_hz,
-                    channels=channels,
-                    dtype="int16",
-                    latency="low",
-                    callback=self._callback(rate_hz, channels),
-                    finished_callback=self._finished,
-                )
-                self._ended, self._asked_s = False, time.monotonic()
-                stream.start()
-            except (sounddevice.PortAudioError, ValueError) as error:
-                failure = error
-                if stream is not None:
-                    stream.close(ignore_errors=True)
-                continue
-            return stream
-        raise AudioError(
+        def make(rate_hz: int, channels: int) -> Any:
+            self._ended, self._asked_s = False, time.monotonic()
+            return sounddevice.RawOutputStream(
+                device=device.index,
+                samplerate=rate_hz,
+                channels=channels,
+                dtype="int16",
+                latency="low",
+                callback=self._callback(rate_hz, channels),
+                finished_callback=self._finished,
+            )
+
+        failed = AudioError(
             "device_failed", f"The speaker {device.name!r} cannot be opened.", "agentbox doctor tells more."
-        ) from failure
+        )
+        return started(make, RATE_HZ, device.default_rate_hz, device.outputs, failed)[0]
 
     def _watch(self, device: Device) -> None:
         """Until nothing has sounded for a while."""

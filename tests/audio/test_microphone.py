@@ -17,7 +17,7 @@ from agentbox.errors import AudioError
 
 
 class Driver:
-    """As much of sounddevice as `Microphone` uses. Opens only at `rate_hz` and `channels`."""
+    """As much of sounddevice as `Microphone` and `Output` use. Opens only at `rate_hz` and `channels`."""
 
     class PortAudioError(Exception):
         pass
@@ -28,6 +28,12 @@ class Driver:
         self.callback: Any = None
 
     def RawInputStream(self, **settings: Any) -> Any:  # noqa: N802 - sounddevice's name
+        return self._stream(settings)
+
+    def RawOutputStream(self, **settings: Any) -> Any:  # noqa: N802 - sounddevice's name
+        return self._stream(settings)
+
+    def _stream(self, settings: dict[str, Any]) -> Any:
         wanted = (settings["samplerate"], settings["channels"])
         self.tried.append(wanted)
         if wanted != self.works_at:
@@ -40,7 +46,8 @@ class Driver:
 def driver(monkeypatch: pytest.MonkeyPatch) -> Driver:
     made = Driver(48_000, 2)
     device = Device(0, "USB", 2, 0, 48_000, True, False)
-    monkeypatch.setattr("agentbox.audio.capture.portaudio", lambda: made)
+    for module in ("capture", "driver"):
+        monkeypatch.setattr(f"agentbox.audio.{module}.portaudio", lambda: made)
     monkeypatch.setattr("agentbox.audio.capture.find_device", lambda wanted, direction: device)
     return made
 

@@ -10,16 +10,19 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, NoReturn
 
 import numpy as np
 import pytest
 
-from agentbox.audio.mixer import State, Track
+from agentbox.audio.devices import Device
+from agentbox.audio.mixer import RATE_HZ, State, Track
 from agentbox.audio.output import MOST_WAITING, Output
 from agentbox.audio.sounds import sound
 from agentbox.errors import AudioError
 from agentbox.messages import Notice
+from tests.audio.test_microphone import Driver
 from tests.pulse import Pulse, running
 
 PROGRAM = """
@@ -92,6 +95,40 @@ def test_what_nobody_could_hear_is_dropped(monkeypatch: pytest.MonkeyPatch) -> N
     while not ended and time.monotonic() < deadline:
         time.sleep(0.02)
     assert (ended, track.state, track.played_frames) == ([track], State.STOPPED, 0)
+    speaker.close()
+
+
+def test_a_device_that_cannot_do_24_khz_mono_is_played_to_as_it_can(monkeypatch: pytest.MonkeyPatch) -> None:
+    driver = Driver(44_100, 2)
+    device = Device(0, "USB", 0, 2, 44_100, False, True)
+    for module in ("output", "driver"):
+        monkeypatch.setattr(f"agentbox.audio.{module}.portaudio", lambda: driver)
+    monkeypatch.setattr("agentbox.audio.output.find_device", lambda wanted, direction: device)
+    heard: list[int] = []
+    speaker = Output(
+        "default", lambda notice: pytest.fail(notice.what), on_block=lambda block, _: heard.append(block.size)
+    )
+    track = speaker.open("speech")
+    tone = (8_000 * np.sin(2 * np.pi * 440 * np.arange(RATE_HZ) / RATE_HZ)).astype(np.int16)
+    track.add(tone, last=True)
+    while driver.callback is None:
+        time.sleep(0.01)
+    out = bytearray()
+    while not track.over:
+        block = bytearray(4 * 441)
+        driver.callback(memoryview(block), 441, SimpleNamespace(outputBufferDacTime=1.01, currentTime=1.0), None)
+        out += block
+    assert driver.tried == [(24_000, 1), (44_100, 1), (44_100, 2)]
+    left, right = np.frombuffer(out, dtype=np.int16).reshape(-1, 2).T
+    np.testing.assert_array_equal(left, right)
+    assert left.size == pytest.approx(44_100, abs=1_000)
+    expected = 8_000 * np.sin(2 * np.pi * 440 * np.arange(44_100) / 44_100)
+    begin = int(np.flatnonzero(np.abs(left) > 100)[0])
+    shifted = max(np.corrcoef(left[begin : begin + 20_000], expected[at : at + 20_000])[0, 1] for at in range(101))
+    assert shifted > 0.999
+    assert sum(heard) >= RATE_HZ
+    assert track.played_frames == RATE_HZ
+    assert speaker.heard_ms(track) <= 1_000.0
     speaker.close()
 
 
