@@ -13,6 +13,7 @@ _NOTE = re.compile(r"\[[^]]*\]|<[^>]*>|\([^)]*\)")
 """Remarks in a written text that nobody says: `[tone]`, `<beep>`, `(sound plays)`."""
 
 _SIGNS = {"&": " and ", "%": " percent ", "@": " at ", "#": " pound ", "*": " star ", "+": " plus ", "=": " equals "}
+_HALF_DAY = re.compile(r"(?<![a-z])([ap])\.? ?m\b\.?")
 _NUMBER = re.compile(r"(\d[\d,]*(?:\.\d+)?)(st|nd|rd|th)?\b")
 
 
@@ -35,9 +36,9 @@ class Errors:
 def normal_words(text: str) -> list[str]:
     """English text as the words that are said: lower case, no punctuation, numbers and signs in words.
 
-    "Press 1, please." and "press one please" are the same; "can't" is `cant`, "log-in" is two words.
+    "Press 1, please." and "press one please" are the same; "can't" is `cant`, "log-in" is two words, "a.m." is one.
     """
-    text = _NOTE.sub(" ", text.lower())
+    text = _HALF_DAY.sub(r" \1m", _NOTE.sub(" ", text.lower()))
     text = _NUMBER.sub(lambda found: f" {_say(found.group(1).replace(',', ''), ordinal=bool(found.group(2)))} ", text)
     for sign, word in _SIGNS.items():
         text = text.replace(sign, word)

@@ -8,11 +8,12 @@ import click
 
 from agentbox import paths
 from agentbox.asr.load import load_engine
-from agentbox.bench import asr as speech
+from agentbox.bench import asr as engines
 from agentbox.bench import box
 from agentbox.bench.memory import memory
 from agentbox.cli.bench_commands import commands
 from agentbox.cli.bench_constrain import constrain
+from agentbox.cli.bench_speech import speech
 from agentbox.cli.bench_wake import wake
 from agentbox.cli.common import Group, with_config
 from agentbox.cli.tables import new_table, show_table
@@ -27,6 +28,7 @@ def bench() -> None:
 
 bench.add_command(commands)
 bench.add_command(constrain)
+bench.add_command(speech)
 bench.add_command(wake)
 
 
@@ -112,9 +114,9 @@ def asr(loaded: Loaded, data: Path, clips: int) -> None:
     files = sorted(data.rglob("*.flac"))
     if not files:
         raise InputError("file_missing", f"There are no recordings at {data}.", "Name a folder with --data.")
-    recordings = speech.recordings(files[:: max(1, len(files) // clips)][:clips])
+    recordings = engines.recordings(files[:: max(1, len(files) // clips)][:clips])
     engine = load_engine(config.asr.model, config.language, models_dir)
-    result = speech.speed(engine, models_dir / config.asr.model, recordings, language=config.language)
+    result = engines.speed(engine, models_dir / config.asr.model, recordings, language=config.language)
     seconds = sum(clip.seconds for clip in recordings)
     table = new_table(
         f"Decoding {result.clips} clips, {seconds:.0f} s of sound, {result.rounds} rounds", "", "median clip"
@@ -131,7 +133,7 @@ def asr(loaded: Loaded, data: Path, clips: int) -> None:
         figures = (used.python_mb, used.loaded_mb, used.decoded_mb, used.resting_mb)
         table.add_row(peer, *(f"{figure:.0f} MB" for figure in figures))
     show_table(table)
-    found = speech.accuracy(engine, speech.prompts(), config.language)
+    found = engines.accuracy(engine, engines.prompts(), config.language)
     table = new_table(
         "Word error rate, recorded telephone prompts", "prompts", "without error", "words", "wrong", "rate"
     )

@@ -1,0 +1,152 @@
+"""Benchmark of the box's voice: how soon it is heard, what it costs, and whether it is understood.
+
+What it says are the box's own replies, of all kinds, with drawn values. The memory is that of a process of its own:
+`python -m agentbox.bench.speech CACHE`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import re
+import string
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import soxr
+
+from agentbox.asr.engine import Engine
+from agentbox.bench.memory import pss_mb
+from agentbox.bench.words import Errors, word_errors
+from agentbox.inference import return_free_memory
+from agentbox.messages import SAMPLE_RATE_HZ
+from agentbox.tools.phrases import Phrases, load
+from agentbox.tts.engine import Samples, Voice
+from agentbox.tts.load import load_voice
+from agentbox.tts.narrator import Narrator
+
+_NOW = datetime(2026, 11, 21, 9, 5)  # noqa: DTZ001 (a wall clock on the kitchen wall has no zone)
+_THINGS = ("milk", "two dozen eggs", "sourdough bread", "olive oil", "a birthday card", "batteries", "washing powder")
+_NAMES = ("pizza", "laundry", "tea", "bread", "Saturday", "work")
+_DEEDS = ("call the dentist", "water the plants", "take the bins out", "feed the cat next door")
+
+
+class Said(NamedTuple):
+    """One reply, said."""
+
+    text: str
+    sound: Samples
+    first_ms: float
+    """From the text to the first piece of sound."""
+    spent_ms: float
+    """Until all of it was made."""
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """PSS, MB: what a voice adds, loaded, after it has spoken, and at rest."""
+
+    loaded_mb: float
+    spoken_mb: float
+    resting_mb: float
+
+
+def replies(count: int, seed: int = 1) -> list[str]:
+    """`count` different replies in English, all kinds in turn."""
+    draw = random.Random(seed)
+    phrases = Phrases("en")
+    kinds = sorted(load("en").items())
+    found: dict[str, None] = {}
+    while len(found) < count:
+        key, template = kinds[draw.randrange(len(kinds))]
+        names = {name for _, name, _, _ in string.Formatter().parse(template) if name}
+        text = phrases.say(key, **{name: _value(name, phrases, draw) for name in sorted(names)}).strip()
+        if " " in text and "…" not in text:
+            found[text] = None
+    return list(found)
+
+
+def _value(name: str, phrases: Phrases, draw: random.Random) -> str:
+    grammar = phrases.grammar
+    moment = _NOW + timedelta(minutes=draw.randrange(14 * 24 * 60))
+    made: dict[str, Callable[[], str]] = {
+        "duration": lambda: grammar.duration(draw.choice([30, 60, 90, 600, 2700, 5400, 86_400, draw.randrange(9_000)])),
+        "late": lambda: grammar.duration(60 * draw.randrange(1, 300)),
+        "time": lambda: grammar.time(moment),
+        "date": lambda: grammar.calendar_day(moment.date()),
+        "when": lambda: grammar.when(moment, _NOW),
+        "percent": lambda: str(draw.randrange(101)),
+        "name": lambda: draw.choice(_NAMES),
+        "item": lambda: draw.choice(_THINGS),
+        "items": lambda: grammar.join(draw.sample(_THINGS, draw.randrange(1, 5))),
+        "list": lambda: draw.choice(("shopping list", "to-do list", "party list")),
+    }
+    return made.get(name, lambda: draw.choice(_DEEDS))()
+
+
+def say(voice: Voice, texts: Sequence[str], language: str = "en") -> list[Said]:
+    """Each of `texts` said for the first time, one after the other."""
+    narrator = Narrator(voice, language, remembered_bytes=0)
+
+    async def each(text: str) -> Said:
+        began_s = time.perf_counter()
+        first_ms = 0.0
+        sounds = []
+        async for sound in narrator.say(text):
+            first_ms = first_ms or (time.perf_counter() - began_s) * 1000
+            sounds.append(sound)
+        return Said(text, np.concatenate(sounds), first_ms, (time.perf_counter() - began_s) * 1000)
+
+    async def every() -> list[Said]:
+        return [await each(text) for text in texts]
+
+    return asyncio.run(every())
+
+
+def heard(engine: Engine, voice: Voice, said: Sequence[Said], language: str = "en") -> list[tuple[Said, str, Errors]]:
+    """What `engine` makes of each, and the words it has wrong."""
+    quiet = np.zeros(SAMPLE_RATE_HZ // 4, dtype=np.float32)
+    found = []
+    for one in said:
+        speech = soxr.resample(one.sound.astype(np.float32) / 32768.0, voice.sample_rate_hz, SAMPLE_RATE_HZ)
+        text = engine.transcribe(np.concatenate([quiet, speech, quiet]), language=language).text
+        found.append((one, text, word_errors(_spelled(one.text), _spelled(text))))
+    return found
+
+
+def _spelled(text: str) -> str:
+    """In the one way of several in which the same may be written."""
+    text = re.sub(r"(?i)\bcancelled\b", "canceled", text)
+    return re.sub(r"\b([A-Z][a-z]+ \d{1,2})(?:st|nd|rd|th)\b", r"\1", text)
+
+
+def memory(cache: Path) -> Memory:
+    """What the English voice adds to a process."""
+    command = [sys.executable, "-m", __name__, str(cache)]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    return Memory(**json.loads(done.stdout))
+
+
+def _measured(cache: Path) -> Memory:
+    # Once, that its files are there and everything that it shares with the rest of the box is loaded.
+    load_voice("hibari", "en", cache).close()
+    return_free_memory()
+    before_mb = pss_mb()
+    voice = load_voice("hibari", "en", cache)
+    loaded_mb = pss_mb()
+    say(voice, replies(20))
+    spoken_mb = pss_mb()
+    return_free_memory()
+    return Memory(loaded_mb - before_mb, spoken_mb - before_mb, pss_mb() - before_mb)
+
+
+if __name__ == "__main__":
+    print(json.dumps(asdict(_measured(Path(sys.argv[1])))))
