@@ -53,13 +53,14 @@ class State(Enum):
 class Track:
     """One sound, or one talk whose sound comes piece by piece. Made by `Mixer.open`; any thread may use it."""
 
-    def __init__(self, lane: Lane, lock: threading.Lock, opened_s: float) -> None:
+    def __init__(self, lane: Lane, lock: threading.Lock, on_change: Callable[[], None], opened_s: float) -> None:
         self.lane: Lane = lane
         self.opened_s = opened_s
         self.state = State.WAITING
         self.played_frames = 0
         """At `RATE_HZ`, given to the device; how much of it is still on its way is the device's to know."""
         self._lock = lock
+        self._on_change = on_change
         self._pieces: deque[Floats] = deque()
         self._resampler: soxr.ResampleStream | None = None
         self._complete = False
@@ -83,21 +84,26 @@ class Track:
         return self.state in (State.DONE, State.STOPPED)
 
     def add(self, samples: Samples, rate_hz: int = RATE_HZ, *, last: bool = False) -> None:
-        """The next piece, mono int16; all pieces of a track have one rate. `last`: no other comes."""
+        """The next piece, mono int16; all pieces of a track have one rate. `last`: no other comes. What is given after
+        that, or to a track that is over or was stopped, is dropped."""
+        if self._complete or self._ending or self.over:
+            return
         sound = samples.astype(np.float32)
         if rate_hz != RATE_HZ:
             if self._resampler is None:
                 self._resampler = soxr.ResampleStream(rate_hz, RATE_HZ, 1, dtype="float32", quality="HQ")
             sound = self._resampler.resample_chunk(sound, last=last)
         with self._lock:
-            if sound.size and not self._complete:
+            if sound.size:
                 self._pieces.append(sound)
-            self._complete = self._complete or last
+            self._complete = last
+        self._on_change()
 
     def stop(self) -> None:
         """End it; it fades out within `FADE_MS`, and what waits behind it comes next."""
         with self._lock:
             self._ending = True
+        self._on_change()
 
     def pause(self) -> None:
         """Hold it where it is until `resume`; it fades out within `FADE_MS`, and what waits behind it goes on
@@ -109,8 +115,14 @@ class Track:
         """Go on with the first sample that was not played."""
         with self._lock:
             self._held = False
+        self._on_change()
 
-    # From here on: for `Mixer.mix`, under its lock.
+    # From here on: for the mixer, under its lock.
+
+    @property
+    def ready(self) -> bool:
+        """The next block will hear of it: there is sound, or it ends."""
+        return self._ending or (not self._held and (bool(self._pieces) or self._complete))
 
     def take(self, frames: int, most: float) -> Floats:
         """Its next samples, at most `frames`; `most`: the level that the lanes above leave it."""
@@ -129,6 +141,7 @@ class Track:
             self._level = 0.0
         if self._ending and self._level == 0.0:
             self.state = State.STOPPED
+            self._pieces.clear()
         elif self._held and self._level == 0.0 and self.state is State.PLAYING:
             self.state = State.PAUSED
         elif self._complete and not self._pieces and not self._held:
@@ -156,17 +169,21 @@ class Track:
 class Mixer:
     """All tracks together. `mix` is for the device's own thread, everything else for whoever has something to play."""
 
-    def __init__(self, on_end: Callable[[Track], None] | None = None) -> None:
-        """`on_end` is called, in the thread that calls `mix`, with each track that is over."""
+    def __init__(
+        self, on_end: Callable[[Track], None] | None = None, on_change: Callable[[], None] = lambda: None
+    ) -> None:
+        """`on_end` is called, in the thread that calls `mix`, with each track that is over; `on_change` whenever
+        something was done that `ready` may tell of."""
         self._on_end = on_end
+        self._on_change = on_change
         self._lock = threading.Lock()
         self._lanes: dict[Lane, deque[Track]] = {lane: deque() for lane in LANES}
         self.played: dict[Track, int] = {}
-        """Of each track in the last block: its `played_frames` at the block's end."""
+        """How many frames of each track are in the last block."""
 
     def open(self, lane: Lane, now_s: float = 0.0) -> Track:
         """A new track, behind those that its lane has already."""
-        track = Track(lane, self._lock, now_s)
+        track = Track(lane, self._lock, self._on_change, now_s)
         with self._lock:
             self._lanes[lane].append(track)
         return track
@@ -181,6 +198,12 @@ class Mixer:
         """Something is played, or waits to be."""
         with self._lock:
             return any(self._lanes.values())
+
+    @property
+    def ready(self) -> bool:
+        """The next block has something to play, or to end."""
+        with self._lock:
+            return any(lane and lane[0].ready for lane in self._lanes.values())
 
     def mix(self, frames: int) -> Samples:
         """The next `frames` samples of everything, mono int16; what is too loud together is clipped."""
@@ -205,7 +228,7 @@ class Mixer:
             track = lane[0]
             sound = track.take(together.size - at, most)
             if sound.size:
-                self.played[track] = track.played_frames
+                self.played[track] = sound.size
             together[at : at + sound.size] += sound
             at += sound.size
             if not track.over:

@@ -19,7 +19,7 @@ import soxr
 
 from agentbox.audio.devices import Device, find_device
 from agentbox.audio.driver import hold, let_go, portaudio, refresh, started
-from agentbox.audio.mixer import RATE_HZ, Lane, Mixer, Track
+from agentbox.audio.mixer import LANES, RATE_HZ, Lane, Mixer, Track
 from agentbox.audio.segment import Samples
 from agentbox.audio.sounds import RATE_HZ as SOUND_RATE_HZ
 from agentbox.audio.sounds import sound
@@ -39,10 +39,12 @@ RETRY_S = 1.0
 STALE_S = 10.0
 """What could not be played for so long is dropped: nobody expects it any more."""
 
+LAST_S = 1.0
+"""How long what waits may still be played when the box ends."""
+
 CLOSE_LIMIT_S = 2.0
 _LOOK_S = 0.1
 _MOST_DELAY_S = 2.0
-_REMEMBERED_S = 3.0
 
 
 class _Block(NamedTuple):
@@ -51,15 +53,15 @@ class _Block(NamedTuple):
     heard_s: float
     """When its last sample leaves the speaker (monotonic clock)."""
     played: dict[Track, int]
-    """Frames of each track up to its end."""
+    """Frames of each track in it."""
 
 
 class Output:
     """`open` gives a track of `mixer` to put sound into; `play` plays a short sound.
 
-    A device that cannot be opened, or goes away, is reported through `on_notice` once, and once more when it works
+    A device that cannot be opened, or goes away, is reported through `on_notice` once, and once more when it plays
     again. `on_block(block, heard_s)` is given all that is played, 24 kHz mono int16, and when it is heard: what the
-    microphone hears of the box itself.
+    microphone hears of the box itself. None of the three may raise; `on_end` and `on_block` are called by PortAudio.
     """
 
     def __init__(
@@ -70,17 +72,14 @@ class Output:
         on_end: Callable[[Track], None] | None = None,
         on_block: Callable[[Samples, float], None] | None = None,
     ) -> None:
-        self.mixer = Mixer(on_end)
+        self.mixer = Mixer(on_end, self._wake)
         self._wanted = device
         self._on_notice = on_notice
         self._on_block = on_block
         self._changed = threading.Condition()
         self._closing = False
-        self._failed = False
-        self._asked_s = 0.0
-        """When the device last asked for a block."""
-        self._ended = False
-        """PortAudio says that it asks for no more."""
+        self._failed_s: float | None = None
+        """Since when the device cannot be played to; null: it can."""
         self._blocks: deque[_Block] = deque()
         self._thread = threading.Thread(target=self._run, name="speaker", daemon=True)
         self._thread.start()
@@ -93,126 +92,144 @@ class Output:
         return True
 
     def open(self, lane: Lane) -> Track:
-        """A new track, behind those that its lane has already; the device is opened for it."""
+        """A new track, behind those that its lane has already; the device is opened once there is sound in it. After
+        `close`: one that is over."""
         track = self.mixer.open(lane, time.monotonic())
-        with self._changed:
-            self._changed.notify()
+        if self._closing:
+            track.stop()
         return track
 
     def heard_ms(self, track: Track) -> float:
         """How much of a track has left the speaker by now; what is still on its way there is not counted."""
         now_s = time.monotonic()
-        heard = 0.0
-        before: _Block | None = None
+        late = 0.0
         for block in list(self._blocks):
-            if track not in block.played:
-                continue
-            first = before.played.get(track, 0) if before is not None else 0
-            frames = block.played[track] - first
-            late = min(max((block.heard_s - now_s) * RATE_HZ, 0.0), frames)
-            heard = block.played[track] - late
-            if late:
-                break
-            before = block
-        return heard * 1000 / RATE_HZ
+            late += min(max((block.heard_s - now_s) * RATE_HZ, 0.0), block.played.get(track, 0))
+        return max(track.played_frames - late, 0.0) * 1000 / RATE_HZ
 
     def close(self) -> None:
-        """Play what waits, then end; a device that hangs is left to its thread."""
+        """Play what waits and is whole, for `LAST_S` at most, then end; a device that hangs is left to its thread."""
         with self._changed:
             self._closing = True
+        for track in self._tracks():
+            if not track.ready:
+                track.stop()
+        self._wake()
+        self._thread.join(LAST_S)
+        for track in self._tracks():
+            track.stop()
+        self._thread.join(_LOOK_S * 3)
+
+    def _tracks(self) -> list[Track]:
+        return [track for lane in LANES for track in self.mixer.tracks(lane)]
+
+    def _wake(self) -> None:
+        with self._changed:
             self._changed.notify()
-        self._thread.join(timeout=1.0)
 
     # From here on: the speaker's thread.
 
     def _run(self) -> None:
         while self._something():
-            began_s = time.monotonic()
             try:
                 self._sound(portaudio())
             except AudioError as error:
-                if not self._failed:
+                if self._failed_s is None:
+                    self._failed_s = time.monotonic()
                     self._on_notice(Notice(code=error.code, what=error.what, todo=error.todo))
-                self._failed = True
-                self._wait_to_retry(began_s)
+                self._wait_to_retry()
+        for track in self._tracks():
+            track.stop()
+        # What was stopped leaves the mixer when it is asked for the next block.
+        self.mixer.mix(0)
 
     def _something(self) -> bool:
-        """Wait for something to play; false when there is nothing and the end has come."""
+        """Wait for something to play; false when the end has come."""
         with self._changed:
-            self._changed.wait_for(lambda: self._closing or self.mixer.busy)
-            return self.mixer.busy and not (self._closing and self._failed)
+            self._changed.wait_for(lambda: self._closing or self.mixer.ready)
+        return self.mixer.ready and not (self._closing and self._failed_s is not None)
 
-    def _wait_to_retry(self, failed_s: float) -> None:
+    def _wait_to_retry(self) -> None:
         with self._changed:
             self._changed.wait_for(lambda: self._closing, RETRY_S)
         with contextlib.suppress(AudioError):
             # A speaker that was plugged in is found only by this, and where the microphone is open not even so.
             refresh(0.0)
-        for lane in ("sound", "speech", "alert"):
-            for track in self.mixer.tracks(lane):
-                if failed_s - track.opened_s > STALE_S:
-                    track.stop()
-        # What was stopped leaves the mixer when it is asked for the next block.
+        failed_s = self._failed_s
+        assert failed_s is not None
+        for track in self._tracks():
+            if time.monotonic() - max(track.opened_s, failed_s) > STALE_S:
+                track.stop()
         self.mixer.mix(0)
 
     def _sound(self, sounddevice: ModuleType) -> None:
         hold()
-        stream: Any = None
+        opened: Any = None
+        stream: _Stream | None = None
         try:
             device = find_device(self._wanted, "output")
-            stream = self._opened(sounddevice, device)
-            if self._failed:
-                self._on_notice(Notice(code="speaker_back", what="The speaker works again.", level="info"))
-            self._failed = False
-            self._watch(device)
+            opened, stream = self._opened(sounddevice, device)
+            self._watch(stream, device)
         finally:
-            self._let_go_of(stream)
+            if stream is not None:
+                stream.give_up()
+            self._blocks.clear()
+            self._let_go_of(opened)
 
-    def _opened(self, sounddevice: ModuleType, device: Device) -> Any:
+    def _opened(self, sounddevice: ModuleType, device: Device) -> tuple[Any, _Stream]:
+        streams: list[_Stream] = []
+
         def make(rate_hz: int, channels: int) -> Any:
-            self._ended, self._asked_s = False, time.monotonic()
+            streams.append(stream := _Stream(self.mixer, self._note, rate_hz, channels))
             return sounddevice.RawOutputStream(
                 device=device.index,
                 samplerate=rate_hz,
                 channels=channels,
                 dtype="int16",
                 latency="low",
-                callback=self._callback(rate_hz, channels),
-                finished_callback=self._finished,
+                callback=stream.fill,
+                finished_callback=stream.finished,
             )
 
         failed = AudioError(
             "device_failed", f"The speaker {device.name!r} cannot be opened.", "agentbox doctor tells more."
         )
-        return started(make, RATE_HZ, device.default_rate_hz, device.outputs, failed)[0]
+        opened = started(make, RATE_HZ, device.default_rate_hz, device.outputs, failed)[0]
+        return opened, streams[-1]
 
-    def _watch(self, device: Device) -> None:
+    def _watch(self, stream: _Stream, device: Device) -> None:
         """Until nothing has sounded for a while."""
-        busy_s = time.monotonic()
+        ready_s = opened_s = time.monotonic()
         while True:
             now_s = time.monotonic()
-            if self.mixer.busy:
-                busy_s = now_s
-            elif now_s - busy_s > (0.0 if self._closing else LINGER_S) and not self._on_its_way(now_s):
-                return
-            if self._ended or now_s - self._asked_s > LOST_AFTER_S:
-                raise AudioError(
-                    "speaker_lost", f"The speaker {device.name!r} takes no more sound.", "Is it plugged in?"
-                )
+            if stream.asked_s is not None and self._failed_s is not None:
+                self._failed_s = None
+                self._on_notice(Notice(code="speaker_back", what="The speaker works again.", level="info"))
+            if self.mixer.ready or self._on_its_way(now_s):
+                ready_s = now_s
+            elif now_s - ready_s > (0.0 if self._closing else LINGER_S):
+                stream.give_up()
+                # What came in this very moment waits in the mixer, or is on its way.
+                if not self._on_its_way(now_s):
+                    return
+                stream.go_on()
+            if stream.ended or now_s - (stream.asked_s or opened_s) > LOST_AFTER_S:
+                what = f"The speaker {device.name!r} takes no more sound."
+                raise AudioError("speaker_lost", what, "Is it plugged in?")
             time.sleep(_LOOK_S)
 
     def _on_its_way(self, now_s: float) -> bool:
         return any(block.played and block.heard_s > now_s for block in list(self._blocks))
 
-    def _let_go_of(self, stream: Any) -> None:
+    def _let_go_of(self, opened: Any) -> None:
         """`abort`, never `stop`, which waits for ever on a device that is gone; and beside this thread, since even
         `abort` may hang."""
 
         def abort() -> None:
             try:
-                if stream is not None:
-                    stream.abort(ignore_errors=True)
-                    stream.close(ignore_errors=True)
+                if opened is not None:
+                    opened.abort(ignore_errors=True)
+                    opened.close(ignore_errors=True)
             finally:
                 let_go()
 
@@ -220,38 +237,70 @@ class Output:
         closing.start()
         closing.join(CLOSE_LIMIT_S)
 
-    def _finished(self) -> None:
-        self._ended = True
-
     # From here on: PortAudio's own thread.
 
-    def _callback(self, rate_hz: int, channels: int) -> Callable[[Any, int, Any, Any], None]:
-        resampler = None
-        if rate_hz != RATE_HZ:
-            resampler = soxr.ResampleStream(RATE_HZ, rate_hz, 1, dtype="int16", quality="HQ")
-        left: Samples = np.zeros(0, dtype=np.int16)
-
-        def fill(out: Any, frames: int, times: Any, _status: Any) -> None:
-            nonlocal left
-            now_s = time.monotonic()
-            self._asked_s = now_s
-            delay_s = times.outputBufferDacTime - times.currentTime
-            if not 0.0 <= delay_s <= _MOST_DELAY_S:
-                # Some drivers leave one of the two out.
-                delay_s = 0.0
-            while left.size < frames:
-                block = self.mixer.mix(-(-(frames - left.size) * RATE_HZ // rate_hz))
-                self._note(block, now_s + delay_s + (left.size / rate_hz) + block.size / RATE_HZ)
-                left = np.concatenate([left, block if resampler is None else resampler.resample_chunk(block)])
-            out[:] = np.repeat(left[:frames], channels).tobytes()
-            left = left[frames:]
-
-        return fill
-
     def _note(self, block: Samples, heard_s: float) -> None:
-        with contextlib.suppress(IndexError):
-            while self._blocks[0].heard_s < heard_s - _REMEMBERED_S:
-                self._blocks.popleft()
+        now_s = time.monotonic()
+        while self._blocks and self._blocks[0].heard_s < now_s:
+            self._blocks.popleft()
         self._blocks.append(_Block(heard_s, self.mixer.played))
         if self._on_block is not None:
             self._on_block(block, heard_s)
+
+
+class _Stream:
+    """One opened device, as PortAudio's thread sees it. One that was given up plays silence and touches nothing."""
+
+    def __init__(self, mixer: Mixer, note: Callable[[Samples, float], None], rate_hz: int, channels: int) -> None:
+        self.asked_s: float | None = None
+        """When the device last asked for a block."""
+        self.ended = False
+        """PortAudio says that it asks for no more."""
+        self._mixer = mixer
+        self._note = note
+        self._rate_hz = rate_hz
+        self._channels = channels
+        self._lock = threading.Lock()
+        self._given_up = False
+        self._resampler = None
+        if rate_hz != RATE_HZ:
+            self._resampler = soxr.ResampleStream(RATE_HZ, rate_hz, 1, dtype="int16", quality="HQ")
+        self._left: Samples = np.zeros(0, dtype=np.int16)
+        """At the device's rate: mixed, and not asked for yet."""
+        self._taken = 0
+        """Frames from the mixer."""
+        self._given = 0
+        """Frames to the device."""
+
+    def give_up(self) -> None:
+        """From here on nothing is taken from the mixer."""
+        with self._lock:
+            self._given_up = True
+
+    def go_on(self) -> None:
+        with self._lock:
+            self._given_up = False
+
+    def finished(self) -> None:
+        self.ended = True
+
+    def fill(self, out: Any, frames: int, times: Any, _status: Any) -> None:
+        now_s = self.asked_s = time.monotonic()
+        delay_s = times.outputBufferDacTime - times.currentTime
+        if not 0.0 <= delay_s <= _MOST_DELAY_S:
+            # Some drivers leave one of the two out.
+            delay_s = 0.0
+        with self._lock:
+            while self._left.size < frames and not self._given_up:
+                block = self._mixer.mix(-(-(frames - self._left.size) * RATE_HZ // self._rate_hz))
+                self._taken += block.size
+                # With what the resampler holds back.
+                ahead_s = self._taken / RATE_HZ - self._given / self._rate_hz
+                self._note(block, now_s + delay_s + ahead_s)
+                more = block if self._resampler is None else self._resampler.resample_chunk(block)
+                self._left = np.concatenate([self._left, more])
+            sound = np.zeros(frames, dtype=np.int16)
+            sound[: min(frames, self._left.size)] = self._left[:frames]
+            self._left = self._left[frames:]
+            self._given += frames
+        out[:] = np.repeat(sound, self._channels).tobytes()

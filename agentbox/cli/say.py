@@ -37,11 +37,13 @@ def say(loaded: Loaded, text: tuple[str, ...], out: Path | None) -> None:
     narrator = Narrator(voice, config.language, config.speech.pace)
     with asyncio.Runner() as runner:
         sounds = _each(runner, narrator.say(" ".join(text)))
-        if out is None:
-            _play(config.audio.output_device, voice.sample_rate_hz, sounds)
-        else:
-            _write(out, voice.sample_rate_hz, sounds)
-        runner.run(narrator.close())
+        try:
+            if out is None:
+                _play(config.audio.output_device, voice.sample_rate_hz, sounds)
+            else:
+                _write(out, voice.sample_rate_hz, sounds)
+        finally:
+            runner.run(narrator.close())
 
 
 def _each(runner: asyncio.Runner, saying: AsyncGenerator[Samples]) -> Iterator[Samples]:
@@ -56,12 +58,14 @@ def _play(device: str | int, rate_hz: int, sounds: Iterator[Samples]) -> None:
     failures: list[Notice] = []
     speaker = Output(device, failures.append)
     track = speaker.open("speech")
-    for sound in sounds:
-        track.add(sound, rate_hz)
-    track.add(NOTHING, rate_hz, last=True)
-    while not (track.over or failures):
-        time.sleep(0.05)
-    speaker.close()
+    try:
+        for sound in sounds:
+            track.add(sound, rate_hz)
+        track.add(NOTHING, rate_hz, last=True)
+        while not (track.over or failures):
+            time.sleep(0.05)
+    finally:
+        speaker.close()
     for notice in failures[:1]:
         raise AudioError(notice.code, notice.what, notice.todo)
 

@@ -111,7 +111,8 @@ class Core:
             self.activation.alert(time.monotonic())
 
     def _from_thread(self, notice: Notice) -> None:
-        self._loop.call_soon_threadsafe(self.events.notice, notice)
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            self._loop.call_soon_threadsafe(self.events.notice, notice)
 
     def _sound(self, event: StageEvent) -> None:
         if self.speaker is not None and isinstance(event.message, Reply) and event.message.sound is not None:

@@ -6,7 +6,7 @@ no list of processes shows it.
 
 from __future__ import annotations
 
-import shutil
+import contextlib
 import subprocess
 
 import numpy as np
@@ -31,30 +31,46 @@ class EspeakVoice:
     sample_rate_hz = 22_050
 
     def __init__(self, language: str) -> None:
-        tag = language.lower()
-        self._voice = _NAMES.get(tag) or _NAMES.get(tag.split("-")[0]) or tag.split("-")[0]
+        self._voice = _found(language)
         self.name = f"espeak-{self._voice}"
         self.languages: tuple[str, ...] = (language,)
-        if shutil.which(PROGRAM) is None or not self.say("1").size:
-            raise ModelError(
-                "voice_missing",
-                f"There is no voice for the language {language!r} on this machine.",
-                "Run: sudo apt-get install espeak-ng",
-            )
 
     def say(self, text: str, pace: float = 1.0) -> Samples:
-        command = [PROGRAM, "-v", self._voice, "-s", str(round(WORDS_PER_MINUTE * pace)), "--stdin", "--stdout"]
-        try:
-            # The path is the owner's own; there is no shell.
-            done = subprocess.run(command, input=text.encode(), capture_output=True, timeout=_LIMIT_S, check=True)  # noqa: S603
-        except subprocess.CalledProcessError:
+        if not any(map(str.isalnum, text)):
             return NOTHING
-        except (OSError, subprocess.TimeoutExpired) as error:
+        try:
+            sound = _run(self._voice, text, round(WORDS_PER_MINUTE * pace))
+        except (OSError, subprocess.SubprocessError) as error:
             raise ModelError(
                 "voice_failed", f"The voice {self.name} did not answer.", "Run: agentbox doctor"
             ) from error
         # A header for sound of unknown length, then the samples.
-        return np.frombuffer(done.stdout[_HEADER_BYTES:][: (len(done.stdout) - _HEADER_BYTES) // 2 * 2], dtype="<i2")
+        return np.frombuffer(sound[_HEADER_BYTES:][: max(0, len(sound) - _HEADER_BYTES) // 2 * 2], dtype="<i2")
 
     def close(self) -> None:
         """Nothing is held."""
+
+
+def _found(language: str) -> str:
+    """The name by which espeak-ng knows `language`: the country's own way of speaking, or else the language's."""
+    tag = language.lower()
+    primary = tag.split("-")[0]
+    names = [_NAMES.get(tag, "cmn")] if primary == "zh" else [_NAMES.get(tag, tag), _NAMES.get(primary, primary)]
+    for name in dict.fromkeys(names):
+        with contextlib.suppress(OSError, subprocess.SubprocessError):
+            if len(_run(name, "1", WORDS_PER_MINUTE)) > _HEADER_BYTES:
+                return name
+    raise ModelError(
+        "voice_missing",
+        f"There is no voice for the language {language!r} on this machine.",
+        "Run: sudo apt-get install espeak-ng",
+    )
+
+
+def _run(voice: str, text: str, words_per_minute: int) -> bytes:
+    """Raises `OSError`, `subprocess.SubprocessError`."""
+    command = [PROGRAM, "-v", voice, "-s", str(words_per_minute), "--stdin", "--stdout"]
+    # Double brackets would be read as phonemes.
+    plain = text.replace("[[", "[ [").encode("utf-8", "replace")
+    # There is no shell, and the name of the program is ours.
+    return subprocess.run(command, input=plain, capture_output=True, timeout=_LIMIT_S, check=True).stdout  # noqa: S603

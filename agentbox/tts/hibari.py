@@ -7,6 +7,7 @@ package loads them they take 100 MB. What is said is the same to the sample.
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 import subprocess
 import sys
@@ -51,7 +52,7 @@ class HibariVoice:
 
             model = Path(voices.voice_path(NAME, download_missing=False))
             self._speaker: Any = _speaker(hibari, model, threads)
-        except (ImportError, OSError, ValueError) as error:
+        except (ImportError, OSError, ValueError, ModelError) as error:
             raise ModelError(
                 "voice_missing",
                 "The package hibari-tts, which the English voice is made of, is missing or damaged.",
@@ -87,7 +88,8 @@ class HibariVoice:
         """The file is damaged: the package's own dictionaries, then, and a new file at the next start."""
         self._speaker._g2p = None
         if self._file is not None:
-            self._file.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                self._file.unlink(missing_ok=True)
 
     def close(self) -> None:
         if self._tables is not None:
@@ -146,11 +148,18 @@ def _opened(path: Path) -> Tables | None:
         try:
             return Tables(path)
         except OSError:
-            # In a process of its own: what it takes to read them is gone with it.
-            command = [sys.executable, "-m", __name__, str(path)]
-            if attempt or subprocess.run(command, timeout=_WRITE_LIMIT_S, stdin=subprocess.DEVNULL).returncode != 0:  # noqa: S603
+            if attempt or not _written(path):
                 break
     return None
+
+
+def _written(path: Path) -> bool:
+    # In a process of its own: what it takes to read them is gone with it.
+    command = [sys.executable, "-m", __name__, str(path)]
+    try:
+        return subprocess.run(command, timeout=_WRITE_LIMIT_S, stdin=subprocess.DEVNULL).returncode == 0  # noqa: S603
+    except (OSError, subprocess.SubprocessError):
+        return False
 
 
 def _rows() -> dict[str, Iterator[tuple[str, JSON]]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from agentbox.errors import ModelError
 from agentbox.languages import covers
 from agentbox.tts.engine import Voice
 from agentbox.tts.espeak import EspeakVoice
@@ -15,6 +16,11 @@ def load_voice(name: str, language: str, cache: Path | None) -> Voice:
 
     `cache`: a folder for what takes a while to work out. Raises `ModelError` `voice_missing`.
     """
-    if name == "hibari" or (name == "auto" and any(covers(tag, language) for tag in HibariVoice.languages)):
-        return HibariVoice(cache)
-    return EspeakVoice(language)
+    english = any(covers(tag, language) for tag in HibariVoice.languages)
+    if name == "hibari" and not english:
+        raise ModelError(
+            "voice_missing",
+            f"The voice hibari does not speak the language {language!r}.",
+            "Set speech.voice to auto or espeak.",
+        )
+    return HibariVoice(cache) if english and name != "espeak" else EspeakVoice(language)

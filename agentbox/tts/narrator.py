@@ -27,6 +27,7 @@ class Narrator:
         self._remembered: OrderedDict[str, Samples] = OrderedDict()
         self._left_bytes = remembered_bytes
         self._thread = ThreadPoolExecutor(1, "voice")
+        self._closed = False
 
     async def say(self, text: str) -> AsyncGenerator[Samples]:
         """The sound of `text`, a piece at a time, mono int16 at the voice's rate. Raises `ModelError` `voice_failed`.
@@ -34,13 +35,13 @@ class Narrator:
         Whoever stops asking stops the work too, at the end of the piece that is being made.
         """
         loop = asyncio.get_running_loop()
-        parts = list(pieces(spoken(text, self._language)))
+        parts = [] if self._closed else list(pieces(spoken(text, self._language)))
         coming: asyncio.Future[Samples] | None = None
         try:
             for at in range(len(parts) + 1):
                 ready, coming = coming, None
                 sound = await ready if ready is not None else None
-                if at < len(parts):
+                if at < len(parts) and not self._closed:
                     coming = loop.run_in_executor(self._thread, self._made, parts[at])
                 if sound is not None and sound.size:
                     yield sound
@@ -54,13 +55,15 @@ class Narrator:
         if sound is None:
             sound = self.voice.say(text, self._pace)
             self._left_bytes -= sound.nbytes
-        self._remembered[text] = sound
+        if sound.size:
+            self._remembered[text] = sound
         while self._left_bytes < 0:
             _, oldest = self._remembered.popitem(last=False)
             self._left_bytes += oldest.nbytes
         return sound
 
     async def close(self) -> None:
-        """Let what is being made end, and let go of the voice."""
-        await asyncio.to_thread(self._thread.shutdown, cancel_futures=True)
+        """Let what is being made end, and let go of the voice. What is still to be said is left out."""
+        self._closed = True
+        await asyncio.to_thread(self._thread.shutdown)
         self.voice.close()

@@ -16,9 +16,11 @@ _LEAST_LETTERS = 24
 
 _SENTENCE_END = re.compile(r"[.!?…]+[\"'”’)\]]*(?=\s)|[。！？；…]+[”’」』）]*|\n+")
 _CLAUSE_END = re.compile(r"[,;:](?=\s)|[，、：]|\s[-–—](?=\s)")
-_ABBREVIATION = re.compile(
-    r"(?:^|[\s(])(?:Mr|Mrs|Ms|Dr|Prof|St|Jr|Sr|vs|etc|approx|e\.g|i\.e|[A-Za-z])\.$", re.IGNORECASE
-)
+_ABBREVIATION = re.compile(r"(?:^|[\s(])(?:Mr|Mrs|Ms|Dr|Prof|St|Jr|Sr|vs|approx|e\.g|i\.e)\.$", re.IGNORECASE)
+_INITIAL = re.compile(r"(?:^|(?:^|[\s(])(?:[A-Z]|Mr|Mrs|Ms|Dr|Prof)\.\s?)[A-Z]\.$")
+_ENUMERATED = re.compile(r"^\d{1,3}\.$")
+_NUMBERED = re.compile(r"(?:^|[\s(])No\.$")
+"""A number must follow: else it is an answer."""
 
 
 def pieces(text: str) -> Iterator[str]:
@@ -38,12 +40,18 @@ def _sentences(text: str) -> Iterator[str]:
     for found in _SENTENCE_END.finditer(text):
         end = found.end()
         sentence = text[begin:end].strip()
-        goes_on = _ABBREVIATION.search(sentence) or text[end:].lstrip()[:1].islower()
-        if sentence and (found[0].isspace() or not goes_on):
+        if sentence and (found[0].isspace() or not _goes_on(sentence, text[end:].lstrip()[:1])):
             yield sentence
             begin = end
     if rest := text[begin:].strip():
         yield rest
+
+
+def _goes_on(sentence: str, following: str) -> bool:
+    """Whether a full stop is none."""
+    if any(pattern.search(sentence) for pattern in (_ABBREVIATION, _INITIAL, _ENUMERATED)):
+        return True
+    return following.islower() or (following.isdigit() and _NUMBERED.search(sentence) is not None)
 
 
 def _cut(sentence: str, limit: int) -> int | None:

@@ -27,9 +27,12 @@ class Table:
         self._query = f"SELECT value FROM [{name}] WHERE key = ?"  # noqa: S608 (the names are ours)
 
     def get(self, key: str, default: JSON = None) -> JSON:
-        """The value of `key`, or `default`."""
+        """The value of `key`, or `default`. Raises `sqlite3.DatabaseError` where the file is damaged."""
         row = self._connection.execute(self._query, (key,)).fetchone()
-        return default if row is None else json.loads(row[0])
+        try:
+            return default if row is None else json.loads(row[0])
+        except ValueError as error:
+            raise sqlite3.DatabaseError("a damaged value") from error
 
     def __contains__(self, key: str) -> bool:
         return self._connection.execute(self._query, (key,)).fetchone() is not None
@@ -42,10 +45,14 @@ class Tables:
         try:
             # Whoever uses a voice does so from one thread at a time, but not always from the same.
             self._connection = sqlite3.connect(
-                f"{path.as_uri()}?mode=ro&immutable=1", uri=True, check_same_thread=False
+                f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True, check_same_thread=False
             )
+        except sqlite3.Error as error:
+            raise OSError(f"{path.name} cannot be opened") from error
+        try:
             (version,) = self._connection.execute("PRAGMA user_version").fetchone()
         except sqlite3.Error as error:
+            self._connection.close()
             raise OSError(f"{path.name} cannot be read") from error
         if version != _FINISHED:
             self._connection.close()

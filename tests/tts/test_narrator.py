@@ -76,6 +76,16 @@ async def test_the_next_piece_is_made_while_the_last_one_is_heard_and_no_more() 
     assert "And the third!" not in voice.said
 
 
+async def test_closing_ends_what_is_being_said() -> None:
+    voice = Counting()
+    narrator = Narrator(voice, "en")
+    saying = narrator.say(TEXT)
+    assert (await anext(saying)).size
+    await narrator.close()
+    assert sum([1 async for _ in saying]) <= 1
+    assert await said(narrator, TEXT) == ""
+
+
 async def test_an_error_ends_the_text_and_not_the_narrator() -> None:
     narrator = Narrator(Counting(), "en")
     with pytest.raises(ModelError, match="does not work"):

@@ -23,6 +23,10 @@ from agentbox.tts.pieces import FIRST_LETTERS, MOST_LETTERS, pieces
         ),
         ("好的。计时器设好了！还有别的吗？", ["好的。", "计时器设好了！", "还有别的吗？"]),
         ("milk\neggs\n", ["milk", "eggs"]),
+        ("No. 5 is alive. No. I said so.", ["No. 5 is alive.", "No.", "I said so."]),
+        ("1. Milk\n2. Eggs", ["1. Milk", "2. Eggs"]),
+        ("Vitamin C. Then D. It is I. You know", ["Vitamin C.", "Then D.", "It is I.", "You know"]),
+        ("J. R. Brown and Mr. T. Green called.", ["J. R. Brown and Mr. T. Green called."]),
     ],
 )
 def test_a_piece_is_a_sentence(text: str, expected: list[str]) -> None:

@@ -97,6 +97,11 @@ def test_espeak_speaks_what_no_other_voice_does(hear: Hear) -> None:
     said = hear(english.say("Add milk to the shopping list."), english.sample_rate_hz).lower()
     assert "shopping list" in said
     assert english.say("-v /etc/passwd \u0000").size, "text is text"
+    assert english.say("[[h@loU]]").size > 1.2 * english.say("hello").size
+    assert english.say("…").size == 0
+    assert [EspeakVoice(tag).name for tag in ("pt-BR", "en-GB", "de-DE", "zh-TW")] == [
+        *("espeak-pt-br", "espeak-en-gb", "espeak-de-de", "espeak-cmn")
+    ]
     with pytest.raises(ModelError, match="xx-klingon") as failed:
         EspeakVoice("xx-klingon")
     assert failed.value.code == "voice_missing"
@@ -107,6 +112,29 @@ def test_english_has_the_good_voice(voice_cache: Path) -> None:
         with_name = load_voice("auto", language, voice_cache)
         assert with_name.name == "hibari-heart"
         with_name.close()
+
+
+def test_a_voice_says_only_its_own_languages(voice_cache: Path) -> None:
+    with pytest.raises(ModelError, match="does not speak") as failed:
+        load_voice("hibari", "de", voice_cache)
+    assert failed.value.code == "voice_missing"
+
+
+def test_a_damaged_value_is_done_without(voice_cache: Path, tmp_path: Path) -> None:
+    [whole] = voice_cache.iterdir()
+    shutil.copy(whole, tmp_path)
+    with closing(sqlite3.connect(tmp_path / whole.name)) as connection:
+        connection.execute("UPDATE gold SET value = '{' WHERE key = 'bread'")
+        connection.commit()
+    assert HibariVoice(tmp_path).say("Some bread, please.").size
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_network_is_part_of_the_voice(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("hibari.voices.voice_path", lambda *_, **__: str(tmp_path / "gone.onnx"))
+    with pytest.raises(ModelError) as failed:
+        HibariVoice(None)
+    assert failed.value.code == "voice_missing"
 
 
 def test_without_espeak_the_owner_is_told_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:

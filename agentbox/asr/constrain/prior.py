@@ -41,7 +41,7 @@ _NOISE_RMS = 0.01
 _BATCH = 32
 
 Context: TypeAlias = tuple[int, ...]
-"""The last tokens, at most `CONTEXT_TOKENS`; fewer only at the beginning of a sentence."""
+"""The last tokens, at most `CONTEXT_TOKENS`; fewer at the beginning of a sentence, and where a rough figure will do."""
 
 Kept: TypeAlias = list[tuple[Context, bytes, bytes]]
 """Contexts with the tokens that are not rare after them and their log-probabilities, as `_Row` has them."""
@@ -134,3 +134,5 @@ class Prior:
             context: _Row(np.frombuffer(tokens, self._token_type), np.frombuffer(logprobs, np.float16))
             for context, tokens, logprobs in known
         }
+        for context in self._kept:
+            self._passing.pop(context, None)
