@@ -184,7 +184,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with tempfile.TemporaryDirectory() as name, running(Path(name) / "pulse") as pulse:
         folder = Path(name)
         home = Home(folder, paths.models_dir(Config()))
-        home.configure({"activation": {"mode": "always"}})
+        # Else the timers that it sets ring into its own microphone ten minutes later.
+        home.configure({"activation": {"mode": "always"}, "audio": {"sounds": False}})
         home.environ = pulse.environ
         sound = np.concatenate(list(read_file(SAMPLE)))
         soundfile.write(folder / "command.wav", sound[COMMAND_S[0] * 16_000 : COMMAND_S[1] * 16_000], 16_000)
