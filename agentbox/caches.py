@@ -7,6 +7,7 @@ import hashlib
 import os
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TypeVar
 
@@ -51,18 +52,26 @@ def read(folder: Path, kind: str, name: str, type: type[T]) -> T | None:
 
 def write(folder: Path, kind: str, name: str, value: object) -> None:
     """Keep `value`, as far as the disk allows. Nobody else can read it: sentences may hold names."""
-    part: Path | None = None
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=folder, prefix=_UNFINISHED, delete=False) as file:
-            part = Path(file.name)
-            file.write(_sealed(value))
-        os.replace(part, folder / f"{kind}-{name}.msgpack")
+    with contextlib.suppress(OSError):
+        with whole(folder / f"{kind}-{name}.msgpack") as part:
+            part.write_bytes(_sealed(value))
         _tidy(folder, kind)
-    except OSError:
-        if part is not None:
-            with contextlib.suppress(OSError):
-                part.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def whole(path: Path) -> Iterator[Path]:
+    """A new file beside `path`, to be written in the block, that takes its place when the block ends well; else it is
+    gone. What a crash leaves of it is tidied away after a day. Raises `OSError`."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    number, name = tempfile.mkstemp(dir=path.parent, prefix=_UNFINISHED)
+    os.close(number)
+    part = Path(name)
+    try:
+        yield part
+        part.replace(path)
+    finally:
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
 
 
 def _tidy(folder: Path, kind: str) -> None:

@@ -81,6 +81,9 @@ class Output:
         self._failed_s: float | None = None
         """Since when the device cannot be played to; null: it can."""
         self._blocks: deque[_Block] = deque()
+        self.underruns = 0
+        """How often the device ran dry amidst sound. What it lost then (a fraction of a second, on a machine that is
+        too busy) counts as heard all the same: nobody tells how much it was."""
         self._thread = threading.Thread(target=self._run, name="speaker", daemon=True)
         self._thread.start()
 
@@ -180,7 +183,7 @@ class Output:
         streams: list[_Stream] = []
 
         def make(rate_hz: int, channels: int) -> Any:
-            streams.append(stream := _Stream(self.mixer, self._note, rate_hz, channels))
+            streams.append(stream := _Stream(self.mixer, self._note, self._dry, rate_hz, channels))
             return sounddevice.RawOutputStream(
                 device=device.index,
                 samplerate=rate_hz,
@@ -239,6 +242,10 @@ class Output:
 
     # From here on: PortAudio's own thread.
 
+    def _dry(self) -> None:
+        if self._blocks and self._blocks[-1].played:
+            self.underruns += 1
+
     def _note(self, block: Samples, heard_s: float) -> None:
         now_s = time.monotonic()
         while self._blocks and self._blocks[0].heard_s < now_s:
@@ -251,13 +258,21 @@ class Output:
 class _Stream:
     """One opened device, as PortAudio's thread sees it. One that was given up plays silence and touches nothing."""
 
-    def __init__(self, mixer: Mixer, note: Callable[[Samples, float], None], rate_hz: int, channels: int) -> None:
+    def __init__(
+        self,
+        mixer: Mixer,
+        note: Callable[[Samples, float], None],
+        dry: Callable[[], None],
+        rate_hz: int,
+        channels: int,
+    ) -> None:
         self.asked_s: float | None = None
         """When the device last asked for a block."""
         self.ended = False
         """PortAudio says that it asks for no more."""
         self._mixer = mixer
         self._note = note
+        self._dry = dry
         self._rate_hz = rate_hz
         self._channels = channels
         self._lock = threading.Lock()
@@ -284,7 +299,9 @@ class _Stream:
     def finished(self) -> None:
         self.ended = True
 
-    def fill(self, out: Any, frames: int, times: Any, _status: Any) -> None:
+    def fill(self, out: Any, frames: int, times: Any, status: Any) -> None:
+        if status is not None and status.output_underflow:
+            self._dry()
         now_s = self.asked_s = time.monotonic()
         delay_s = times.outputBufferDacTime - times.currentTime
         if not 0.0 <= delay_s <= _MOST_DELAY_S:

@@ -113,13 +113,18 @@ def say(voice: Voice, texts: Sequence[str], language: str = "en") -> list[Said]:
 
 def heard(engine: Engine, voice: Voice, said: Sequence[Said], language: str = "en") -> list[tuple[Said, str, Errors]]:
     """What `engine` makes of each, and the words it has wrong."""
-    quiet = np.zeros(SAMPLE_RATE_HZ // 4, dtype=np.float32)
     found = []
     for one in said:
-        speech = soxr.resample(one.sound.astype(np.float32) / 32768.0, voice.sample_rate_hz, SAMPLE_RATE_HZ)
-        text = engine.transcribe(np.concatenate([quiet, speech, quiet]), language=language).text
+        text = written(engine, one.sound, voice.sample_rate_hz, language)
         found.append((one, text, word_errors(_spelled(one.text), _spelled(text))))
     return found
+
+
+def written(engine: Engine, sound: Samples, rate_hz: int, language: str = "en") -> str:
+    """What `engine` makes of a voice's sound."""
+    quiet = np.zeros(SAMPLE_RATE_HZ // 4, dtype=np.float32)
+    speech = soxr.resample(sound.astype(np.float32) / 32768.0, rate_hz, SAMPLE_RATE_HZ)
+    return engine.transcribe(np.concatenate([quiet, speech, quiet]), language=language).text
 
 
 def _spelled(text: str) -> str:

@@ -116,7 +116,7 @@ class Core:
 
     def _sound(self, event: StageEvent) -> None:
         if self.speaker is not None and isinstance(event.message, Reply) and event.message.sound is not None:
-            self.speaker.play(event.message.sound)
+            self.speaker.play(event.message.sound, "alert" if event.message.outcome == "alert" else "sound")
 
     def _note(self, event: StageEvent) -> None:
         """Keep the latest notice of each code, for `agentbox status`."""

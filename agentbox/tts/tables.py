@@ -7,12 +7,12 @@ takes 1 MB of memory, and a lookup some 20 microseconds.
 from __future__ import annotations
 
 import json
-import os
 import sqlite3
-import tempfile
 from collections.abc import Iterable, Mapping
+from contextlib import closing
 from pathlib import Path
 
+from agentbox.caches import whole
 from agentbox.messages import JSON
 
 _FINISHED = 1
@@ -67,27 +67,14 @@ class Tables:
 
 def write(path: Path, tables: Mapping[str, Iterable[tuple[str, JSON]]]) -> None:
     """Write dictionaries by name to `path`, whole or not at all. Raises `OSError`."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    number, name = tempfile.mkstemp(dir=path.parent, prefix=".part-")
-    os.close(number)
-    part = Path(name)
     try:
-        connection = sqlite3.connect(part)
-        try:
+        with whole(path) as part, closing(sqlite3.connect(part)) as connection:
             connection.execute("PRAGMA journal_mode = OFF")
-            connection.execute("PRAGMA synchronous = OFF")
             for table, rows in tables.items():
                 connection.execute(f"CREATE TABLE [{table}] (key TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID")
                 plain = ((key, json.dumps(value, ensure_ascii=False)) for key, value in rows)
                 connection.executemany(f"INSERT INTO [{table}] VALUES (?, ?)", plain)  # noqa: S608
             connection.execute(f"PRAGMA user_version = {_FINISHED}")
             connection.commit()
-        finally:
-            connection.close()
-        with part.open("rb") as file:
-            os.fsync(file.fileno())
-        part.replace(path)
     except sqlite3.Error as error:
         raise OSError(f"{path.name} cannot be written") from error
-    finally:
-        part.unlink(missing_ok=True)

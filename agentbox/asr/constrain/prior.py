@@ -91,13 +91,13 @@ class Prior:
 
     def learn(self, contexts: Iterable[Context]) -> int:
         """Work out what is not known yet; gives how many contexts were not."""
-        unknown: set[Context] = set()
+        unknown: dict[Context, None] = {}
         for context in contexts:
             passing = self._passing.pop(context, None)
             if passing is not None:
                 self._passing[context] = passing
             elif context not in self._kept:
-                unknown.add(context)
+                unknown[context] = None
         for _, alike in groupby(sorted(unknown, key=len), key=len):
             several = list(alike)
             for first in range(0, len(several), _BATCH):
