@@ -47,6 +47,7 @@ class Audio(Section, frozen=True):
     input_device: str | int = "default"
     output_device: str | int = "default"
     sounds: bool = True
+    echo: Literal["auto", "half_duplex", "none"] = "auto"
     block_ms: Annotated[int, Meta(ge=10, le=200)] = 96
     queue_s: Annotated[float, Meta(ge=0.5, le=120)] = 10.0
     pre_roll_ms: Annotated[int, Meta(ge=100, le=2000)] = 500
@@ -141,6 +142,8 @@ class Storage(Section, frozen=True):
 
 
 class Speech(Section, frozen=True):
+    verbosity: Literal["full", "short", "sounds"] = "full"
+    quiet_hours: Annotated[str, Meta(pattern=r"^(|([01][0-9]|2[0-3]):[0-5][0-9]-([01][0-9]|2[0-3]):[0-5][0-9])\Z")] = ""
     voice: Literal["auto", "hibari", "espeak"] = "auto"
     pace: Annotated[float, Meta(ge=0.5, le=2.0)] = 1.0
 

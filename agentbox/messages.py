@@ -54,7 +54,7 @@ class Utterance(_Message, frozen=True):
     speech_ms: int
     silence_ms: int
     """Silence after the last speech: the wait that endpointing added."""
-    end_reason: Literal["silence", "max_length", "end_of_input", "released"]
+    end_reason: Literal["silence", "max_length", "end_of_input", "released", "understood"]
 
     @property
     def audio_ms(self) -> int:
@@ -166,6 +166,8 @@ class Confirmation(_Message, frozen=True):
     expires_at: float
 
 
+Speak: TypeAlias = Literal["always", "in_full", "never"]
+
 SoundName: TypeAlias = Literal["heard", "done", "failed", "question", "timer"]
 
 
@@ -179,6 +181,9 @@ class Reply(_Message, frozen=True):
     text: str
     sound: SoundName | None
     outcome: Literal["done", "failed", "not_understood", "question", "attention", "cancelled", "alert"]
+    speak: Speak = "always"
+    """Whether its words are said aloud: `in_full`, unless the owner likes it short, since a sound says as much ("timer
+    set"); `never`: it is shown, and only its sound is heard."""
 
 
 class Notice(_Message, frozen=True):
@@ -218,6 +223,7 @@ Stage: TypeAlias = Literal[
     "tool_result",
     "confirmation",
     "reply",
+    "speaking",
     "notice",
 ]
 

@@ -185,7 +185,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         folder = Path(name)
         home = Home(folder, paths.models_dir(Config()))
         # Else the timers that it sets ring into its own microphone ten minutes later.
-        home.configure({"activation": {"mode": "always"}, "audio": {"sounds": False}})
+        home.configure(
+            {"activation": {"mode": "always"}, "audio": {"sounds": False}, "speech": {"verbosity": "sounds"}}
+        )
         home.environ = pulse.environ
         sound = np.concatenate(list(read_file(SAMPLE)))
         soundfile.write(folder / "command.wav", sound[COMMAND_S[0] * 16_000 : COMMAND_S[1] * 16_000], 16_000)

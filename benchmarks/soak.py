@@ -122,6 +122,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         config = {
             "asr": {"models_dir": str(paths.models_dir(Config()))},
             "audio": {"sounds": False},
+            "speech": {"verbosity": "sounds"},
             "activation": {"mode": "always"},
             "intents": {"sentences": [str((options.data / "commands" / "sentences.yaml").resolve())]},
         }

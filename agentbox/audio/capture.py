@@ -7,6 +7,7 @@ import contextlib
 import time
 from collections import deque
 from collections.abc import AsyncIterator
+from functools import partial
 from types import ModuleType
 from typing import Any
 
@@ -30,6 +31,9 @@ FIRST_AFTER_S = 3.0
 
 CLOSE_LIMIT_S = 2.0
 
+MOST_LATE_S = 2.0
+"""A block that claims to be older has a clock that is not to be believed."""
+
 
 class Microphone:
     """One opened microphone. `async for block in microphone.blocks()` gives 16 kHz mono int16 until it is closed.
@@ -41,7 +45,7 @@ class Microphone:
     def __init__(self, config: Audio) -> None:
         self._config = config
         self._limit = max(2, int(config.queue_s * 1000 / config.block_ms))
-        self._queue: deque[bytes] = deque()
+        self._queue: deque[tuple[bytes, float]] = deque()
         self._ready = asyncio.Event()
         self._loop = asyncio.get_running_loop()
         self._stream: Any = None
@@ -51,6 +55,8 @@ class Microphone:
         self._heard_at = time.monotonic()
         self._silence_s = FIRST_AFTER_S
         self.device: Device | None = None
+        self.captured_s = 0.0
+        """When the last sample of the block that was given last was heard (monotonic clock)."""
         self.lost_blocks = 0
         """Blocks dropped because nobody took them in time; the daemon reports when it grows."""
 
@@ -78,7 +84,7 @@ class Microphone:
                 dtype="int16",
                 blocksize=rate_hz * self._config.block_ms // 1000,
                 latency="high",
-                callback=self._callback,
+                callback=partial(self._callback, rate_hz),
                 finished_callback=self._finished,
             )
 
@@ -93,14 +99,18 @@ class Microphone:
         self._direct = (rate_hz, channels) == (SAMPLE_RATE_HZ, 1)
         self._heard_at = time.monotonic()
 
-    def _callback(self, data: Any, _frames: int, _time: Any, _status: Any) -> None:
+    def _callback(self, rate_hz: int, data: Any, frames: int, times: Any, _status: Any) -> None:
         # PortAudio's own thread: copy, queue, wake the loop, nothing else.
         self._heard_at = time.monotonic()
+        late_s = times.currentTime - times.inputBufferAdcTime - frames / rate_hz
+        if not 0.0 <= late_s <= MOST_LATE_S:
+            # Some drivers leave one of the two out.
+            late_s = 0.0
         self._silence_s = LOST_AFTER_S
         if len(self._queue) >= self._limit:
             self.lost_blocks += 1
             return
-        self._queue.append(bytes(data))
+        self._queue.append((bytes(data), self._heard_at - late_s))
         self._wake()
 
     def _finished(self) -> None:
@@ -117,7 +127,8 @@ class Microphone:
     async def blocks(self) -> AsyncIterator[Samples]:
         while not self._closed:
             while self._queue:
-                yield self._convert(self._queue.popleft())
+                data, self.captured_s = self._queue.popleft()
+                yield self._convert(data)
             self._ready.clear()
             if self._queue:
                 continue

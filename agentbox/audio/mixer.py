@@ -53,8 +53,11 @@ class State(Enum):
 class Track:
     """One sound, or one talk whose sound comes piece by piece. Made by `Mixer.open`; any thread may use it."""
 
-    def __init__(self, lane: Lane, lock: threading.Lock, on_change: Callable[[], None], opened_s: float) -> None:
+    def __init__(
+        self, lane: Lane, lock: threading.Lock, on_change: Callable[[], None], opened_s: float, volume: float
+    ) -> None:
         self.lane: Lane = lane
+        self.volume = volume
         self.opened_s = opened_s
         self.state = State.WAITING
         self.played_frames = 0
@@ -88,7 +91,7 @@ class Track:
         that, or to a track that is over or was stopped, is dropped."""
         if self._complete or self._ending or self.over:
             return
-        sound = samples.astype(np.float32)
+        sound = samples.astype(np.float32) * np.float32(self.volume)
         if rate_hz != RATE_HZ:
             if self._resampler is None:
                 self._resampler = soxr.ResampleStream(rate_hz, RATE_HZ, 1, dtype="float32", quality="HQ")
@@ -181,9 +184,9 @@ class Mixer:
         self.played: dict[Track, int] = {}
         """How many frames of each track are in the last block."""
 
-    def open(self, lane: Lane, now_s: float = 0.0) -> Track:
-        """A new track, behind those that its lane has already."""
-        track = Track(lane, self._lock, self._on_change, now_s)
+    def open(self, lane: Lane, now_s: float = 0.0, volume: float = 1.0) -> Track:
+        """A new track, behind those that its lane has already. `volume`: its amplitude, of 1."""
+        track = Track(lane, self._lock, self._on_change, now_s, volume)
         with self._lock:
             self._lanes[lane].append(track)
         return track

@@ -32,6 +32,11 @@ MOST_WAITING = 8
 LINGER_S = 0.5
 """The device stays open so long after the last sound: the next sentence, or the next sound, often follows."""
 
+LATENCY_S = 0.06
+"""How much sound the device is given beforehand. The least it can do ("low", some 9 ms) leaves gaps on a busy machine,
+and each gap is a click, and a jump for the echo canceller; what is said is heard so much later, and stops so much
+later."""
+
 LOST_AFTER_S = 1.5
 """A device that has asked for nothing for so long is dead (see `capture.LOST_AFTER_S`); PortAudio does not say so."""
 
@@ -87,17 +92,17 @@ class Output:
         self._thread = threading.Thread(target=self._run, name="speaker", daemon=True)
         self._thread.start()
 
-    def play(self, name: SoundName, lane: Lane = "sound") -> bool:
+    def play(self, name: SoundName, lane: Lane = "sound", volume: float = 1.0) -> bool:
         """Queue a short sound. False when too many wait and this one was left out."""
         if len(self.mixer.tracks(lane)) >= MOST_WAITING:
             return False
-        self.open(lane).add(sound(name), SOUND_RATE_HZ, last=True)
+        self.open(lane, volume).add(sound(name), SOUND_RATE_HZ, last=True)
         return True
 
-    def open(self, lane: Lane) -> Track:
+    def open(self, lane: Lane, volume: float = 1.0) -> Track:
         """A new track, behind those that its lane has already; the device is opened once there is sound in it. After
-        `close`: one that is over."""
-        track = self.mixer.open(lane, time.monotonic())
+        `close`: one that is over. `volume`: its amplitude, of 1."""
+        track = self.mixer.open(lane, time.monotonic(), volume)
         if self._closing:
             track.stop()
         return track
@@ -189,7 +194,7 @@ class Output:
                 samplerate=rate_hz,
                 channels=channels,
                 dtype="int16",
-                latency="low",
+                latency=LATENCY_S,
                 callback=stream.fill,
                 finished_callback=stream.finished,
             )

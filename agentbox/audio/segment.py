@@ -17,7 +17,7 @@ from agentbox.messages import SAMPLE_RATE_HZ
 
 Samples: TypeAlias = NDArray[np.int16]
 Completeness: TypeAlias = Literal["no", "continuable", "complete"]
-EndReason: TypeAlias = Literal["silence", "max_length", "end_of_input", "released"]
+EndReason: TypeAlias = Literal["silence", "max_length", "end_of_input", "released", "understood"]
 
 HYSTERESIS = 0.15
 """Speech goes on until the probability falls this far below the threshold (Silero's own `neg_threshold`)."""

@@ -74,7 +74,9 @@ class Daemon:
         file = state / "bench.yaml"
         # As a service that nobody looks at, though its events are read here: nothing is decoded to be shown.
         asr = {"models_dir": str(models_dir), "partials": False}
-        file.write_text(yaml.safe_dump({"asr": asr, "audio": {"sounds": False}} | config))
+        file.write_text(
+            yaml.safe_dump({"asr": asr, "audio": {"sounds": False}, "speech": {"verbosity": "sounds"}} | config)
+        )
         command = [sys.executable, "-m", "agentbox", "run", "--config", str(file), "--json", "--exit-when-done"]
         self.started_s = time.monotonic()
         self.process = subprocess.Popen(

@@ -58,13 +58,16 @@ class Activation:
         self._open_until = float("-inf")
         self._pressed_until = float("-inf")
         self._alert_until = float("-inf")
+        self.talking = False
+        """The box speaks: "stop" counts without a wake phrase."""
 
-    def alert(self, now: float) -> None:
-        """The box makes noise of its own accord: for a while "stop" counts without a wake phrase."""
-        self._alert_until = now + self.attention_s
+    def alert(self, now: float, seconds: float | None = None) -> None:
+        """The box makes noise: for `seconds` (default `attention_s`) "stop" counts without a wake phrase."""
+        self._alert_until = max(self._alert_until, now + (self.attention_s if seconds is None else seconds))
 
     def alerting(self, now: float) -> bool:
-        return now < self._alert_until
+        """Whether "stop" counts without a wake phrase."""
+        return self.talking or now < self._alert_until
 
     def attend(self, now: float, seconds: float | None = None) -> None:
         """Listen without a wake phrase from `now` on for `seconds` (default `attention_s`)."""
@@ -76,7 +79,7 @@ class Activation:
 
     def listening(self, now: float) -> bool:
         """Whether sound is looked at at all: with push-to-talk only while it was asked for."""
-        return self.mode != "push_to_talk" or now < max(self._pressed_until, self._open_until, self._alert_until)
+        return self.mode != "push_to_talk" or self.alerting(now) or now < max(self._pressed_until, self._open_until)
 
     def opens(self, now: float) -> ActivatedBy | None:
         """Why an utterance that starts now needs no wake phrase, or null if it does."""

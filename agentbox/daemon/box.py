@@ -31,7 +31,7 @@ from agentbox.daemon.figures import Figures, memory_bytes
 from agentbox.daemon.handlers import Handlers
 from agentbox.daemon.health import Health
 from agentbox.daemon.hearing import Heard, Hearing
-from agentbox.daemon.sources import Source, make_source
+from agentbox.daemon.sources import Source, make_echo, make_source
 from agentbox.errors import AgentboxError, ControlError, ExitCode, StorageError
 from agentbox.messages import JSON, Notice
 from agentbox.service import notify
@@ -88,7 +88,8 @@ class Box:
         began_s = time.monotonic()
         loaded = self._loaded
         # A file that cannot be read is told before anything else is started.
-        self.source = make_source(self._source_name, loaded.config.audio, self.events, fast=self._fast)
+        echo = make_echo(self._source_name, loaded.config.audio)
+        self.source = make_source(self._source_name, loaded.config.audio, self.events, echo=echo, fast=self._fast)
         socket = paths.control_socket(loaded.config)
         if Client(socket).is_running():
             # Told before a second set of timers begins to ring; the server's lock is what makes sure.
@@ -97,7 +98,7 @@ class Box:
             # The model loads beside everything else: it takes longest.
             engine_task = asyncio.create_task(asyncio.to_thread(_load_models, loaded))
             stack.callback(engine_task.cancel)
-            self.core = await stack.enter_async_context(open_core(loaded, self.events, services=True))
+            self.core = await stack.enter_async_context(open_core(loaded, self.events, services=True, echo=echo))
             engine, vad = await engine_task
             self.worker = InferenceThread(
                 engine, loaded.config.language, cache=paths.cache_dir(), notify=self.events.notice

@@ -9,18 +9,24 @@ import time
 from collections.abc import AsyncIterator, Callable
 
 from agentbox import paths
+from agentbox.audio.echo import Echo
 from agentbox.audio.output import Output
 from agentbox.config import Config
 from agentbox.daemon.activation import Activation
 from agentbox.daemon.conversation import Conversation
 from agentbox.daemon.events import Events
+from agentbox.daemon.interruption import Interruption
 from agentbox.daemon.mind import Mind, open_mind
+from agentbox.daemon.speaking import Speaking
 from agentbox.daemon.turn import Turns
 from agentbox.intents.followups import FollowUps
 from agentbox.messages import JSON, Caller, Notice, Reply, StageEvent, ToolResult
 from agentbox.settings import Loaded
 from agentbox.storage.journal import Journal
 from agentbox.tools.policy import Confirmations
+
+STOP_S = 1.0
+"""So long after its last word "stop" still means what the box says."""
 
 SETTLE_S = 2.0
 """How long a call with effects waits for its row to be on disk before it goes ahead all the same: a full disk must
@@ -30,7 +36,9 @@ not silence the box, and the owner is told by a notice."""
 class Core:
     """Made by `open_core`. One turn at a time: `heard`, `ask` and `call` wait for each other."""
 
-    def __init__(self, loaded: Loaded, events: Events, journal: Journal, *, services: bool) -> None:
+    def __init__(
+        self, loaded: Loaded, events: Events, journal: Journal, *, services: bool, echo: Echo | None = None
+    ) -> None:
         config = loaded.config
         self._services = services
         self.loaded = loaded
@@ -38,9 +46,16 @@ class Core:
         self.journal = journal
         self.notices: dict[str, Notice] = {}
         self.speaker: Output | None = None
-        if services and config.audio.sounds:
-            self.speaker = Output(config.audio.output_device, self._from_thread)
-        self.conversation = Conversation()
+        self.speaking: Speaking | None = None
+        if services:
+            heard = echo.played if echo is not None else None
+            self.speaker = Output(config.audio.output_device, self._from_thread, on_block=heard)
+            self.speaking = Speaking(config, self.speaker, events, cache=paths.cache_dir(), ended=self._said)
+            events.subscribe(self.speaking)
+            self.speaking.half_duplex = echo is not None and not echo.cancels
+            if not self.speaking.half_duplex:
+                events.subscribe(Interruption(self.speaking))
+        self.conversation = Conversation(self.speaking.hush if self.speaking is not None else lambda: False)
         self.activation = _activation(config)
         self.confirmations = Confirmations(config.tools.confirm_s)
         self.followups = FollowUps(config.intents.follow_up_s)
@@ -49,7 +64,7 @@ class Core:
         self._minds = contextlib.AsyncExitStack()
         self.turns: Turns
         events.subscribe(journal.record)
-        events.subscribe(self._sound)
+        events.subscribe(self._talks)
         events.subscribe(self._note)
 
     @property
@@ -67,12 +82,15 @@ class Core:
             self.followups,
             self.confirmations,
             durable=lambda: self.journal.settled(SETTLE_S),
+            voice=self.speaking,
         )
 
     async def reload(self, loaded: Loaded) -> None:
         """Take over a new configuration: tools, sentences, policies and activation; between two turns."""
         async with self.turn_lock:
             self.loaded = loaded
+            if self.speaking is not None:
+                self.speaking.configure(loaded.config)
             await self._minds.aclose()
             self._minds = contextlib.AsyncExitStack()
             self.confirmations = self.turns.confirmations = Confirmations(loaded.config.tools.confirm_s)
@@ -92,6 +110,8 @@ class Core:
     async def close(self) -> None:
         """End the services, let the last sound out, and close the journal after its last row."""
         await self._minds.aclose()
+        if self.speaking is not None:
+            await self.speaking.close()
         if self.speaker is not None:
             await asyncio.to_thread(self.speaker.close)
         await asyncio.to_thread(self.journal.close)
@@ -114,9 +134,16 @@ class Core:
         with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
             self._loop.call_soon_threadsafe(self.events.notice, notice)
 
-    def _sound(self, event: StageEvent) -> None:
-        if self.speaker is not None and isinstance(event.message, Reply) and event.message.sound is not None:
-            self.speaker.play(event.message.sound, "alert" if event.message.outcome == "alert" else "sound")
+    def _said(self, reply: Reply, whole: bool) -> None:
+        """What was asked aloud is listened for from when it was heard."""
+        if reply.outcome == "question":
+            self.activation.attend(time.monotonic())
+
+    def _talks(self, event: StageEvent) -> None:
+        """Whoever says "stop" to a voice says it a moment after its end as well."""
+        if event.stage == "speaking" and event.state in ("started", "ended", "stopped"):
+            self.activation.talking = event.state == "started"
+            self.activation.alert(event.monotonic_s, STOP_S)
 
     def _note(self, event: StageEvent) -> None:
         """Keep the latest notice of each code, for `agentbox status`."""
@@ -130,11 +157,11 @@ def _activation(config: Config) -> Activation:
 
 
 @contextlib.asynccontextmanager
-async def open_core(loaded: Loaded, events: Events, *, services: bool) -> AsyncIterator[Core]:
+async def open_core(loaded: Loaded, events: Events, *, services: bool, echo: Echo | None = None) -> AsyncIterator[Core]:
     """The core of one configuration, closed when the block ends.
 
-    `services`: the daemon's, which makes sounds, where timers ring, and which goes on where the disk cannot be
-    written. Without, for one command, it raises `StorageError` then.
+    `echo`: where the microphone hears the speaker. `services`: the daemon's, which speaks, where timers ring, and which
+    goes on where the disk cannot be written. Without, for one command, it raises `StorageError` then.
     """
     storage = loaded.config.storage
     early: list[Notice] = []
@@ -148,7 +175,7 @@ async def open_core(loaded: Loaded, events: Events, *, services: bool) -> AsyncI
         on_notice=lambda notice: tell[0](notice),
         or_in_memory=services,
     )
-    core = Core(loaded, events, journal, services=services)
+    core = Core(loaded, events, journal, services=services, echo=echo)
     tell[0] = core._from_thread
     for notice in early:
         events.notice(notice)

@@ -61,6 +61,14 @@ class Judge(Protocol):
         """Tells, by the free reading of a sound, which sentences it may be; asked in the inference thread."""
         ...
 
+    def overheard(self) -> bool:
+        """Whether what is heard now may be the box itself."""
+        ...
+
+    def amidst(self, text: str, begin_s: float) -> bool:
+        """Whether the words so far of an utterance that began then (monotonic) are an order amidst the box's own."""
+        ...
+
     def completeness(self, recognition: Recognition, by: ActivatedBy | None) -> Completeness:
         """How speculative words stand as a command. They may not be meant for the box: nothing is kept."""
         ...
@@ -206,7 +214,7 @@ class Hearing:
     def _partial(self, event: PartialDue) -> None:
         utterance = self._open[event.number]
         utterance.partials += 1
-        if self._partials and self._events.watched:
+        if self._judge.overheard() or (self._partials and self._events.watched):
             self._show_partial(event, utterance)
         elif utterance.partials % PRIME_EVERY == 1 and (utterance.by is not None or utterance.noticed):
             self._decoder.prime(event.samples, self._judge.asking(utterance.by), utterance.wakeful)
@@ -216,11 +224,16 @@ class Hearing:
         if future is None:
             return
         audio_ms = event.samples.size * 1000 // SAMPLE_RATE_HZ
+        begin_s = self._monotonic() - audio_ms / 1000
 
         def show(done: asyncio.Future[Recognition]) -> None:
             if done.cancelled() or done.exception() is not None or event.number not in self._open:
                 return
             text = done.result().text
+            if self._judge.amidst(text, begin_s):
+                # The box's own speech fills the pause that would end the turn.
+                self._take(self._ear.finish("understood"))
+                return
             shown = bool(text) and self._judge.activation.decide(text, utterance.by) is not None
             message = PartialTranscript(utterance_id=utterance.id, text=text, audio_ms=audio_ms) if shown else None
             self._events.emit(

@@ -16,6 +16,7 @@ import numpy as np
 
 from agentbox.audio.capture import Microphone
 from agentbox.audio.driver import beside, refresh
+from agentbox.audio.echo import Echo
 from agentbox.audio.files import duration_s, read_file
 from agentbox.config import Audio
 from agentbox.daemon.events import Events
@@ -145,12 +146,14 @@ class MicrophoneSource:
         config: Audio,
         events: Events,
         *,
+        echo: Echo | None = None,
         retry_s: tuple[float, ...] = RETRY_S,
         last_resort: bool = False,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._config = config
         self._events = events
+        self._echo = echo
         self._retry_s = retry_s
         self._last_resort = last_resort
         self._monotonic = monotonic
@@ -218,7 +221,7 @@ class MicrophoneSource:
             if not heard:
                 heard = True
                 self._found(microphone.device.name if microphone.device else "?")
-            hearing.hear(block)
+            hearing.hear(block if self._echo is None else self._echo.cleaned(block, microphone.captured_s))
             if microphone.lost_blocks > self._lost_blocks:
                 lost = microphone.lost_blocks - self._lost_blocks
                 self._lost_blocks = microphone.lost_blocks
@@ -257,10 +260,19 @@ def sound_system() -> tuple[object, ...]:
     return tuple(found)
 
 
-def make_source(wanted: str, config: Audio, events: Events, *, fast: bool = False) -> Source:
-    """`mic`, `-` for standard input, or a file's path. Raises `InputError` for a file that cannot be read."""
+def make_echo(wanted: str, config: Audio) -> Echo | None:
+    """What keeps the box from hearing itself; null where it cannot: in a file, or where the owner says so."""
+    if wanted != "mic" or config.echo == "none":
+        return None
+    return Echo() if config.echo == "auto" else Echo(lambda: None)
+
+
+def make_source(wanted: str, config: Audio, events: Events, *, echo: Echo | None = None, fast: bool = False) -> Source:
+    """`mic`, `-` for standard input, or a file's path. Raises `InputError` for a file that cannot be read.
+
+    `echo`: takes the box's own sound out of the microphone's; in a file there is none."""
     factories: dict[str, Callable[[], Source]] = {
-        "mic": lambda: MicrophoneSource(config, events, last_resort=is_supervised()),
+        "mic": lambda: MicrophoneSource(config, events, echo=echo, last_resort=is_supervised()),
         "-": StdinSource,
     }
     return factories.get(wanted, lambda: FileSource(Path(wanted), config.block_ms, fast=fast))()

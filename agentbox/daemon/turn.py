@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from typing import Literal
+from typing import Literal, Protocol
 
 from agentbox.asr.engine import Recognition
 from agentbox.asr.listener import Ask
@@ -16,6 +16,7 @@ from agentbox.daemon.events import Events
 from agentbox.daemon.hearing import Heard
 from agentbox.daemon.meaning import Meanings, asking
 from agentbox.daemon.mind import ANSWERS, Mind
+from agentbox.daemon.own_words import overlap
 from agentbox.intents.decide import Decision
 from agentbox.intents.followups import FollowUps
 from agentbox.messages import (
@@ -26,6 +27,7 @@ from agentbox.messages import (
     NotUnderstood,
     Reply,
     SoundName,
+    Speak,
     ToolCall,
     ToolResult,
     new_id,
@@ -35,7 +37,32 @@ from agentbox.tools.policy import Confirmations
 
 STOP = "AgentboxStop"
 
+WORDLESS = frozenset({STOP, "HassNevermind"})
+"""Intents after which the box must not begin to talk."""
+
+OWN_SHARE = 0.8
+"""If so much of what was heard while the box spoke is what it said, the rest was misheard."""
+
 Outcome = Literal["done", "failed", "not_understood", "question", "attention", "cancelled"]
+
+
+class OwnVoice(Protocol):
+    """What the box said itself: see `Speaking`."""
+
+    half_duplex: bool
+    """The microphone hears the box while it speaks."""
+
+    @property
+    def held(self) -> bool:
+        """It fell silent, for somebody spoke."""
+        ...
+
+    @property
+    def audible(self) -> bool:
+        """It speaks."""
+        ...
+
+    def said(self, begin_s: float, end_s: float) -> str: ...
 
 
 class Turns:
@@ -55,6 +82,7 @@ class Turns:
         confirmations: Confirmations,
         *,
         durable: Callable[[], Awaitable[bool]],
+        voice: OwnVoice | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self.mind = mind
@@ -64,8 +92,11 @@ class Turns:
         self.followups = followups
         self.confirmations = confirmations
         self._durable = durable
+        self._voice = voice
         self._monotonic = monotonic
         self._meanings = Meanings()
+        self._by_speech = True
+        """Whether the turn under way is a spoken one."""
         self._asked: Intent | None = None
         """What the open question asks whether it was meant; null where it was clear and is risky."""
 
@@ -95,10 +126,14 @@ class Turns:
 
     async def heard(self, heard: Heard) -> Reply | None:
         """A spoken turn. Null when the words were not for the box, or were none."""
+        self._by_speech = True
         utterance, transcript = heard.utterance, heard.transcript
-        opened = self._opened(heard)
-        if opened is None:
-            state = "not_activated" if transcript.text else "suppressed"
+        own = self._own_words(heard)
+        opened, recognition = (
+            (self._opened(heard), heard.recognition) if not own else (self._amidst(transcript.text, own), None)
+        )
+        if opened is None or self._is_murmur(opened, recognition):
+            state = "own_voice" if own else "not_activated" if transcript.text else "suppressed"
             self._events.emit("transcript", state, utterance_id=utterance.id, timings=heard.timings)
             return None
         activated = Activated(utterance_id=utterance.id, by=opened.by, phrase=opened.phrase, command=opened.command)
@@ -108,11 +143,52 @@ class Turns:
         if opened.phrase is not None and not opened.command:
             self.activation.attend(self._monotonic())
             return self._reply(utterance.id, "", "heard", "attention")
-        decision = self._understand(heard.recognition, opened, utterance.id)
+        decision = self._understand(recognition, opened, utterance.id)
         return await self._mean(utterance.id, opened.command, decision, opened.by, "speech", heard.speech_ended_s)
 
     def _understand(self, recognition: Recognition | None, opened: Opened, turn_id: str) -> Decision:
         return self._meanings.of(self.mind, recognition, opened, self.context(), turn_id)
+
+    def _own_words(self, heard: Heard) -> str:
+        """What the box said meanwhile, where it may be what was heard."""
+        if self._voice is None:
+            return ""
+        begin_s = heard.speech_ended_s - (heard.utterance.audio_ms - heard.utterance.silence_ms) / 1000
+        own = self._voice.said(begin_s, heard.speech_ended_s)
+        if own and (self._voice.half_duplex or overlap(heard.transcript.text, own).share >= OWN_SHARE):
+            return own
+        return ""
+
+    def overheard(self) -> bool:
+        """Whether what is heard now may be the box itself."""
+        return self._voice is not None and self._voice.half_duplex and self._voice.audible
+
+    def amidst(self, text: str, begin_s: float) -> bool:
+        """Whether the words so far of an utterance that began at `begin_s` hold somebody's order amidst the box's own
+        words. Where the microphone does not hear the box, there is no need to know before the utterance is over."""
+        if self._voice is None or not self._voice.half_duplex:
+            return False
+        own = self._voice.said(begin_s, self._monotonic())
+        return bool(own) and self._amidst(text, own) is not None
+
+    def _amidst(self, text: str, own: str) -> Opened | None:
+        """Whether somebody spoke to the box amidst its own words: "stop", or a wake phrase and a command. By the words
+        alone: the sound is of both."""
+        for rest in overlap(text, own).others:
+            for opened in (self.activation.decide(rest, None), Opened("attention", rest)):
+                if opened is None or not opened.command:
+                    continue
+                decision = self._understand(None, opened, "")
+                if decision.intent is not None and (opened.phrase is not None or _is_stop(decision)):
+                    return opened
+        return None
+
+    def _is_murmur(self, opened: Opened, recognition: Recognition | None) -> bool:
+        """Whether what interrupted the box means nothing to it, and nothing was called out to it: it goes on."""
+        held = self._voice is not None and self._voice.held
+        if not held or opened.by in ("push_to_talk", "wake_phrase"):
+            return False
+        return self._understand(recognition, opened, "").outcome == "none"
 
     def _opened(self, heard: Heard) -> Opened | None:
         """Whether the words are for the box. While it rings, "stop" always is; whatever else is said then is not.
@@ -125,14 +201,13 @@ class Turns:
             return opened
         if opened is None and self.activation.alerting(self._monotonic()):
             stop = Opened("attention", text)
-            decision = self._understand(recognition, stop, "")
-            intent = decision.intent
-            if decision.outcome == "act" and intent is not None and intent.name == STOP and intent.match != "forgiving":
+            if _is_stop(self._understand(recognition, stop, "")):
                 return stop
         return None
 
     async def asked(self, text: str, caller: Caller = "cli") -> Reply | None:
         """A turn from text, as if it had been heard and was meant for the box."""
+        self._by_speech = False
         turn_id = new_id()
         opened = self.activation.decide(text, "control")
         command = opened.command if opened is not None and opened.command else text
@@ -173,7 +248,7 @@ class Turns:
         if asks:
             return self._ask(call, self.mind.runner.phrases.say("did_you_mean", what=intent.text), intent)
         self.followups.note(intent, self._monotonic())
-        return await self._act(call, speech_ended_s)
+        return await self._act(call, speech_ended_s, wordless=intent.name in WORDLESS)
 
     def _ask(self, call: ToolCall, question: str, intent: Intent | None = None) -> Reply:
         """Ask before `call` runs; `intent`, where it is not sure that it was meant."""
@@ -197,12 +272,15 @@ class Turns:
         # Who says what was meant has not said yet that it is no mistake.
         return await self._act(call, speech_ended_s, confirmed=asked is None)
 
-    async def _act(self, call: ToolCall, speech_ended_s: float, *, confirmed: bool = False) -> Reply:
+    async def _act(
+        self, call: ToolCall, speech_ended_s: float, *, confirmed: bool = False, wordless: bool = False
+    ) -> Reply:
         result = await self._run(call, speech_ended_s, confirmed=confirmed)
-        if result.error_code != "confirmation_needed":
-            state: Literal["done", "failed"] = "done" if result.ok else "failed"
-            return self._reply(call.utterance_id, result.text, state, state)
-        return self._ask(call, result.text)
+        if result.error_code == "confirmation_needed":
+            return self._ask(call, result.text)
+        state: Literal["done", "failed"] = "done" if result.ok else "failed"
+        speak: Speak = "never" if wordless and result.ok else "in_full" if call.effects and result.ok else "always"
+        return self._reply(call.utterance_id, result.text, state, state, speak)
 
     def _new_call(self, turn_id: str, tool: str, arguments: dict[str, JSON], caller: Caller) -> ToolCall:
         known = self.mind.runner.registry.tools.get(tool)
@@ -236,8 +314,15 @@ class Turns:
     def _say(self, key: str) -> str:
         return self.mind.runner.phrases.say(key)
 
-    def _reply(self, turn_id: str, text: str, sound: SoundName, outcome: Outcome) -> Reply:
-        reply = Reply(utterance_id=turn_id, text=text, sound=sound, outcome=outcome)
+    def _reply(self, turn_id: str, text: str, sound: SoundName, outcome: Outcome, speak: Speak = "always") -> Reply:
+        # Who typed reads the answer.
+        aloud = speak if self._by_speech else "never"
+        reply = Reply(utterance_id=turn_id, text=text, sound=sound, outcome=outcome, speak=aloud)
         self._conversation.said(reply)
         self._events.emit("reply", outcome, utterance_id=turn_id, message=reply)
         return reply
+
+
+def _is_stop(decision: Decision) -> bool:
+    intent = decision.intent
+    return decision.outcome == "act" and intent is not None and intent.name == STOP and intent.match != "forgiving"

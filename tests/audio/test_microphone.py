@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,8 @@ from agentbox.audio.devices import Device
 from agentbox.config import Audio
 from agentbox.errors import AudioError
 from tests.audio.stand_in import Driver, stand_in
+
+TIMES = SimpleNamespace(inputBufferAdcTime=0.0, currentTime=0.0)
 
 
 @pytest.fixture
@@ -40,7 +43,7 @@ async def test_a_device_that_cannot_do_16_khz_mono_is_opened_as_it_can_and_conve
     wave = (np.sin(2 * np.pi * 440 * np.arange(48_000) / 48_000) * 16_000).astype(np.int16)
     stereo = np.repeat(wave[:, None], 2, axis=1)
     for start in range(0, 48_000, 4_800):
-        driver.callback(stereo[start : start + 4_800].tobytes(), 4_800, None, None)
+        driver.callback(stereo[start : start + 4_800].tobytes(), 4_800, TIMES, None)
     sound = np.concatenate(await read(microphone, 10))
     assert sound.size == pytest.approx(16_000, abs=400)
     assert np.abs(sound).max() == pytest.approx(16_000, rel=0.03)
@@ -54,7 +57,7 @@ async def test_sound_that_nobody_takes_in_time_is_counted_and_the_rest_stays_in_
     microphone = Microphone(Audio(queue_s=1.0, block_ms=100))
     microphone.open()
     for number in range(25):
-        driver.callback(np.full(1600, number, dtype=np.int16).tobytes(), 1600, None, None)
+        driver.callback(np.full(1600, number, dtype=np.int16).tobytes(), 1600, TIMES, None)
     assert microphone.lost_blocks == 15
     assert [int(block[0]) for block in await read(microphone, 10)] == list(range(10))
 

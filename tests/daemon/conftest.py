@@ -35,8 +35,12 @@ class Home:
         self.configure({})
 
     def configure(self, config: dict[str, Any]) -> None:
-        """Write the configuration: `config`, with the tests' models and without sounds."""
-        base: dict[str, Any] = {"asr": {"models_dir": str(self.models_dir)}, "audio": {"sounds": False}}
+        """Write the configuration: `config`, with the tests' models, without sounds and speech."""
+        base: dict[str, Any] = {
+            "asr": {"models_dir": str(self.models_dir)},
+            "audio": {"sounds": False},
+            "speech": {"verbosity": "sounds"},
+        }
         self.config_file.write_text(yaml.safe_dump(base | config))
 
     @property

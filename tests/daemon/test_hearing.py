@@ -61,6 +61,12 @@ class Judge:
     def asking(self, by: ActivatedBy | None) -> Ask:
         return lambda _: None
 
+    def overheard(self) -> bool:
+        return False
+
+    def amidst(self, text: str, begin_s: float) -> bool:
+        return False
+
     def completeness(self, recognition: Recognition, by: ActivatedBy | None) -> Completeness:
         return "no"
 

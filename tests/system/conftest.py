@@ -23,7 +23,7 @@ VERSION = "0.0.1"
 INSTALL = "{}/deploy/install.sh --wheelhouse /mnt/wheelhouse --models /mnt/models"
 """The installer of a checkout, on a machine without network."""
 
-HEARS_ALL = "activation: {mode: always}\naudio: {sounds: false}\n"
+HEARS_ALL = "activation: {mode: always}\naudio: {sounds: false}\nspeech: {verbosity: sounds}\n"
 """A configuration by which everything said is for the box, and nothing that it plays is heard by itself."""
 
 Boot = Callable[..., AbstractContextManager[Machine]]

@@ -65,6 +65,7 @@ cp -r /mnt/project/models /var/lib/private/agentbox/
 cat >/etc/agentbox/config.yaml <<'Y'
 activation: {mode: always}
 audio: {input_device: "(hw:0,1)", sounds: false}
+speech: {verbosity: sounds}
 Y
 cp /mnt/project/unit.service /etc/systemd/system/agentbox.service
 # Emulation is slow: only the limits of time are wider.

@@ -1,0 +1,182 @@
+"""Takes what the box plays out of what its microphone hears, so that it does not listen to itself.
+
+The arithmetic is WebRTC's echo canceller (AEC3, by the package pywebrtc-audio): an adaptive filter learns the way from
+the speaker to the microphone, and a suppressor takes out what is left. It finds a delay of up to some 250 ms by itself;
+what it needs from here is both sounds on one clock, the played one first, and no jumps between them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections import deque
+from collections.abc import Callable
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+import soxr
+from numpy.typing import NDArray
+
+from agentbox.audio.mixer import RATE_HZ as PLAYED_RATE_HZ
+from agentbox.audio.segment import Samples
+from agentbox.messages import SAMPLE_RATE_HZ
+
+LEAD_MS = 40
+"""The played sound is shown to the canceller so much before it is heard: clocks that are told wrongly by less do no
+harm, and an echo that came before its cause could not be taken out at all."""
+
+TAIL_MS = 400
+"""A room sounds on for so long after the speaker."""
+
+LEARN_S = 1.5
+"""So much of the box's own sound it takes to learn the way through the room, on the first occasion: until then the
+microphone is not listened to while the box is heard."""
+
+FRAME = SAMPLE_RATE_HZ // 100
+"""The canceller works on 10 ms."""
+
+KEPT_S = 4.0
+"""Of what was played: more than a microphone's sound is ever late."""
+
+JUMP = 160
+"""Samples that the two clocks may drift apart before they are set anew: the filter follows slow drift by itself, and
+must begin anew after each jump."""
+
+_GUESSES = 9
+"""Of the last so many guesses at the difference between the clocks the middle one counts: blocks come late now and
+then."""
+
+Floats = NDArray[np.float32]
+
+
+class Canceller(Protocol):
+    """As pywebrtc-audio's: float32 of 16 kHz in multiples of `FRAME`, between -1 and 1."""
+
+    def process(self, near: Any, far: Any) -> Any: ...
+
+
+class _Piece(NamedTuple):
+    first: int
+    """On the clock of the played sound, in samples of 16 kHz."""
+    samples: Floats
+
+
+def webrtc() -> Canceller | None:
+    """WebRTC's canceller, or null where its package is not installed."""
+    with contextlib.suppress(ImportError):
+        from pywebrtc_audio import AudioProcessor
+
+        canceller: Canceller = AudioProcessor(SAMPLE_RATE_HZ, 1, echo_cancellation=True, high_pass_filter=True)
+        return canceller
+    return None
+
+
+class Echo:
+    """`played` takes what goes to the speaker, in the speaker's thread; `cleaned` what the microphone heard, elsewhere.
+
+    Without a canceller the sound is left as it is, and `audible` still tells whether the box may be heard in it.
+    """
+
+    def __init__(self, make: Callable[[], Canceller | None] = webrtc) -> None:
+        self._make = make
+        self._canceller = make()
+        self._lock = threading.Lock()
+        self._resampler = _resampler()
+        self._pieces: deque[_Piece] = deque()
+        self._given = 0
+        """What the resampler took, at 24 kHz; it gives the same later, in bursts."""
+        self._next = 0
+        self._origin_s: float | None = None
+        """When sample 0 of the played sound's clock was heard."""
+        self._loud_until = 0
+        """On the clock of the played sound: nothing is heard of it after that."""
+        self._guesses: deque[int] = deque(maxlen=_GUESSES)
+        self._shift: int | None = None
+        """From a sample of the microphone to that of the played sound which is shown with it."""
+        self._near = 0
+        self._learnt = 0
+        """For how many samples the canceller has heard the box."""
+        self._rest: Samples = np.zeros(0, dtype=np.int16)
+
+    @property
+    def cancels(self) -> bool:
+        """Whether the box can hear others while it speaks."""
+        return self._canceller is not None
+
+    def played(self, block: Samples, heard_s: float) -> None:
+        """The next block for the speaker, 24 kHz mono int16; `heard_s`: when its last sample is heard (monotonic)."""
+        sound = block.astype(np.float32) / 32768.0
+        with self._lock:
+            if self._origin_s is None:
+                self._origin_s = heard_s - block.size / PLAYED_RATE_HZ
+            end = round((heard_s - self._origin_s) * SAMPLE_RATE_HZ)
+            self._given += block.size
+            if abs(end - self._given * SAMPLE_RATE_HZ // PLAYED_RATE_HZ) > JUMP:
+                # The device was closed meanwhile, or ran dry.
+                self._resampler = _resampler()
+                self._given = end * PLAYED_RATE_HZ // SAMPLE_RATE_HZ
+                self._next = end - block.size * SAMPLE_RATE_HZ // PLAYED_RATE_HZ
+            far = self._resampler.resample_chunk(sound)
+            self._pieces.append(_Piece(self._next, far))
+            self._next += far.size
+            if block.any():
+                self._loud_until = end + TAIL_MS * SAMPLE_RATE_HZ // 1000
+            while self._pieces[0].first < self._next - KEPT_S * SAMPLE_RATE_HZ:
+                self._pieces.popleft()
+
+    def audible(self, now_s: float) -> bool:
+        """Whether the box was heard at a moment of the monotonic clock, or still sounds on in the room."""
+        with self._lock:
+            return self._origin_s is not None and round((now_s - self._origin_s) * SAMPLE_RATE_HZ) < self._loud_until
+
+    def cleaned(self, block: Samples, captured_s: float) -> Samples:
+        """The microphone's next block, 16 kHz mono int16, without the box's own sound.
+
+        `captured_s`: when its last sample was heard (monotonic). While the box is silent it is given back as it is,
+        else in whole frames of 10 ms, the rest with the next one.
+        """
+        begin_s = captured_s - block.size / SAMPLE_RATE_HZ
+        if self._canceller is None or not self.audible(begin_s):
+            return self._as_it_is(block)
+        self._rest, near = self._rest[:0], np.concatenate([self._rest, block]) if self._rest.size else block
+        whole = near.size // FRAME * FRAME
+        self._set_clocks(self._near + near.size, captured_s)
+        far = self._shown(self._near, whole)
+        self._rest = near[whole:].copy()
+        near = near[:whole]
+        self._near += whole
+        clean = np.asarray(self._canceller.process(near.astype(np.float32) / 32768.0, far), dtype=np.float32)
+        if self._learnt < LEARN_S * SAMPLE_RATE_HZ:
+            self._learnt += whole if far.any() else 0
+            clean = np.zeros_like(clean)
+        sound: Samples = np.clip(np.rint(clean * 32768.0), -32768, 32767).astype(np.int16)
+        return sound
+
+    def _as_it_is(self, block: Samples) -> Samples:
+        self._near += self._rest.size + block.size
+        rest, self._rest = self._rest, self._rest[:0]
+        return np.concatenate([rest, block]) if rest.size else block
+
+    def _set_clocks(self, near_end: int, captured_s: float) -> None:
+        assert self._origin_s is not None
+        far_end = round((captured_s - self._origin_s) * SAMPLE_RATE_HZ) + LEAD_MS * SAMPLE_RATE_HZ // 1000
+        self._guesses.append(far_end - near_end)
+        middle = sorted(self._guesses)[len(self._guesses) // 2]
+        if self._shift is None or abs(middle - self._shift) > JUMP:
+            self._shift = middle
+
+    def _shown(self, near_first: int, count: int) -> Floats:
+        """What was played, from the sample on that belongs to the microphone's `near_first`."""
+        assert self._shift is not None
+        first = near_first + self._shift
+        far = np.zeros(count, dtype=np.float32)
+        with self._lock:
+            for piece in self._pieces:
+                begin, end = max(piece.first, first), min(piece.first + piece.samples.size, first + count)
+                if begin < end:
+                    far[begin - first : end - first] = piece.samples[begin - piece.first : end - piece.first]
+        return far
+
+
+def _resampler() -> soxr.ResampleStream:
+    return soxr.ResampleStream(PLAYED_RATE_HZ, SAMPLE_RATE_HZ, 1, dtype="float32", quality="HQ")

@@ -1,0 +1,278 @@
+"""The box's own voice: says replies one after the other, and can be held, let go on, and hushed."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections import deque
+from collections.abc import Callable
+from contextlib import aclosing
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import NamedTuple
+
+from agentbox.audio.mixer import RATE_HZ, Track
+from agentbox.audio.output import Output
+from agentbox.config import Config
+from agentbox.daemon.events import Events
+from agentbox.daemon.manner import Manner, manner
+from agentbox.errors import ModelError
+from agentbox.messages import Notice, Reply, StageEvent
+from agentbox.tts.engine import NOTHING, Voice
+from agentbox.tts.load import load_voice
+from agentbox.tts.narrator import Narrator
+
+AHEAD_S = 5.0
+"""So much is made beforehand, and no more: a long text needs no memory, and one that is stopped cost little."""
+
+LOOK_S = 0.02
+MOST_WAITING = 4
+"""Replies that wait to be said. More than that is a device that hangs; words minutes late would only confuse."""
+
+REMEMBERED_S = 60.0
+"""How long it is known what was said when: an utterance is no longer."""
+
+
+class Said(NamedTuple):
+    """Words that were heard from the speaker, at least in part."""
+
+    text: str
+    begin_s: float
+    end_s: float
+    """Infinite while they are being said."""
+
+
+@dataclass(slots=True)
+class _Talk:
+    reply: Reply
+    text: str
+    volume: float
+    asked_s: float
+    track: Track | None = None
+    heard: bool = False
+    """The first sound of it has left the speaker."""
+    unwanted: bool = False
+
+
+Load = Callable[[str, str, Path | None], Voice]
+
+
+class Speaking:
+    """A sink of stage events: it gives each reply its sound, its words, or both. All in the event loop.
+
+    `ended(reply, whole)` is called when something was said, or when it was stopped before its end.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        output: Output,
+        events: Events,
+        *,
+        cache: Path | None,
+        ended: Callable[[Reply, bool], None] = lambda reply, whole: None,
+        load: Load = load_voice,
+        clock: Callable[[], datetime] = datetime.now,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._output = output
+        self._events = events
+        self._cache = cache
+        self._ended = ended
+        self._load = load
+        self._clock = clock
+        self._monotonic = monotonic
+        self._waiting: deque[_Talk] = deque()
+        self._now: _Talk | None = None
+        self.half_duplex = False
+        """The microphone hears the box while it speaks."""
+        self._held_s: float | None = None
+        """Since when it is held; null: it is not."""
+        self._said: deque[Said] = deque()
+        self._narrator: asyncio.Task[Narrator | None] | None = None
+        self._saying: asyncio.Task[None] | None = None
+        self.configure(config)
+
+    def configure(self, config: Config) -> None:
+        """Speak as `config` says from the next reply on."""
+        if self._narrator is not None:
+            self._let_go(self._narrator)
+        self._config = config
+        self._narrator = None
+        if config.speech.verbosity != "sounds":
+            self._narrator = asyncio.create_task(self._loaded(config), name="voice")
+
+    def __call__(self, event: StageEvent) -> None:
+        if isinstance(event.message, Reply):
+            self._reply(event.message)
+
+    @property
+    def saying(self) -> bool:
+        """Words are being said, or are held."""
+        return self._now is not None or bool(self._waiting)
+
+    @property
+    def audible(self) -> bool:
+        """Words are being said and are not held."""
+        return self._now is not None and self._now.heard and self._held_s is None
+
+    @property
+    def held(self) -> bool:
+        """It was told to be silent."""
+        return self._held_s is not None
+
+    def said(self, begin_s: float, end_s: float) -> str:
+        """What the box said between two moments of the monotonic clock."""
+        return " ".join(one.text for one in self._said if one.begin_s < end_s and one.end_s > begin_s)
+
+    def hold(self) -> bool:
+        """Be silent until `go_on`; whether there was anything to hold."""
+        if self._held_s is not None or self._now is None:
+            return False
+        self._held_s = self._monotonic()
+        if self._now.track is not None:
+            self._now.track.pause()
+        self._emit("paused", self._now)
+        return True
+
+    def go_on(self) -> None:
+        """Go on with the first sample that was not played."""
+        if self._held_s is None:
+            return
+        held_ms = (self._monotonic() - self._held_s) * 1000
+        self._held_s = None
+        if self._now is not None:
+            if self._now.track is not None:
+                self._now.track.resume()
+            self._emit("resumed", self._now, held_ms=held_ms)
+
+    def hush(self) -> bool:
+        """Say no more of anything; whether there was something to say."""
+        was = self.saying
+        self._waiting.clear()
+        self._stop_now()
+        return was
+
+    async def close(self) -> None:
+        """Let what is being said go on as far as it is made; begin nothing new."""
+        self._waiting.clear()
+        if self._saying is not None:
+            self._saying.cancel()
+            await asyncio.gather(self._saying, return_exceptions=True)
+        if self._narrator is not None:
+            await _closed(self._narrator)
+
+    def _reply(self, reply: Reply) -> None:
+        way = manner(reply, self._config.speech, self._clock().time(), sounds=self._config.audio.sounds)
+        if reply.utterance_id and (way.text or reply.speak == "always"):
+            self._outdate()
+        if way.sound is not None:
+            self._output.play(way.sound, "alert" if reply.outcome == "alert" else "sound", way.volume)
+        if way.text:
+            self._speak(reply, way)
+
+    def _outdate(self) -> None:
+        """An answer comes: those before it are not waited for any more. What rings is told all the same."""
+        self._waiting = deque(talk for talk in self._waiting if not talk.reply.utterance_id)
+        if self._now is not None and self._now.reply.utterance_id:
+            self._stop_now()
+
+    def _stop_now(self) -> None:
+        self._held_s = None
+        if self._now is not None:
+            self._now.unwanted = True
+            if self._now.track is not None:
+                self._now.track.stop()
+
+    def _speak(self, reply: Reply, way: Manner) -> None:
+        if len(self._waiting) >= MOST_WAITING:
+            return
+        self._waiting.append(_Talk(reply, way.text, way.volume, self._monotonic()))
+        if self._saying is None or self._saying.done():
+            self._saying = asyncio.create_task(self._say_all(), name="speaking")
+
+    async def _say_all(self) -> None:
+        while self._waiting:
+            self._now = self._waiting.popleft()
+            try:
+                await self._say(self._now)
+            finally:
+                self._now = None
+
+    async def _say(self, talk: _Talk) -> None:
+        narrator = None if self._narrator is None else await asyncio.shield(self._narrator)
+        if talk.unwanted:
+            return
+        if narrator is None:
+            # A voice that cannot be had was told of; a sound says at least that there is an answer.
+            if talk.reply.sound is not None and talk.reply.outcome != "alert" and self._config.audio.sounds:
+                self._output.play(talk.reply.sound, volume=talk.volume)
+            return
+        talk.track = track = self._output.open("speech", talk.volume)
+        if self._held_s is not None:
+            track.pause()
+        watching = asyncio.create_task(self._watch(talk, track))
+        try:
+            await self._fill(track, narrator, talk.text)
+            await watching
+        finally:
+            watching.cancel()
+            self._done(talk, track)
+
+    async def _fill(self, track: Track, narrator: Narrator, text: str) -> None:
+        try:
+            async with aclosing(narrator.say(text)) as sounds:
+                async for sound in sounds:
+                    track.add(sound, narrator.voice.sample_rate_hz)
+                    while track.left_frames > AHEAD_S * RATE_HZ and not track.over:  # noqa: ASYNC110 - a thread plays
+                        await asyncio.sleep(LOOK_S)
+                    if track.over:
+                        return
+        except ModelError as error:
+            self._events.notice(Notice(code=error.code, what=error.what, todo=error.todo))
+        track.add(NOTHING, narrator.voice.sample_rate_hz, last=True)
+
+    async def _watch(self, talk: _Talk, track: Track) -> None:
+        """Until the last of it has left the speaker; tells when the first has."""
+        while not track.over or self._output.heard_ms(track) < track.played_ms:
+            if not talk.heard and self._output.heard_ms(track) > 0.0:
+                talk.heard = True
+                now_s = self._monotonic()
+                self._said.append(Said(talk.text, now_s, float("inf")))
+                while self._said[0].end_s < now_s - REMEMBERED_S:
+                    self._said.popleft()
+                self._emit("started", talk, first_sound_ms=(now_s - talk.asked_s) * 1000)
+            await asyncio.sleep(LOOK_S)
+
+    def _done(self, talk: _Talk, track: Track) -> None:
+        self._held_s = None
+        if talk.heard:
+            self._said[-1] = self._said[-1]._replace(end_s=self._monotonic())
+        whole = track.over and track.state.value == "done"
+        self._emit("ended" if whole else "stopped", talk, heard_ms=self._output.heard_ms(track))
+        self._ended(talk.reply, whole)
+
+    def _emit(self, state: str, talk: _Talk, **timings: float) -> None:
+        self._events.emit("speaking", state, utterance_id=talk.reply.utterance_id, timings=timings)
+
+    async def _loaded(self, config: Config) -> Narrator | None:
+        speech = config.speech
+        try:
+            voice = await asyncio.to_thread(self._load, speech.voice, config.language, self._cache)
+        except ModelError as error:
+            self._events.notice(Notice(code=error.code, what=error.what, todo=error.todo))
+            return None
+        return Narrator(voice, config.language, speech.pace)
+
+    def _let_go(self, narrator: asyncio.Task[Narrator | None]) -> None:
+        """Close a voice that is not used any more, when it has said what it says."""
+        closing = asyncio.create_task(_closed(narrator))
+        self._closing = closing  # the loop keeps only weak references to its tasks
+
+
+async def _closed(loading: asyncio.Task[Narrator | None]) -> None:
+    with contextlib.suppress(asyncio.CancelledError):
+        if (narrator := await loading) is not None:
+            await narrator.close()
