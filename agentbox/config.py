@@ -59,12 +59,22 @@ class ActivationConfig(Section, frozen=True):
     mode: Literal["always", "wake_phrase", "push_to_talk"] = "wake_phrase"
     phrases: list[Annotated[str, Meta(min_length=2, max_length=60)]] | None = None
     attention_s: Annotated[float, Meta(ge=1, le=60)] = 6.0
+    listen_after: Literal["questions", "replies"] = "questions"
+    feedback: Literal["pause", "at_once", "none"] = "pause"
     likeness: Annotated[float, Meta(ge=0.5, le=1.0)] = 0.85
     sensitivity: Annotated[float, Meta(ge=0.0, le=1.0)] = 0.5
 
     def __post_init__(self) -> None:
         if self.mode == "wake_phrase" and self.phrases is not None and not self.phrases:
             raise ValueError("mode wake_phrase needs at least one phrase in phrases")
+
+
+class Persona(Section, frozen=True):
+    """Who the box is: in its own replies, to a text brain and to a cloud model alike."""
+
+    name: Annotated[str, Meta(min_length=1, max_length=60)] = "agentbox"
+    manner: Literal["plain", "warm"] = "plain"
+    text: Annotated[str, Meta(max_length=4000)] = ""
 
 
 class Asr(Section, frozen=True):
@@ -146,6 +156,7 @@ class Speech(Section, frozen=True):
     quiet_hours: Annotated[str, Meta(pattern=r"^(|([01][0-9]|2[0-3]):[0-5][0-9]-([01][0-9]|2[0-3]):[0-5][0-9])\Z")] = ""
     voice: Literal["auto", "hibari", "espeak"] = "auto"
     pace: Annotated[float, Meta(ge=0.5, le=2.0)] = 1.0
+    replies: str | None = None
 
 
 class Control(Section, frozen=True):
@@ -171,6 +182,7 @@ class Config(Section, frozen=True):
     tools: Tools = field(default_factory=Tools)
     storage: Storage = field(default_factory=Storage)
     speech: Speech = field(default_factory=Speech)
+    persona: Persona = field(default_factory=Persona)
     control: Control = field(default_factory=Control)
     metrics: MetricsConfig = field(default_factory=MetricsConfig)
     log: Log = field(default_factory=Log)

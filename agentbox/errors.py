@@ -72,8 +72,13 @@ class ControlError(AgentboxError):
 
 
 class ToolError(AgentboxError):
-    """A tool could not do what it was asked. `spoken` is what the owner hears, in their language."""
+    """A tool could not do what it was asked. `spoken` is what the owner hears, in their language.
 
-    def __init__(self, code: str, what: str, todo: str = "", *, spoken: str = "") -> None:
+    `asks`: that is a question, and its answer makes the call whole: sentences that require the context `asked: <code>`
+    give the slots that were missing (docs/sentences.md).
+    """
+
+    def __init__(self, code: str, what: str, todo: str = "", *, spoken: str = "", asks: bool = False) -> None:
         super().__init__(code, what, todo)
         self.spoken = spoken
+        self.asks = asks

@@ -27,7 +27,7 @@ Caller: TypeAlias = Literal["speech", "cli", "cloud", "brain", "page", "plugin"]
 
 MatchKind: TypeAlias = Literal["exact", "forgiving", "spoken"]
 
-ActivatedBy: TypeAlias = Literal["always", "wake_phrase", "attention", "push_to_talk", "control"]
+ActivatedBy: TypeAlias = Literal["always", "wake_phrase", "attention", "follow_up", "push_to_talk", "control"]
 
 
 class _Message(msgspec.Struct, frozen=True, kw_only=True, tag=True, forbid_unknown_fields=True):
@@ -145,6 +145,8 @@ class ToolResult(_Message, frozen=True):
     error_code: str | None = None
     duration_ms: float = 0.0
     undo: Undo | None = None
+    asks: bool = False
+    """It failed for want of something, and `text` asks for that."""
 
 
 class Undo(_Message, frozen=True):

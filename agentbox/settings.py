@@ -28,6 +28,7 @@ _PATHS = (
     ("asr", "models_dir"),
     ("intents", "sentences"),
     ("tools", "plugins_dir"),
+    ("speech", "replies"),
     ("storage", "path"),
     ("storage", "secrets_file"),
     ("control", "socket"),

@@ -51,6 +51,11 @@ class Ear:
         return self._segmenter.length
 
     @property
+    def silence_ms(self) -> int:
+        """How long the utterance under way has been silent by now."""
+        return self._segmenter.silence_ms
+
+    @property
     def so_far(self) -> Samples:
         """The utterance under way: int16, 16 kHz."""
         return self._segmenter.so_far

@@ -11,7 +11,7 @@ import contextlib
 import threading
 from collections import deque
 from collections.abc import Callable
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 import soxr
@@ -47,6 +47,10 @@ _GUESSES = 9
 then."""
 
 Floats = NDArray[np.float32]
+
+
+Way = Literal["cancelled", "half_duplex", "none"]
+"""How the box keeps from hearing itself."""
 
 
 class Canceller(Protocol):

@@ -145,6 +145,11 @@ class Segmenter:
         return self._length if self._started else 0
 
     @property
+    def silence_ms(self) -> int:
+        """How long the utterance under way has been silent by now."""
+        return _ms(self._silence) if self._started else 0
+
+    @property
     def so_far(self) -> Samples:
         """The utterance under way, pre-roll included."""
         return self._joined()

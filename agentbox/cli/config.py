@@ -7,12 +7,13 @@ from typing import Any
 
 import click
 import msgspec
+import yaml
 
 from agentbox.asr.catalogue import Catalogue
 from agentbox.asr.load import check_language, is_folder
 from agentbox.cli.common import Group, echo_json, with_config, with_json
 from agentbox.config import Config
-from agentbox.daemon.mind import load_tools, make_understander, problems_of
+from agentbox.daemon.mind import load_phrases, load_tools, make_understander, problems_of
 from agentbox.errors import AgentboxError, ExitCode
 from agentbox.messages import Notice
 from agentbox.settings import Loaded, masked
@@ -78,6 +79,21 @@ def show(loaded: Loaded, as_json: bool) -> None:
             echo_json({"key": key, "value": value, "source": source})
         else:
             click.echo(f"{key} = {value}   ({source})")
+
+
+@config.command()
+@with_config
+def replies(loaded: Loaded) -> None:
+    """Print every sentence that the box says, as YAML to be changed: docs/replies.md.
+
+    \b
+    Example:
+      agentbox config replies > replies.yaml
+    """
+    phrases, problems = load_phrases(loaded.config)
+    for problem in problems:
+        click.echo(f"{problem.what} [{problem.code}]", err=True)
+    click.echo(yaml.safe_dump(dict(phrases.sentences), allow_unicode=True, sort_keys=False, width=1000), nl=False)
 
 
 def _flat(values: dict[str, Any], head: str = "") -> Iterator[tuple[str, Any]]:

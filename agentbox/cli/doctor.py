@@ -27,6 +27,7 @@ from agentbox.cli.config import problems
 from agentbox.config import Config
 from agentbox.control.client import Client
 from agentbox.daemon.box import VAD_MODEL
+from agentbox.daemon.sources import echo_way, make_echo
 from agentbox.errors import AgentboxError, ExitCode
 
 Status: TypeAlias = dict[str, Any]
@@ -90,6 +91,7 @@ def examine(config_file: Path | None) -> Iterator[Finding]:
         "tools": _tools,
         "microphone": lambda config: _microphone(config, running),
         "speaker": _speaker,
+        "echo": lambda config: _echo(config, running),
         "model": _model,
         "database": _database,
         "disk": _disk,
@@ -151,13 +153,25 @@ async def _listen(config: Config) -> tuple[str, float]:
 
 
 def _speaker(config: Config) -> Finding:
-    if not config.audio.sounds:
-        return Finding("speaker", "ok", "not used (audio.sounds is off)")
+    if not config.audio.sounds and config.speech.verbosity == "sounds":
+        return Finding("speaker", "ok", "not used (audio.sounds is off, and speech.verbosity is sounds)")
     try:
         return Finding("speaker", "ok", find_device(config.audio.output_device, "output").name)
     except AgentboxError as error:
         # The box hears and acts without one; it only cannot be heard.
         return Finding("speaker", "warn", f"{error.what} [{error.code}]", error.todo)
+
+
+def _echo(config: Config, running: Status | None) -> Finding:
+    way: str = running["echo"] if running is not None else echo_way(make_echo("mic", config.audio))
+    if way == "cancelled":
+        return Finding("echo", "ok", "cancelled: you can speak while the box speaks")
+    if way == "none":
+        return Finding("echo", "ok", "not looked after (audio.echo is none, or the sound comes from a file)")
+    what = 'half-duplex: while the box speaks, only "stop" and the wake phrase count'
+    if config.audio.echo == "half_duplex":
+        return Finding("echo", "ok", what)
+    return Finding("echo", "warn", what, "Install the package pywebrtc-audio, if there is one for this machine.")
 
 
 def _model(config: Config) -> Finding:

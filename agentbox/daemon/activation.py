@@ -56,6 +56,7 @@ class Activation:
         self._likeness = likeness
         self._sensitivity = sensitivity
         self._open_until = float("-inf")
+        self._follow_until = float("-inf")
         self._pressed_until = float("-inf")
         self._alert_until = float("-inf")
         self.talking = False
@@ -73,13 +74,19 @@ class Activation:
         """Listen without a wake phrase from `now` on for `seconds` (default `attention_s`)."""
         self._open_until = max(self._open_until, now + (self.attention_s if seconds is None else seconds))
 
+    def follow(self, now: float) -> None:
+        """The box has answered: for `attention_s` the owner may go on without a wake phrase. Others talk as well, so
+        that only what is surely a command counts."""
+        self._follow_until = now + self.attention_s
+
     def press(self, now: float, seconds: float) -> None:
         """The owner asked the box to listen (key, signal or `agentbox listen`) to the next utterance."""
         self._pressed_until = now + seconds
 
     def listening(self, now: float) -> bool:
         """Whether sound is looked at at all: with push-to-talk only while it was asked for."""
-        return self.mode != "push_to_talk" or self.alerting(now) or now < max(self._pressed_until, self._open_until)
+        asked = max(self._pressed_until, self._open_until, self._follow_until)
+        return self.mode != "push_to_talk" or self.alerting(now) or now < asked
 
     def opens(self, now: float) -> ActivatedBy | None:
         """Why an utterance that starts now needs no wake phrase, or null if it does."""
@@ -89,7 +96,7 @@ class Activation:
             return "always"
         if now < self._open_until:
             return "attention"
-        return None
+        return "follow_up" if now < self._follow_until else None
 
     def wakeful(self, already: ActivatedBy | None) -> Wakeful | None:
         """For an utterance that must begin with a wake phrase (`already` null): how to look for it by sound."""

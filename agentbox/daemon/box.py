@@ -31,7 +31,7 @@ from agentbox.daemon.figures import Figures, memory_bytes
 from agentbox.daemon.handlers import Handlers
 from agentbox.daemon.health import Health
 from agentbox.daemon.hearing import Heard, Hearing
-from agentbox.daemon.sources import Source, make_echo, make_source
+from agentbox.daemon.sources import Source, echo_way, make_echo, make_source
 from agentbox.errors import AgentboxError, ControlError, ExitCode, StorageError
 from agentbox.messages import JSON, Notice
 from agentbox.service import notify
@@ -89,6 +89,7 @@ class Box:
         loaded = self._loaded
         # A file that cannot be read is told before anything else is started.
         echo = make_echo(self._source_name, loaded.config.audio)
+        self._echo = echo_way(echo)
         self.source = make_source(self._source_name, loaded.config.audio, self.events, echo=echo, fast=self._fast)
         socket = paths.control_socket(loaded.config)
         if Client(socket).is_running():
@@ -108,7 +109,7 @@ class Box:
             self.hearing = Hearing(
                 Ear(loaded.config.audio, vad),
                 self.worker,
-                self.core.turns,
+                self.core.attention,
                 self.events,
                 engine=engine.name,
                 language=loaded.config.language,
@@ -132,7 +133,7 @@ class Box:
 
     def _prepare(self) -> None:
         """Have the sentences ready before somebody says one."""
-        spoken = self.core.turns.mind.understander.spoken
+        spoken = self.core.attention.talk.mind.understander.spoken
         self.worker.prepare(Sentences(spoken.grammar, tuple(spoken.active({}))))
 
     async def _open_socket(self, path: Path, stack: contextlib.AsyncExitStack) -> None:
@@ -224,6 +225,7 @@ class Box:
         return {
             "sound": self.source.state,
             "microphone": self.source.device,
+            "echo": self._echo,
             "level_dbfs": round(self.hearing.level_dbfs, 1),
             "speaking": self.hearing.speaking,
             "inference": self.worker.alive(),

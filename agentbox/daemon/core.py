@@ -13,10 +13,12 @@ from agentbox.audio.echo import Echo
 from agentbox.audio.output import Output
 from agentbox.config import Config
 from agentbox.daemon.activation import Activation
+from agentbox.daemon.attention import Attention, Talk
 from agentbox.daemon.conversation import Conversation
 from agentbox.daemon.events import Events
 from agentbox.daemon.interruption import Interruption
-from agentbox.daemon.mind import Mind, open_mind
+from agentbox.daemon.mind import open_mind
+from agentbox.daemon.questions import Questions
 from agentbox.daemon.speaking import Speaking
 from agentbox.daemon.turn import Turns
 from agentbox.intents.followups import FollowUps
@@ -56,12 +58,10 @@ class Core:
             if not self.speaking.half_duplex:
                 events.subscribe(Interruption(self.speaking))
         self.conversation = Conversation(self.speaking.hush if self.speaking is not None else lambda: False)
-        self.activation = _activation(config)
-        self.confirmations = Confirmations(config.tools.confirm_s)
-        self.followups = FollowUps(config.intents.follow_up_s)
         self.turn_lock = asyncio.Lock()
         self._loop = asyncio.get_running_loop()
         self._minds = contextlib.AsyncExitStack()
+        self.attention: Attention
         self.turns: Turns
         events.subscribe(journal.record)
         events.subscribe(self._talks)
@@ -73,16 +73,9 @@ class Core:
 
     async def start(self) -> None:
         """Load tools and sentences."""
-        mind = await self._open_mind()
+        self.attention = Attention(await self._talk(), self.speaking)
         self.turns = Turns(
-            mind,
-            self.activation,
-            self.events,
-            self.conversation,
-            self.followups,
-            self.confirmations,
-            durable=lambda: self.journal.settled(SETTLE_S),
-            voice=self.speaking,
+            self.attention, self.events, self.conversation, durable=lambda: self.journal.settled(SETTLE_S)
         )
 
     async def reload(self, loaded: Loaded) -> None:
@@ -93,10 +86,7 @@ class Core:
                 self.speaking.configure(loaded.config)
             await self._minds.aclose()
             self._minds = contextlib.AsyncExitStack()
-            self.confirmations = self.turns.confirmations = Confirmations(loaded.config.tools.confirm_s)
-            self.followups = self.turns.followups = FollowUps(loaded.config.intents.follow_up_s)
-            self.activation = self.turns.activation = _activation(loaded.config)
-            self.turns.mind = await self._open_mind()
+            self.attention.talk = await self._talk()
         self.events.emit("box", "reloaded")
 
     async def ask(self, text: str, caller: Caller = "cli") -> Reply | None:
@@ -116,9 +106,26 @@ class Core:
             await asyncio.to_thread(self.speaker.close)
         await asyncio.to_thread(self.journal.close)
 
-    async def _open_mind(self) -> Mind:
-        return await self._minds.enter_async_context(
-            open_mind(self.config, self.journal.store, self._unasked, self.conversation, services=self._services)
+    @property
+    def activation(self) -> Activation:
+        return self.attention.activation
+
+    async def _talk(self) -> Talk:
+        """A new one, of the configuration as it is now."""
+        config = self.config
+        mind = await self._minds.enter_async_context(
+            open_mind(config, self.journal.store, self._unasked, self.conversation, services=self._services)
+        )
+        settings = config.activation
+        activation = Activation(
+            settings.mode, config.phrases, settings.attention_s, settings.likeness, settings.sensitivity
+        )
+        return Talk(
+            mind,
+            activation,
+            FollowUps(config.intents.follow_up_s),
+            Confirmations(config.tools.confirm_s),
+            Questions(config.tools.confirm_s),
         )
 
     def _unasked(self, message: Reply | Notice) -> None:
@@ -135,9 +142,11 @@ class Core:
             self._loop.call_soon_threadsafe(self.events.notice, notice)
 
     def _said(self, reply: Reply, whole: bool) -> None:
-        """What was asked aloud is listened for from when it was heard."""
+        """The answer to a question is listened for from when it was heard, and so is what the owner adds."""
         if reply.outcome == "question":
             self.activation.attend(time.monotonic())
+        elif reply.utterance_id and whole and self.config.activation.listen_after == "replies":
+            self.activation.follow(time.monotonic())
 
     def _talks(self, event: StageEvent) -> None:
         """Whoever says "stop" to a voice says it a moment after its end as well."""
@@ -149,11 +158,6 @@ class Core:
         """Keep the latest notice of each code, for `agentbox status`."""
         if isinstance(event.message, Notice):
             self.notices[event.message.code] = event.message
-
-
-def _activation(config: Config) -> Activation:
-    settings = config.activation
-    return Activation(settings.mode, config.phrases, settings.attention_s, settings.likeness, settings.sensitivity)
 
 
 @contextlib.asynccontextmanager

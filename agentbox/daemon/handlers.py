@@ -114,7 +114,7 @@ class Handlers:
         return {"reloaded": True}
 
     async def tools_list(self, _: Params) -> JSON:
-        mind = self._core.turns.mind
+        mind = self._core.attention.talk.mind
         return [
             {
                 "name": tool.name,

@@ -33,6 +33,12 @@ from agentbox.daemon.activation import Activation
 from agentbox.daemon.events import Events
 from agentbox.messages import SAMPLE_RATE_HZ, ActivatedBy, PartialTranscript, Transcript, Utterance, new_id
 
+AWAITED_MS = 96
+"""A pause so long after a wake phrase is no pause between two words: whoever called waits for a sign."""
+
+SIGN_WITHIN_MS = 1500
+"""Whoever goes on to speak for so long needs no sign any more."""
+
 PRIME_EVERY = 3
 """Where nobody looks on, the sentences are made ready instead of every third partial transcript."""
 
@@ -55,7 +61,8 @@ class Heard:
 class Judge(Protocol):
     """Who the words are shown to before the turn is over: activation, and understanding."""
 
-    activation: Activation
+    @property
+    def activation(self) -> Activation: ...
 
     def asking(self, by: ActivatedBy | None) -> Ask:
         """Tells, by the free reading of a sound, which sentences it may be; asked in the inference thread."""
@@ -100,6 +107,10 @@ class _Open:
     guess: asyncio.Future[Recognition] | None = None
     noticed: bool = False
     """It is known that it begins with a wake phrase."""
+    noticed_ms: int = 0
+    """How long it was by then."""
+    awaited: bool = False
+    """Whoever said the phrase waited for a sign, as far as could be told."""
     partials: int = 0
     """How often a partial transcript was due."""
     looks: list[asyncio.Future[str | None]] = field(default_factory=list)
@@ -149,7 +160,10 @@ class Hearing:
     def _look(self) -> None:
         """Does the utterance under way begin with a wake phrase? Known early, the box can show that it listens."""
         utterance = self._open.get(max(self._open, default=0))
-        if utterance is None or utterance.wakeful is None or not utterance.wakeful.is_due(self._ear.length):
+        if utterance is None or utterance.wakeful is None:
+            return
+        self._await(utterance)
+        if not utterance.wakeful.is_due(self._ear.length):
             return
         samples = self._ear.so_far
         audio_ms = samples.size * 1000 // SAMPLE_RATE_HZ
@@ -157,12 +171,22 @@ class Hearing:
         def show(done: asyncio.Future[str | None]) -> None:
             utterance.looks.remove(done)
             if not done.cancelled() and done.exception() is None and done.result() and not utterance.noticed:
-                utterance.noticed = True
+                utterance.noticed, utterance.noticed_ms = True, audio_ms
                 self._events.emit("activation", "noticed", utterance_id=utterance.id, timings={"audio_ms": audio_ms})
+                self._await(utterance)
 
         look = self._decoder.look(samples, utterance.wakeful)
         utterance.looks.append(look)
         look.add_done_callback(show)
+
+    def _await(self, utterance: _Open) -> None:
+        """Does whoever said the wake phrase wait for a sign?"""
+        if not utterance.noticed or utterance.awaited or self._ear.silence_ms < AWAITED_MS:
+            return
+        utterance.awaited = True
+        audio_ms = self._ear.length * 1000 // SAMPLE_RATE_HZ
+        if audio_ms - utterance.noticed_ms < SIGN_WITHIN_MS:
+            self._events.emit("activation", "awaited", utterance_id=utterance.id, timings={"audio_ms": audio_ms})
 
     @property
     def level_dbfs(self) -> float:

@@ -36,7 +36,12 @@ def manner(reply: Reply, speech: Speech, now: time, *, sounds: bool) -> Manner:
     alert = reply.outcome == "alert"
     # Who hears words needs no sound to tell that there is an answer; a ringing timer is heard from further away.
     sound = reply.sound if sounds and (alert or not text) else None
-    return Manner(text, sound, QUIET_VOLUME if quiet and not alert else 1.0)
+    return Manner(text, sound, 1.0 if alert else volume(speech, now))
+
+
+def volume(speech: Speech, now: time) -> float:
+    """Of all but alerts, at the local time `now`."""
+    return QUIET_VOLUME if is_quiet(speech.quiet_hours, now) else 1.0
 
 
 def is_quiet(hours: str, now: time) -> bool:

@@ -14,11 +14,14 @@ from typing import Any
 from agentbox.config import Config
 from agentbox.credentials import Credentials
 from agentbox.daemon.conversation import Conversation
+from agentbox.daemon.questions import ANSWER
 from agentbox.errors import AgentboxError
 from agentbox.intents.understand import Understander
 from agentbox.messages import Notice, Reply
 from agentbox.paths import cache_dir, state_dir
 from agentbox.tools.isolation import HungError, PluginError
+from agentbox.tools.phrases import Phrases, spoken_language
+from agentbox.tools.phrases.owner import owner_replies
 from agentbox.tools.policy import Policies
 from agentbox.tools.registry import Registry, unknown_options
 from agentbox.tools.runner import Runner
@@ -27,7 +30,9 @@ from agentbox.tools.time_source import SystemClock
 
 _log = logging.getLogger(__name__)
 
-ANSWERS = frozenset({"AgentboxYes", "AgentboxNo"})
+YES_OR_NO = frozenset({"AgentboxYes", "AgentboxNo"})
+
+ANSWERS = YES_OR_NO | {ANSWER}
 """Intents that no tool serves: the turn itself takes them as the answer to its question."""
 
 RESTART_S = 5.0
@@ -60,6 +65,8 @@ async def open_mind(
         registry,
         config.tools,
         language=config.language,
+        phrases=load_phrases(config)[0],
+        persona=config.persona,
         clock=SystemClock(),
         stores=stores,
         emit=emit,
@@ -72,6 +79,15 @@ async def open_mind(
             task = asyncio.create_task(_keep_alive(name, life), name=f"service-{name}")
             stack.push_async_callback(_end, task)
         yield Mind(understander, runner)
+
+
+def load_phrases(config: Config) -> tuple[Phrases, list[Notice]]:
+    """What the box says, and what of the owner's wording it cannot say."""
+    own: dict[str, str] = {}
+    problems: list[Notice] = []
+    if config.speech.replies is not None:
+        own, problems = owner_replies(Path(config.speech.replies), spoken_language(config.language))
+    return Phrases(config.language, config.persona.manner, own), problems
 
 
 def load_tools(config: Config) -> Registry:
@@ -105,10 +121,11 @@ def only_sentences(language: str, files: Sequence[Path]) -> Understander:
 
 
 def problems_of(config: Config, registry: Registry, understander: Understander) -> list[Notice]:
-    """What in the tools, the sentences and what the configuration says of them is left out, and why."""
+    """What in the tools, the sentences, the replies and what the configuration says of them is left out, and why."""
     return [
         *registry.problems,
         *understander.problems,
+        *load_phrases(config)[1],
         *Policies(config.tools.policy).problems(registry.tools),
         *unknown_options(config.tools.options, registry),
     ]

@@ -35,7 +35,8 @@ def overlap(heard: str, own: str) -> Overlap:
     rest = [at for at in range(len(words)) if at not in echoed]
     if not rest:
         return Overlap(1.0 if words else 0.0, ())
-    begin, end = words[rest[0]].start(), words[rest[-1]].end()
+    begin = words[rest[0]].start()
+    end = len(heard) if rest[-1] == len(words) - 1 else words[rest[-1]].end()
     return Overlap(len(echoed) / len(words), tuple(dict.fromkeys((heard[begin:], heard[begin:end]))))
 
 

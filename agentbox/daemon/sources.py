@@ -16,7 +16,7 @@ import numpy as np
 
 from agentbox.audio.capture import Microphone
 from agentbox.audio.driver import beside, refresh
-from agentbox.audio.echo import Echo
+from agentbox.audio.echo import Echo, Way
 from agentbox.audio.files import duration_s, read_file
 from agentbox.config import Audio
 from agentbox.daemon.events import Events
@@ -265,6 +265,13 @@ def make_echo(wanted: str, config: Audio) -> Echo | None:
     if wanted != "mic" or config.echo == "none":
         return None
     return Echo() if config.echo == "auto" else Echo(lambda: None)
+
+
+def echo_way(echo: Echo | None) -> Way:
+    """In one word, for status and doctor."""
+    if echo is None:
+        return "none"
+    return "cancelled" if echo.cancels else "half_duplex"
 
 
 def make_source(wanted: str, config: Audio, events: Events, *, echo: Echo | None = None, fast: bool = False) -> Source:

@@ -17,7 +17,7 @@ from agentbox.audio.mixer import RATE_HZ, Track
 from agentbox.audio.output import Output
 from agentbox.config import Config
 from agentbox.daemon.events import Events
-from agentbox.daemon.manner import Manner, manner
+from agentbox.daemon.manner import Manner, manner, volume
 from agentbox.errors import ModelError
 from agentbox.messages import Notice, Reply, StageEvent
 from agentbox.tts.engine import NOTHING, Voice
@@ -33,6 +33,9 @@ MOST_WAITING = 4
 
 REMEMBERED_S = 60.0
 """How long it is known what was said when: an utterance is no longer."""
+
+
+_SIGN = {"pause": "awaited", "at_once": "noticed", "none": None}
 
 
 class Said(NamedTuple):
@@ -90,6 +93,8 @@ class Speaking:
         """The microphone hears the box while it speaks."""
         self._held_s: float | None = None
         """Since when it is held; null: it is not."""
+        self._signed = ""
+        """The utterance for which the box has shown that it listens."""
         self._said: deque[Said] = deque()
         self._narrator: asyncio.Task[Narrator | None] | None = None
         self._saying: asyncio.Task[None] | None = None
@@ -107,6 +112,11 @@ class Speaking:
     def __call__(self, event: StageEvent) -> None:
         if isinstance(event.message, Reply):
             self._reply(event.message)
+        elif event.stage == "activation" and event.state == _SIGN[self._config.activation.feedback]:
+            # The sign that the box listens, while the owner may still be speaking.
+            self._signed = event.utterance_id
+            if self._config.audio.sounds:
+                self._output.play("heard", volume=volume(self._config.speech, self._clock().time()))
 
     @property
     def saying(self) -> bool:
@@ -168,10 +178,12 @@ class Speaking:
         way = manner(reply, self._config.speech, self._clock().time(), sounds=self._config.audio.sounds)
         if reply.utterance_id and (way.text or reply.speak == "always"):
             self._outdate()
-        if way.sound is not None:
+        if way.sound is not None and (reply.outcome != "attention" or reply.utterance_id != self._signed):
             self._output.play(way.sound, "alert" if reply.outcome == "alert" else "sound", way.volume)
         if way.text:
             self._speak(reply, way)
+        else:
+            self._ended(reply, True)
 
     def _outdate(self) -> None:
         """An answer comes: those before it are not waited for any more. What rings is told all the same."""
@@ -236,15 +248,22 @@ class Speaking:
 
     async def _watch(self, talk: _Talk, track: Track) -> None:
         """Until the last of it has left the speaker; tells when the first has."""
-        while not track.over or self._output.heard_ms(track) < track.played_ms:
-            if not talk.heard and self._output.heard_ms(track) > 0.0:
+        over = False
+        while not over:
+            heard_ms = self._output.heard_ms(track)
+            over = track.over and heard_ms >= track.played_ms
+            if heard_ms > 0.0 and not talk.heard:
                 talk.heard = True
-                now_s = self._monotonic()
-                self._said.append(Said(talk.text, now_s, float("inf")))
-                while self._said[0].end_s < now_s - REMEMBERED_S:
-                    self._said.popleft()
-                self._emit("started", talk, first_sound_ms=(now_s - talk.asked_s) * 1000)
-            await asyncio.sleep(LOOK_S)
+                self._begun(talk)
+            if not over:
+                await asyncio.sleep(LOOK_S)
+
+    def _begun(self, talk: _Talk) -> None:
+        now_s = self._monotonic()
+        self._said.append(Said(talk.text, now_s, float("inf")))
+        while self._said[0].end_s < now_s - REMEMBERED_S:
+            self._said.popleft()
+        self._emit("started", talk, first_sound_ms=(now_s - talk.asked_s) * 1000)
 
     def _done(self, talk: _Talk, track: Track) -> None:
         self._held_s = None

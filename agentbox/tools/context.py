@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
+from agentbox.config import Persona
 from agentbox.errors import ToolError
 from agentbox.messages import JSON, Caller, Notice, Reply, Undo
 from agentbox.tools.phrases import Phrases
@@ -64,6 +65,8 @@ class ModuleContext:
     language: str
     """BCP-47, such as `en` or `zh-CN`."""
     phrases: Phrases
+    persona: Persona
+    """Who the box is."""
     clock: Clock
     store: Store
     """The module's own; nobody else's keys are in it."""

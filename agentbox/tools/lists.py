@@ -36,12 +36,12 @@ class Item(msgspec.Struct, kw_only=True):
 
 
 @tool(intents=["HassShoppingListAddItem", "HassListAddItem"])
-async def add_item(context: ToolContext, item: Text, name: Text | None = None) -> Outcome:
+async def add_item(context: ToolContext, item: Text = "", name: Text | None = None) -> Outcome:
     """Put an item on the shopping list, or on the list with that name, which is made when there is none."""
     key, list_name = _key(name), _list_name(context, name)
     text = item.strip()
     if not text:
-        raise ToolError("list_no_item", "There is nothing to put on the list.")
+        raise ToolError("list_no_item", "There is nothing to put on the list.", asks=True)
     items = _load(context, key) or []
     known = next((entry for entry in items if names.plain(entry.text) == names.plain(text)), None)
     if known is not None and not known.done:

@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from agentbox import config
+from agentbox.config import Persona
 from agentbox.errors import AgentboxError, ToolError
 from agentbox.messages import Notice, Reply, ToolCall, ToolResult, Undo
 from agentbox.tools.context import (
@@ -61,16 +62,19 @@ class Runner:
         settings: config.Tools,
         *,
         language: str,
+        phrases: Phrases,
+        persona: Persona,
         clock: Clock,
         stores: Callable[[str], Store],
         emit: Callable[[Reply | Notice], None],
         conversation: Conversation,
     ) -> None:
         self.registry = registry
-        self.phrases = Phrases(language)
+        self.phrases = phrases
         self.policies = Policies(settings.policy)
         self._settings = settings
         self._language = language
+        self._persona = persona
         self._clock = clock
         self._stores = stores
         self._emit = emit
@@ -177,10 +181,11 @@ class Runner:
     def _failed(self, call: ToolCall, error: AgentboxError) -> ToolResult:
         code = str(error.code) if _CODE.fullmatch(str(error.code)) else "tool_failed"
         spoken = str(error.spoken) if isinstance(error, ToolError) else ""
+        asks = isinstance(error, ToolError) and bool(error.asks)
         said = spoken or self.phrases.failure(code)
         text, _ = _shortened(_CONTROL.sub("", said), self._settings.max_result_bytes, "")
         data = {"what": str(error.what)[:500], "todo": str(error.todo)[:500]}
-        return ToolResult(call_id=call.id, tool=call.tool, ok=False, text=text, data=data, error_code=code)
+        return ToolResult(call_id=call.id, tool=call.tool, ok=False, text=text, data=data, error_code=code, asks=asks)
 
     def _hung(self, tool: str) -> ToolError:
         module = self.registry.module_of(tool)
@@ -199,6 +204,7 @@ class Runner:
         return ModuleContext(
             language=self._language,
             phrases=self.phrases,
+            persona=self._persona,
             clock=self._clock,
             store=store,
             options=self._settings.options.get(module.name, {}),
@@ -213,6 +219,7 @@ class Runner:
         return ToolContext(
             language=base.language,
             phrases=base.phrases,
+            persona=base.persona,
             clock=base.clock,
             store=base.store,
             options=base.options,

@@ -48,3 +48,9 @@ async def undo(context: ToolContext) -> Outcome:
     if last is None:
         return Outcome(context.say("nothing_to_undo"))
     return Outcome("", instead=last)
+
+
+@tool(intents=["AgentboxName"], effects=False, idempotent=True)
+async def name(context: ToolContext) -> Outcome:
+    """Tell who the box is."""
+    return Outcome(context.say("my_name", name=context.persona.name), data={"name": context.persona.name})

@@ -93,7 +93,7 @@ async def test_saying_what_was_meant_does_not_confirm_what_is_risky(
     events: Events, seen: list[StageEvent], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with open_core(LOADED, events, services=False) as box:
-        registry = box.turns.mind.runner.registry
+        registry = box.attention.talk.mind.runner.registry
         risky = replace(registry.tools["start_timer"], risk="risky")
         monkeypatch.setitem(registry.tools, "start_timer", risky)
         await box.turns.heard(heard(recognition(score=0.0, free_score=5.0), "attention"))
@@ -116,15 +116,15 @@ async def test_what_does_not_fit_is_no_command(events: Events, seen: list[StageE
 
 async def test_only_what_is_meant_for_the_box_is_decoded_again(events: Events) -> None:
     async with open_core(LOADED, events, services=False) as box:
-        ask = box.turns.asking(None)
+        ask = box.attention.asking(None)
         assert ask(Recognition("set a timber for five minutes")) is None  # no wake phrase
         assert ask(Recognition("hey computer")) is None  # nothing after it
         assert ask(Recognition("hey computer, set a timer for five minutes")) is None  # a sentence as it stands
         asked = ask(Recognition("Hey computer, set a timber for five minutes"))
         assert isinstance(asked, Sentences)
         assert asked.after == len("Hey computer, ")
-        assert set(asked.roots) == set(box.turns.mind.understander.spoken.active({}))
+        assert set(asked.roots) == set(box.attention.talk.mind.understander.spoken.active({}))
         # The sound does not begin with the phrase, and the words are only like it.
         assert ask(Recognition("hay computer, set a timber for five minutes", wake="")) is None
         box.activation.alert(1e9)
-        assert box.turns.asking(None)(Recognition("stop please")) is not None
+        assert box.attention.asking(None)(Recognition("stop please")) is not None

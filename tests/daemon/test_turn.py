@@ -36,17 +36,17 @@ async def test_a_meaning_found_in_the_pause_is_used_only_where_nothing_changed(
     async with open_core(Loaded(Config(), None, None, {}), events, services=False) as core:
         turns = core.turns
         asked: list[str] = []
-        understand = turns.mind.understander.understand
+        understand = core.attention.talk.mind.understander.understand
 
         def counted(text: str, **rest: object) -> object:
             asked.append(text)
             return understand(text, **rest)  # type: ignore[arg-type]
 
-        monkeypatch.setattr(turns.mind.understander, "understand", counted)
+        monkeypatch.setattr(core.attention.talk.mind.understander, "understand", counted)
 
-        assert turns.completeness(Recognition("and for ten minutes"), "always") == "no"
+        assert core.attention.completeness(Recognition("and for ten minutes"), "always") == "no"
         in_the_pause = Recognition("set a timer for five minutes")
-        assert turns.completeness(in_the_pause, "always") == "continuable"
+        assert core.attention.completeness(in_the_pause, "always") == "continuable"
         await turns.heard(heard(in_the_pause))
         assert asked == ["and for ten minutes", "set a timer for five minutes"]
         # The same words as before, but now there is a timer that they follow up.

@@ -21,7 +21,7 @@ INTENTS = frozenset(
     AgentboxListTimers AgentboxListAlarms AgentboxListReminders AgentboxCancelAlarm AgentboxCancelReminder
     AgentboxChangeTimer AgentboxChangeAlarm AgentboxChangeReminder AgentboxCancelAllAlarms AgentboxCancelAllReminders
     AgentboxReadList AgentboxClearList AgentboxGetVolume AgentboxStop AgentboxRepeat AgentboxHelp AgentboxUndo
-    AgentboxYes AgentboxNo
+    AgentboxYes AgentboxNo AgentboxName AgentboxAnswer
     """.split()  # noqa: SIM905 - a list of strings would be a screenful
 )
 
@@ -31,7 +31,8 @@ _MOMENT = {"hour", "minute", "period", "day"}
 _IN = {"in_hours", "in_minutes"}
 SLOTS: dict[str, set[str]] = {
     "HassStartTimer": {*_LENGTH, "name"},
-    "AgentboxChangeTimer": _LENGTH,
+    "AgentboxChangeTimer": {*_LENGTH, "amount"},
+    "AgentboxAnswer": {*_TIMER, *_LENGTH, *_MOMENT, *_IN, "item"},
     "HassCancelTimer": _TIMER,
     "HassPauseTimer": _TIMER,
     "HassUnpauseTimer": _TIMER,

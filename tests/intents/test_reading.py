@@ -86,7 +86,8 @@ def test_sampled_sentences_are_understood(language: str, english: Understander, 
             for result in recognize_all(normalise(text, language), grammar.intents, intent_context=context)
         }
         assert found.name == template.intent or template.intent in same, (text, found.name)
-        assert understander.completeness(text, context) != "no", text
+        # (What hassil itself does not read, a comma left out after a cry, is forgiven, and no whole sentence.)
+        assert found.match == "forgiving" or understander.completeness(text, context) != "no", text
 
 
 def test_whole_numbers_are_ints_and_downwards_is_negative(english: Understander) -> None:

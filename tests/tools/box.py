@@ -12,6 +12,7 @@ from typing import Any
 from agentbox import config
 from agentbox.credentials import Credentials
 from agentbox.messages import Caller, Notice, Reply, ToolCall, ToolResult, Undo, new_id
+from agentbox.tools.phrases import Phrases
 from agentbox.tools.registry import Registry
 from agentbox.tools.runner import Runner
 from agentbox.tools.store import MemoryStore, Store
@@ -111,6 +112,8 @@ async def a_box(
         registry or Registry.load(settings, Credentials(Path("/nowhere"), environ=environ)),
         settings,
         language=language,
+        phrases=Phrases(language),
+        persona=config.Persona(),
         clock=clock or SetClock(),
         stores=lambda name: kept.setdefault(name, MemoryStore()),
         emit=said.append,

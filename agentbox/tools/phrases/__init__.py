@@ -5,7 +5,7 @@ The language is picked by its primary subtag (`zh-CN` -> `zh`); any other than C
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
 from importlib import resources
 from typing import Protocol
@@ -105,13 +105,19 @@ class Chinese:
 
 
 class Phrases:
-    """The sentences of one language. `grammar` says durations, times and lists in it."""
+    """The sentences of one language. `grammar` says durations, times and lists in it.
 
-    def __init__(self, language: str) -> None:
-        subtag = language.lower().split("-")[0]
-        self.language = subtag if subtag in LANGUAGES else "en"
+    `manner`: sentences that there are in it (`<key>.<manner>`) go before the plain ones; `own`: the owner's, before
+    all.
+    """
+
+    def __init__(self, language: str, manner: str = "plain", own: Mapping[str, str] | None = None) -> None:
+        self.language = spoken_language(language)
         self.grammar: Grammar = Chinese() if self.language == "zh" else English()
-        self._sentences = load(self.language)
+        every = load(self.language)
+        in_manner = {key.removesuffix(f".{manner}"): text for key, text in every.items() if key.endswith(f".{manner}")}
+        self.sentences: Mapping[str, str] = {**every, **in_manner, **(own or {})}
+        """By key, with their placeholders."""
 
     def say(self, key: str, **values: object) -> str:
         """The sentence `key` with its `{placeholders}` filled, and a capital at its start."""
@@ -120,12 +126,18 @@ class Phrases:
 
     def part(self, key: str, **values: object) -> str:
         """As `say`, for a piece that goes into a sentence. What a value holds is never read as a template."""
-        return self._sentences[key].format(**values)
+        return self.sentences[key].format(**values)
 
     def failure(self, code: str) -> str:
         """What is said for an error: its own sentence, if there is one that needs no more words, or the general one."""
-        sentence = self._sentences.get(code, "")
-        return sentence if sentence and "{" not in sentence else self._sentences["tool_failed"]
+        sentence = self.sentences.get(code, "")
+        return sentence if sentence and "{" not in sentence else self.sentences["tool_failed"]
+
+
+def spoken_language(language: str) -> str:
+    """The one of `LANGUAGES` in which a box of `language` (BCP-47) answers."""
+    subtag = language.lower().split("-")[0]
+    return subtag if subtag in LANGUAGES else "en"
 
 
 def load(language: str) -> dict[str, str]:

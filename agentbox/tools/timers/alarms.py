@@ -61,7 +61,7 @@ async def set_alarm(
     if in_s := in_hours * 3600 + in_minutes * 60:
         entry = ringer.book.start(ringer.now(), "alarm", checked_duration(in_s), name=own)
     elif hour is None:
-        raise ToolError("time_missing", "An alarm needs a time.")
+        raise ToolError("time_missing", "An alarm needs a time.", asks=True)
     else:
         at = resolve(ringer.now().wall, hour, minute, period, day, by_day=False)
         entry = ringer.book.schedule("alarm", at, name=own)
@@ -139,7 +139,7 @@ async def set_reminder(
     if in_s := in_hours * 3600 + in_minutes * 60 + in_seconds:
         entry = ringer.book.start(ringer.now(), "reminder", checked_duration(in_s), message=own)
     elif hour is None and day is None:
-        raise ToolError("time_missing", "A reminder needs a time.")
+        raise ToolError("time_missing", "A reminder needs a time.", asks=True)
     else:
         if hour is None:
             hour, minute, period = REMINDER_HOUR, 0, "am"
@@ -264,7 +264,7 @@ def _cancelled(context: ToolContext, ringer: Ringer, kind: Literal["alarm", "rem
     if len(found) > 1 and len(ringing) != 1:
         told_all = all_called(found, context.phrases, ringer.now())
         spoken = context.say(f"{kind}_ambiguous", **{f"{kind}s": told_all})
-        raise ToolError(f"{kind}_ambiguous", "Several are like that.", "Say which one.", spoken=spoken)
+        raise ToolError(f"{kind}_ambiguous", "Several are like that.", "Say which one.", spoken=spoken, asks=True)
     entry = ringer.book.cancel((ringing or found)[0].id)
     ringer.touched()
     text = context.say(f"{kind}_cancelled", **{f"{kind}s": called(entry, context.phrases, ringer.now())})

@@ -49,11 +49,15 @@ async def start_timer(
 
 
 @tool(intents=["AgentboxChangeTimer"])
-async def change_timer(context: ToolContext, hours: Count = 0, minutes: Count = 0, seconds: Count = 0) -> Outcome:
-    """Let the timer that was set last run for another time, from now on. It keeps its name."""
+async def change_timer(
+    context: ToolContext, hours: Count = 0, minutes: Count = 0, seconds: Count = 0, amount: Count = 0
+) -> Outcome:
+    """Let the timer that was set last run for another time, from now on. It keeps its name. `amount`: so many of what
+    it was set in ("make it ten")."""
     ringer = context.service(Ringer)
-    duration_s = checked_duration(hours * 3600 + minutes * 60 + seconds)
     before = last_set(ringer, "timer")
+    unit_s = next(unit_s for unit_s in (3600, 60, 1) if before.duration_s % unit_s == 0 or unit_s == 1)
+    duration_s = checked_duration(hours * 3600 + minutes * 60 + seconds + amount * unit_s)
     entry = ringer.book.restart(before.id, duration_s, ringer.now())
     ringer.touched()
     return Outcome(_set(context, entry), data=told(entry, ringer), undo=restoring([before]))
@@ -194,7 +198,7 @@ async def restore_timers(context: ToolContext, ids: list[int]) -> Outcome:
 def checked_duration(seconds: float) -> float:
     """Raises `ToolError`: `timer_no_duration`, `timer_too_long`."""
     if seconds <= 0:
-        raise ToolError("timer_no_duration", "It needs a duration.")
+        raise ToolError("timer_no_duration", "It needs a duration.", asks=True)
     if seconds > LONGEST_S:
         raise ToolError("timer_too_long", "At most 31 days.")
     return seconds
@@ -301,7 +305,9 @@ def _the_one(
     ringing = [entry for entry in found if entry.ringing]
     if len(found) > 1 and len(ringing) != 1:
         spoken = context.say("timer_ambiguous", timers=all_called(found, context.phrases, ringer.now()))
-        raise ToolError("timer_ambiguous", "Several timers are like that.", "Name one of them.", spoken=spoken)
+        raise ToolError(
+            "timer_ambiguous", "Several timers are like that.", "Name one of them.", spoken=spoken, asks=True
+        )
     return (ringing or found)[0]
 
 

@@ -57,7 +57,7 @@ def moved(
     """
     if hour is None:
         if day is None and period is None:
-            raise ToolError("time_missing", "It needs a time.")
+            raise ToolError("time_missing", "It needs a time.", asks=True)
         period = period or ("am" if before.hour < 12 else "pm")
         hour, minute = before.hour % 12 or 12, before.minute
     hours = hours_meant(hour, minute, period)

@@ -1,0 +1,91 @@
+"""Who speaks while the box speaks stops it; whoever did not mean the box lets it go on."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from agentbox.daemon.interruption import Interruption
+from agentbox.messages import Stage, StageEvent
+
+
+class Voice:
+    """What is interrupted, and what was done to it."""
+
+    def __init__(self) -> None:
+        self.audible = True
+        self.done: list[str] = []
+
+    def hold(self) -> bool:
+        self.done.append("hold")
+        self.audible = False
+        return True
+
+    def go_on(self) -> None:
+        self.done.append("go on")
+        self.audible = True
+
+    def hush(self) -> bool:
+        self.done.append("hush")
+        self.audible = False
+        return True
+
+
+def event(stage: Stage, state: str, utterance: str = "a") -> StageEvent:
+    return StageEvent(stage=stage, state=state, at=0.0, monotonic_s=0.0, utterance_id=utterance)
+
+
+async def test_the_owners_command_ends_it() -> None:
+    voice = Voice()
+    told = Interruption(voice)
+    for what in (("speech", "started"), ("utterance", "ended"), ("activation", "opened"), ("transcript", "final")):
+        told(event(*what))
+    assert voice.done == ["hold", "hush"]
+
+
+@pytest.mark.parametrize("state", ["not_activated", "suppressed", "own_voice"])
+async def test_what_was_not_meant_lets_it_go_on(state: str) -> None:
+    voice = Voice()
+    told = Interruption(voice)
+    told(event("speech", "started"))
+    told(event("transcript", "suppressed", "another"))
+    assert voice.done == ["hold"]
+    told(event("transcript", state))
+    assert voice.done == ["hold", "go on"]
+    # It may be interrupted again.
+    told(event("speech", "started", "b"))
+    assert voice.done == ["hold", "go on", "hold"]
+
+
+async def test_whoever_talks_on_to_others_does_not_silence_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("agentbox.daemon.interruption.RESUME_S", 0.01)
+    voice = Voice()
+    told = Interruption(voice)
+    told(event("speech", "started"))
+    await asyncio.sleep(0.05)
+    assert voice.done == ["hold", "go on"]
+    # What comes of that utterance later changes nothing any more.
+    told(event("transcript", "not_activated"))
+    assert voice.done == ["hold", "go on"]
+
+
+async def test_whoever_calls_it_is_listened_to_for_as_long_as_it_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("agentbox.daemon.interruption.RESUME_S", 0.01)
+    voice = Voice()
+    told = Interruption(voice)
+    told(event("speech", "started"))
+    told(event("activation", "noticed"))
+    await asyncio.sleep(0.05)
+    assert voice.done == ["hold"]
+    told(event("activation", "opened"))
+    assert voice.done == ["hold", "hush"]
+
+
+async def test_a_silent_box_is_not_interrupted() -> None:
+    voice = Voice()
+    voice.audible = False
+    told = Interruption(voice)
+    told(event("speech", "started"))
+    told(event("activation", "opened"))
+    assert voice.done == []
