@@ -107,6 +107,15 @@ class Pulse:
         self.pactl("load-module", "module-null-sink", "sink_name=other", "rate=48000")
         self.pactl("set-default-source", "other.monitor")
 
+    def echo(self, delay_ms: int, volume: str) -> None:
+        """A speaker of its own becomes the default; what is played there is heard by the microphone as well, later and
+        at `volume` (as pactl's)."""
+        self.pactl("load-module", "module-null-sink", "sink_name=out", "rate=48000", "channels=2")
+        self.pactl("set-default-sink", "out")
+        self.pactl("load-module", "module-loopback", "source=out.monitor", "sink=spk", f"latency_msec={delay_ms}")
+        [played] = self.pactl("list", "short", "sink-inputs").splitlines()
+        self.pactl("set-sink-input-volume", played.split("\t")[0], volume)
+
     def default_again(self) -> None:
         self.pactl("set-default-source", "vmic")
         self.pactl("unload-module", self._module("sink_name=other"))

@@ -182,4 +182,10 @@ def _as_said(value: str, text: str) -> str:
         last = places[-1]
         if last is not None and (best is None or last - first < best[1] - best[0]):
             best = first, last
-    return value if best is None else text[words[best[0]].start : words[best[1]].end]
+    if best is None:
+        return value
+    said = text[words[best[0]].start : words[best[1]].end]
+    # The first word of an utterance is written with a capital whatever it is: "Milk."
+    first_word = said.split(maxsplit=1)[0]
+    begins = best[0] == 0 and len(first_word) > 1 and first_word[1:].islower()
+    return said[0].lower() + said[1:] if begins else said
