@@ -1,8 +1,8 @@
 """Takes what the box plays out of what its microphone hears, so that it does not listen to itself.
 
 The arithmetic is WebRTC's echo canceller (AEC3, by the package pywebrtc-audio): an adaptive filter learns the way from
-the speaker to the microphone, and a suppressor takes out what is left. It finds a delay of up to some 250 ms by itself;
-what it needs from here is both sounds on one clock, the played one first, and no jumps between them.
+the speaker to the microphone, and a suppressor takes out what is left. What it needs from here is both sounds on one
+clock, the played one a little ahead, and no jumps between them.
 """
 
 from __future__ import annotations
@@ -17,19 +17,26 @@ import numpy as np
 import soxr
 from numpy.typing import NDArray
 
+from agentbox.audio.echo_delay import EchoDelay
 from agentbox.audio.mixer import RATE_HZ as PLAYED_RATE_HZ
 from agentbox.audio.segment import Samples
 from agentbox.messages import SAMPLE_RATE_HZ
 
-LEAD_MS = 40
-"""The played sound is shown to the canceller so much before it is heard: clocks that are told wrongly by less do no
-harm, and an echo that came before its cause could not be taken out at all."""
+LEAD_MS = 30
+"""The canceller is shown what was played so long before it comes back. It finds a delay by itself, but from some 70 ms
+on it may lose it for good (measured over half an hour; agentbox bench echo), so that it is found here."""
+
+MOVED_MS = 10
+"""A delay that differs by more is another one: the box was moved, or its speaker changed."""
+
+NO_ECHO_S = 4.0
+"""Of the box's own sound: whoever has not heard it come back by then does not hear it at all (a headset)."""
 
 TAIL_MS = 400
 """A room sounds on for so long after the speaker."""
 
 LEARN_S = 1.5
-"""So much of the box's own sound it takes to learn the way through the room, on the first occasion: until then the
+"""So much of the box's own sound it takes to learn the way through the room, once the delay is known: until then the
 microphone is not listened to while the box is heard."""
 
 FRAME = SAMPLE_RATE_HZ // 100
@@ -42,9 +49,11 @@ JUMP = 160
 """Samples that the two clocks may drift apart before they are set anew: the filter follows slow drift by itself, and
 must begin anew after each jump."""
 
-_GUESSES = 9
-"""Of the last so many guesses at the difference between the clocks the middle one counts: blocks come late now and
-then."""
+_GUESSES = 63
+"""Of the last so many guesses at the microphone's clock (6 s) the middle one counts: its times come late and early."""
+
+_LOST = 5
+"""So many in a row that say the same, and not what was believed: sound was lost, and the clock is another one."""
 
 Floats = NDArray[np.float32]
 
@@ -94,10 +103,14 @@ class Echo:
         """When sample 0 of the played sound's clock was heard."""
         self._loud_until = 0
         """On the clock of the played sound: nothing is heard of it after that."""
-        self._guesses: deque[int] = deque(maxlen=_GUESSES)
+        self._guesses: deque[float] = deque(maxlen=_GUESSES)
+        """When the microphone's sample 0 was heard."""
         self._shift: int | None = None
         """From a sample of the microphone to that of the played sound which is shown with it."""
         self._near = 0
+        self._delay = EchoDelay()
+        self._used: int | None = None
+        """The delay that the canceller works with, in samples; null: none is known yet."""
         self._learnt = 0
         """For how many samples the canceller has heard the box."""
         self._rest: Samples = np.zeros(0, dtype=np.int16)
@@ -139,35 +152,55 @@ class Echo:
         `captured_s`: when its last sample was heard (monotonic). While the box is silent it is given back as it is,
         else in whole frames of 10 ms, the rest with the next one.
         """
-        begin_s = captured_s - block.size / SAMPLE_RATE_HZ
-        if self._canceller is None or not self.audible(begin_s):
-            return self._as_it_is(block)
-        self._rest, near = self._rest[:0], np.concatenate([self._rest, block]) if self._rest.size else block
+        if self._canceller is None:
+            return block
+        near = np.concatenate([self._rest, block]) if self._rest.size else block
+        self._guess(captured_s - (self._near + near.size) / SAMPLE_RATE_HZ)
+        if not self.audible(captured_s - block.size / SAMPLE_RATE_HZ):
+            self._near += near.size
+            self._rest = self._rest[:0]
+            self._delay.restart()
+            return near
         whole = near.size // FRAME * FRAME
-        self._set_clocks(self._near + near.size, captured_s)
-        far = self._shown(self._near, whole)
-        self._rest = near[whole:].copy()
-        near = near[:whole]
+        self._rest, near = near[whole:].copy(), near[:whole]
+        clean = self._cancelled(self._canceller, near.astype(np.float32) / 32768.0)
         self._near += whole
-        clean = np.asarray(self._canceller.process(near.astype(np.float32) / 32768.0, far), dtype=np.float32)
-        if self._learnt < LEARN_S * SAMPLE_RATE_HZ:
-            self._learnt += whole if far.any() else 0
-            clean = np.zeros_like(clean)
         sound: Samples = np.clip(np.rint(clean * 32768.0), -32768, 32767).astype(np.int16)
         return sound
 
-    def _as_it_is(self, block: Samples) -> Samples:
-        self._near += self._rest.size + block.size
-        rest, self._rest = self._rest, self._rest[:0]
-        return np.concatenate([rest, block]) if rest.size else block
+    def _cancelled(self, canceller: Canceller, near: Floats) -> Floats:
+        self._set_clocks()
+        far = self._shown(self._near, near.size)
+        self._delay.feed(near, far)
+        delay = self._used if self._delay.samples is None else self._delay.samples
+        if delay is None:
+            if self._delay.looked_s < NO_ECHO_S:
+                return np.zeros_like(near)
+            delay = 0
+        if self._used is None or abs(delay - self._used) > MOVED_MS * SAMPLE_RATE_HZ // 1000:
+            self._used, self._learnt = delay, 0
+        lead = LEAD_MS * SAMPLE_RATE_HZ // 1000
+        far = self._shown(self._near - self._used + lead, near.size)
+        clean = np.asarray(canceller.process(near, far), dtype=np.float32)
+        if self._learnt < LEARN_S * SAMPLE_RATE_HZ:
+            self._learnt += near.size if far.any() else 0
+            return np.zeros_like(near)
+        return clean
 
-    def _set_clocks(self, near_end: int, captured_s: float) -> None:
+    def _guess(self, origin_s: float) -> None:
+        self._guesses.append(origin_s)
+        if len(self._guesses) > 2 * _LOST:
+            latest = sorted(list(self._guesses)[-_LOST:])
+            believed = sorted(self._guesses)[len(self._guesses) // 2]
+            if latest[0] - believed > JUMP / SAMPLE_RATE_HZ or believed - latest[-1] > JUMP / SAMPLE_RATE_HZ:
+                self._guesses = deque(latest, maxlen=_GUESSES)
+
+    def _set_clocks(self) -> None:
         assert self._origin_s is not None
-        far_end = round((captured_s - self._origin_s) * SAMPLE_RATE_HZ) + LEAD_MS * SAMPLE_RATE_HZ // 1000
-        self._guesses.append(far_end - near_end)
-        middle = sorted(self._guesses)[len(self._guesses) // 2]
-        if self._shift is None or abs(middle - self._shift) > JUMP:
-            self._shift = middle
+        near_s = sorted(self._guesses)[len(self._guesses) // 2]
+        shift = round((near_s - self._origin_s) * SAMPLE_RATE_HZ)
+        if self._shift is None or abs(shift - self._shift) > JUMP:
+            self._shift = shift
 
     def _shown(self, near_first: int, count: int) -> Floats:
         """What was played, from the sample on that belongs to the microphone's `near_first`."""
@@ -183,4 +216,5 @@ class Echo:
 
 
 def _resampler() -> soxr.ResampleStream:
-    return soxr.ResampleStream(PLAYED_RATE_HZ, SAMPLE_RATE_HZ, 1, dtype="float32", quality="HQ")
+    # The better ones hold back 30 ms and more.
+    return soxr.ResampleStream(PLAYED_RATE_HZ, SAMPLE_RATE_HZ, 1, dtype="float32", quality="LQ")

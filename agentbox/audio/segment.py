@@ -22,6 +22,9 @@ EndReason: TypeAlias = Literal["silence", "max_length", "end_of_input", "release
 HYSTERESIS = 0.15
 """Speech goes on until the probability falls this far below the threshold (Silero's own `neg_threshold`)."""
 
+STIR_MS = 64
+"""So much speech may be the beginning of more: a talking box falls silent on the chance."""
+
 PARTIAL_AFTER_MS = 2000
 PARTIAL_EVERY_MS = 500
 CUT_WITHIN_MS = 3000
@@ -33,6 +36,13 @@ class Started:
     """Enough speech was heard to call it an utterance. `number` counts utterances from 0."""
 
     number: int
+    first_sample: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stirred:
+    """Somebody may have begun to speak. Followed by a `Started` or a `Dropped`."""
+
     first_sample: int
 
 
@@ -83,7 +93,7 @@ class Dropped:
     speech_ms: int
 
 
-SegmentEvent: TypeAlias = Started | PartialDue | Paused | Resumed | Ended | Dropped
+SegmentEvent: TypeAlias = Stirred | Started | PartialDue | Paused | Resumed | Ended | Dropped
 
 
 class _Frame(NamedTuple):
@@ -125,6 +135,7 @@ class Segmenter:
         self._frames: list[_Frame] = []
         self._active = False
         self._started = False
+        self._stirred = False
         self._first_sample = 0
         self._length = 0
         self._speech = 0
@@ -222,6 +233,9 @@ class Segmenter:
             self._completeness = "no"
         self._silence = 0
         self._speech += frame.samples.size
+        if not self._stirred and self._speech >= _count(STIR_MS):
+            self._stirred = True
+            events.append(Stirred(self._first_sample))
         if not self._started and self._speech >= self._min_speech:
             self._started = True
             events.append(Started(self._number, self._first_sample))
@@ -293,6 +307,7 @@ class Segmenter:
         if any(frame.speech for frame in carried):
             self._begin(carried)
             self._silence = silence
+            self._stirred = True
             if self._speech >= self._min_speech:
                 self._started = True
                 events.append(Started(self._number, self._first_sample))

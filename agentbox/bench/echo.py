@@ -6,17 +6,26 @@ the speaker and the microphone tell them, so that half an hour takes a minute.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import soxr
 from numpy.typing import NDArray
 
+from agentbox.asr.engine import Engine
+from agentbox.asr.listener import Listener
+from agentbox.audio.ear import Ear
 from agentbox.audio.echo import Echo
 from agentbox.audio.mixer import RATE_HZ
-from agentbox.audio.segment import Samples
-from agentbox.messages import SAMPLE_RATE_HZ
+from agentbox.audio.segment import Ended, Samples, Stirred
+from agentbox.audio.vad import SileroVad
+from agentbox.bench.commands import Clip, is_right
+from agentbox.bench.recordings import as_floats, read_sound
+from agentbox.config import Audio
+from agentbox.daemon.transcribe import recognize
+from agentbox.intents.understand import Understander
+from agentbox.messages import JSON, SAMPLE_RATE_HZ
 
 REVERBERATION_S = 0.3
 """Time in which the room's sound decays by 60 dB: a furnished living room."""
@@ -28,6 +37,9 @@ BLOCK_MS = 96
 PLAYED_MS = 20
 AHEAD_S = 0.06
 """A block is given to the speaker so long before it is heard."""
+
+FALLS_SILENT_MS = 100
+"""From when the box notices that somebody speaks until it is silent (`agentbox bench speech` measures it)."""
 
 LINGER_S = 0.5
 """The speaker goes on so long after the last sound (`output.LINGER_S`)."""
@@ -106,3 +118,113 @@ def spaced(sounds: Sequence[Samples], seed: int = 1) -> Samples:
     for sound in sounds:
         parts += [sound, np.zeros(int(RATE_HZ * draw.uniform(0.2, 4.0)), dtype=np.int16)]
     return np.concatenate(parts)
+
+
+@dataclass(slots=True)
+class Alone:
+    """The box speaks, and nobody else does."""
+
+    minutes: float = 0.0
+    interruptions: int = 0
+    """How often it would have fallen silent."""
+    transcripts: int = 0
+    """How often it heard words."""
+    erle_db: float = 0.0
+    """Echo return loss enhancement: the energy in the microphone against what is left of it (its noise included)."""
+
+
+def alone(played: Samples, room: Room, vad: SileroVad, engine: Engine) -> Alone:
+    """The box's own voice in a room, as a box hears it that was just started."""
+    ear, told = Ear(Audio(), vad), Alone(played.size / RATE_HZ / 60)
+    raw = clean = 0.0
+    for sounds in heard(Echo(), room, played):
+        raw += float(np.square(sounds.raw.astype(np.float64)).sum())
+        clean += float(np.square(sounds.clean.astype(np.float64)).sum())
+        for event in ear.hear(sounds.clean):
+            told.interruptions += isinstance(event, Stirred)
+            if isinstance(event, Ended):
+                told.transcripts += bool(engine.transcribe(as_floats(event.samples), language="en").text)
+    told.erle_db = 10 * np.log10(raw / max(clean, 1.0))
+    return told
+
+
+@dataclass(slots=True)
+class Over:
+    """Commands spoken while the box speaks, as loud as it is in its own microphone."""
+
+    clips: int = 0
+    noticed: int = 0
+    """So often the box fell silent while the command was spoken."""
+    understood: int = 0
+    in_silence: int = 0
+    """Understood where the box does not speak."""
+    throughout: int = 0
+    """Understood where it does not fall silent."""
+
+
+def over(
+    clips: Sequence[Clip],
+    played: Samples,
+    room: Room,
+    vad: SileroVad,
+    listener: Listener,
+    understander: Understander,
+) -> Over:
+    """Each clip amidst the box's own voice, `room.delay_ms` away, which falls silent when it notices."""
+    sounds = [as_floats(read_sound(clip.path)) for clip in clips]
+    length = sum(sound.size for sound in sounds) + (len(sounds) + 5) * SAMPLE_RATE_HZ
+    own = np.resize(played, length * RATE_HZ // SAMPLE_RATE_HZ)
+    loudness = _loudness(room.echo(own))
+    others = np.zeros(length, dtype=np.float32)
+    places: list[slice] = []
+    at = 4 * SAMPLE_RATE_HZ
+    for sound in sounds:
+        places.append(slice(at, at + sound.size))
+        others[places[-1]] = sound * (loudness / _loudness(sound))
+        at += sound.size + SAMPLE_RATE_HZ
+    throughout, starts = _heard(own, room, others, vad)
+    interrupted = own.copy()
+    told = Over(len(clips))
+    for place in places:
+        noticed = next((start for start in starts if place.start <= start < place.stop), None)
+        if noticed is not None:
+            told.noticed += 1
+            silent = (noticed + FALLS_SILENT_MS * SAMPLE_RATE_HZ // 1000, place.stop + SAMPLE_RATE_HZ // 2)
+            interrupted[slice(*(sample * RATE_HZ // SAMPLE_RATE_HZ for sample in silent))] = 0
+    spoken, _ = _heard(interrupted, room, others, vad)
+    noise = np.random.default_rng(room.seed).normal(0, NOISE, length).astype(np.float32)
+    in_silence = np.clip(np.rint(others + noise), -32768, 32767).astype(np.int16)
+    for clip, place in zip(clips, places, strict=True):
+        stretch = slice(place.start - SAMPLE_RATE_HZ // 4, place.stop + SAMPLE_RATE_HZ // 2)
+        understood = [
+            _understood(sound[stretch], clip.label, vad, listener, understander)
+            for sound in (spoken, in_silence, throughout)
+        ]
+        told.understood += understood[0]
+        told.in_silence += understood[1]
+        told.throughout += understood[2]
+    return told
+
+
+def _heard(own: Samples, room: Room, others: NDArray[np.float32], vad: SileroVad) -> tuple[Samples, list[int]]:
+    """All that the box hears, and the samples at which it notices that somebody speaks."""
+    ear, blocks, starts = Ear(Audio(), vad), [], []
+    for sounds in heard(Echo(), room, own, others):
+        blocks.append(sounds.clean)
+        starts += [ear.position for event in ear.hear(sounds.clean) if isinstance(event, Stirred)]
+    return np.concatenate(blocks), starts
+
+
+def _understood(
+    sound: Samples, label: Mapping[str, JSON] | None, vad: SileroVad, listener: Listener, understander: Understander
+) -> bool:
+    size = BLOCK_MS * SAMPLE_RATE_HZ // 1000
+    blocks = (sound[first : first + size] for first in range(0, sound.size, size))
+    found = recognize(blocks, listener, vad, understander)
+    return found.decision.outcome == "act" and is_right(found, label)
+
+
+def _loudness(sound: NDArray[np.float32]) -> float:
+    """Of its louder half: pauses do not count."""
+    frames = np.square(sound[: sound.size // 320 * 320].reshape(-1, 320)).mean(axis=1)
+    return float(np.sqrt(np.sort(frames)[frames.size // 2 :].mean()))

@@ -13,6 +13,7 @@ from agentbox.bench import box
 from agentbox.bench.memory import memory
 from agentbox.cli.bench_commands import commands
 from agentbox.cli.bench_constrain import constrain
+from agentbox.cli.bench_echo import echo
 from agentbox.cli.bench_speech import speech
 from agentbox.cli.bench_wake import wake
 from agentbox.cli.common import Group, with_config
@@ -28,6 +29,7 @@ def bench() -> None:
 
 bench.add_command(commands)
 bench.add_command(constrain)
+bench.add_command(echo)
 bench.add_command(speech)
 bench.add_command(wake)
 

@@ -28,6 +28,7 @@ from agentbox.audio.segment import (
     Samples,
     SegmentEvent,
     Started,
+    Stirred,
 )
 from agentbox.daemon.activation import Activation
 from agentbox.daemon.events import Events
@@ -215,6 +216,8 @@ class Hearing:
     def _take(self, events: list[SegmentEvent]) -> None:
         for event in events:
             match event:
+                case Stirred():
+                    self._events.emit("speech", "stirred")
                 case Started():
                     self._start(event)
                 case PartialDue():

@@ -35,14 +35,21 @@ class Interruption:
         self._voice = voice
         self._by = ""
         """The utterance that the box fell silent for."""
+        self._stirred = False
+        """It fell silent, and whether for an utterance is not known yet."""
         self._lapse: asyncio.TimerHandle | None = None
 
     def __call__(self, event: StageEvent) -> None:
         what = (event.stage, event.state)
-        if what == ("speech", "started"):
+        if what in (("speech", "stirred"), ("speech", "started")):
             if self._voice.audible and self._voice.hold():
-                self._by = event.utterance_id
+                self._stirred = True
                 self._lapse = asyncio.get_running_loop().call_later(RESUME_S, self._go_on)
+            if self._stirred and event.state == "started":
+                self._stirred, self._by = False, event.utterance_id
+        elif what == ("speech", "too_short"):
+            if self._stirred:
+                self._go_on()
         elif not self._by or event.utterance_id != self._by:
             return
         elif what == ("activation", "noticed"):
@@ -62,5 +69,5 @@ class Interruption:
 
     def _go_on(self) -> None:
         self._keep_quiet()
-        self._by = ""
+        self._by, self._stirred = "", False
         self._voice.go_on()

@@ -18,6 +18,7 @@ from agentbox.audio.segment import (
     Segmenter,
     SegmentEvent,
     Started,
+    Stirred,
 )
 from agentbox.config import Endpoint
 
@@ -49,7 +50,7 @@ def the_end(events: list[SegmentEvent]) -> Ended:
 
 def test_one_utterance_has_its_pre_roll_its_speech_and_the_silence_that_ended_it() -> None:
     events = run(Segmenter(ENDPOINT, pre_roll_ms=320), "-" * 40 + "s" * 20 + "-" * 30)
-    assert kinds(events) == ["Started", "Paused", "Ended"]
+    assert kinds(events) == ["Stirred", "Started", "Paused", "Ended"]
     ended = the_end(events)
     assert ended.first_sample == 30 * WINDOW
     assert ended.samples[0] == 30
@@ -73,7 +74,7 @@ def test_a_complete_command_ends_early_and_a_continuable_one_a_little_later() ->
 
 def test_what_was_decoded_from_a_pause_is_void_when_speech_goes_on() -> None:
     segmenter = Segmenter(ENDPOINT)
-    assert kinds(run(segmenter, "s" * 20 + "-" * 6)) == ["Started", "Paused"]
+    assert kinds(run(segmenter, "s" * 20 + "-" * 6)) == ["Stirred", "Started", "Paused"]
     segmenter.set_completeness(0, "complete")
     assert kinds(run(segmenter, "s" * 3)) == ["Resumed"]
     # The old verdict is gone with the pause it was made for: the next one waits its whole time.
@@ -93,10 +94,14 @@ def test_a_verdict_that_comes_too_late_or_for_another_utterance_changes_nothing(
 
 def test_a_click_is_dropped_and_never_offered_for_decoding() -> None:
     events = run(Segmenter(ENDPOINT), "-" * 20 + "s" * 2 + "-" * 30)
-    assert kinds(events) == ["Dropped"]
-    [dropped] = events
+    assert kinds(events) == ["Stirred", "Dropped"]
+    dropped = events[-1]
     assert isinstance(dropped, Dropped)
     assert dropped.speech_ms == 64
+
+
+def test_the_least_sound_stirs_nobody() -> None:
+    assert kinds(run(Segmenter(ENDPOINT), "-" * 20 + "s" + "-" * 30)) == ["Dropped"]
 
 
 def test_partials_come_from_two_seconds_on_every_half_second() -> None:
@@ -107,7 +112,7 @@ def test_partials_come_from_two_seconds_on_every_half_second() -> None:
 
 def test_partials_can_be_off() -> None:
     events = run(Segmenter(ENDPOINT, partials=False), "s" * 125)
-    assert kinds(events) == ["Started"]
+    assert kinds(events) == ["Stirred", "Started"]
 
 
 def test_endless_speech_is_cut_at_the_least_speech_like_place_near_the_cap() -> None:
@@ -126,7 +131,7 @@ def test_endless_speech_is_cut_at_the_least_speech_like_place_near_the_cap() -> 
 
 def test_the_end_of_the_input_ends_the_utterance() -> None:
     segmenter = Segmenter(ENDPOINT)
-    assert kinds(run(segmenter, "s" * 20)) == ["Started"]
+    assert kinds(run(segmenter, "s" * 20)) == ["Stirred", "Started"]
     ended = the_end(segmenter.finish())
     assert ended.reason == "end_of_input"
     assert not ended.paused
@@ -195,6 +200,11 @@ def test_every_sample_of_speech_is_in_exactly_one_stretch(
     for first, size, probability in fed:
         if probability >= 0.5:
             assert (covered[first : first + size] == 1).all(), "speech was lost"
+
+    # Whoever is stirred is told what of.
+    told = [event for event in events if isinstance(event, Stirred | Started | Dropped)]
+    for event, following in zip(told, [*told[1:], None], strict=True):
+        assert not isinstance(event, Stirred) or isinstance(following, Started | Dropped)
 
     ended = [event for event in events if isinstance(event, Ended)]
     started = [event for event in events if isinstance(event, Started)]

@@ -89,3 +89,17 @@ async def test_a_silent_box_is_not_interrupted() -> None:
     told(event("speech", "started"))
     told(event("activation", "opened"))
     assert voice.done == []
+
+
+async def test_it_falls_silent_on_the_chance_and_goes_on_after_a_click() -> None:
+    voice = Voice()
+    told = Interruption(voice)
+    told(event("speech", "stirred", ""))
+    assert voice.done == ["hold"]
+    told(event("speech", "too_short", ""))
+    assert voice.done == ["hold", "go on"]
+    told(event("speech", "stirred", ""))
+    told(event("speech", "started"))
+    told(event("speech", "too_short", ""))
+    told(event("activation", "opened"))
+    assert voice.done == ["hold", "go on", "hold", "hush"]
