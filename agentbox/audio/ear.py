@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
@@ -22,6 +22,19 @@ class VoiceActivity(Protocol):
     def reset(self) -> None: ...
 
 
+_NOTHING: Samples = np.zeros(0, dtype=np.int16)
+
+
+class _Window(NamedTuple):
+    words: Samples
+    presence: Samples
+
+    def cut(self, first: int, last: int | None) -> _Window:
+        """A copy of a part."""
+        words = self.words[first:last].copy()
+        return _Window(words, words if self.presence is self.words else self.presence[first:last].copy())
+
+
 class Ear:
     """`hear(block)` takes int16 blocks of any size and gives what the segmenter makes of them.
 
@@ -34,8 +47,8 @@ class Ear:
         self._segmenter = Segmenter(
             config.endpoint, threshold=config.vad.threshold, pre_roll_ms=config.pre_roll_ms, partials=partials
         )
-        self._waiting: deque[Samples] = deque()
-        self._rest = np.zeros(0, dtype=np.int16)
+        self._waiting: deque[_Window] = deque()
+        self._rest = _Window(_NOTHING, _NOTHING)
         self._open = False
         self.level_dbfs = -96.0
         self.vad_windows = 0
@@ -63,16 +76,19 @@ class Ear:
     @property
     def position(self) -> int:
         """Samples heard so far, counted to the last whole window."""
-        return self._segmenter.position + sum(window.size for window in self._waiting)
+        return self._segmenter.position + sum(window.words.size for window in self._waiting)
 
-    def hear(self, block: Samples) -> list[SegmentEvent]:
-        samples = np.concatenate([self._rest, block]) if self._rest.size else block
-        whole = samples.size // WINDOW_SAMPLES * WINDOW_SAMPLES
+    def hear(self, block: Samples, presence: Samples | None = None) -> list[SegmentEvent]:
+        """`presence`: equally long, the same sound as far as it tells whether anybody speaks (`echo.Heard`)."""
+        heard = _Window(block, block if presence is None else presence)
+        if self._rest.words.size:
+            heard = _Window(*(np.concatenate(pair) for pair in zip(self._rest, heard, strict=True)))
+        whole = heard.words.size // WINDOW_SAMPLES * WINDOW_SAMPLES
         # Copies: a window outlives the buffer that the sound card's driver will fill again.
-        self._rest = samples[whole:].copy()
+        self._rest = heard.cut(whole, None)
         events: list[SegmentEvent] = []
         for start in range(0, whole, WINDOW_SAMPLES):
-            self._window(samples[start : start + WINDOW_SAMPLES].copy(), events)
+            self._window(heard.cut(start, start + WINDOW_SAMPLES), events)
         return events
 
     def set_completeness(self, number: int, completeness: Completeness) -> None:
@@ -81,29 +97,29 @@ class Ear:
     def finish(self, reason: EndReason = "end_of_input") -> list[SegmentEvent]:
         """End what is under way; sound that did not fill a window is padded with silence."""
         events: list[SegmentEvent] = []
-        if self._rest.size:
-            window = np.zeros(WINDOW_SAMPLES, dtype=np.int16)
-            window[: self._rest.size] = self._rest
-            self._rest = self._rest[:0]
-            self._window(window, events)
+        if self._rest.words.size:
+            window = np.zeros((2, WINDOW_SAMPLES), dtype=np.int16)
+            window[:, : self._rest.words.size] = self._rest
+            self._rest = _Window(_NOTHING, _NOTHING)
+            self._window(_Window(*window), events)
         while self._waiting:
-            events += self._segmenter.feed(self._waiting.popleft(), 0.0)
+            events += self._segmenter.feed(self._waiting.popleft().words, 0.0)
         self._vad.reset()
         self._open = False
         return events + self._segmenter.finish(reason)
 
-    def _window(self, window: Samples, events: list[SegmentEvent]) -> None:
-        self.level_dbfs = level_dbfs(window)
+    def _window(self, window: _Window, events: list[SegmentEvent]) -> None:
+        self.level_dbfs = level_dbfs(window.presence)
         is_open = self._gate.open_for(self.level_dbfs, WINDOW_SAMPLES / SAMPLE_RATE_HZ, self._segmenter.active)
         self._waiting.append(window)
         if is_open:
             while self._waiting:
                 waiting = self._waiting.popleft()
                 self.vad_windows += 1
-                events += self._segmenter.feed(waiting, self._vad.probability(waiting))
+                events += self._segmenter.feed(waiting.words, self._vad.probability(waiting.presence))
         else:
             if self._open:
                 self._vad.reset()
             while len(self._waiting) > LOOK_BACK_WINDOWS:
-                events += self._segmenter.feed(self._waiting.popleft(), 0.0)
+                events += self._segmenter.feed(self._waiting.popleft().words, 0.0)
         self._open = is_open

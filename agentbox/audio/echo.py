@@ -1,8 +1,11 @@
 """Takes what the box plays out of what its microphone hears, so that it does not listen to itself.
 
-The arithmetic is WebRTC's echo canceller (AEC3, by the package pywebrtc-audio): an adaptive filter learns the way from
-the speaker to the microphone, and a suppressor takes out what is left. What it needs from here is both sounds on one
-clock, the played one a little ahead, and no jumps between them.
+Two things come out. What tells whether anybody speaks has no echo left at all: WebRTC's canceller (AEC3, by the package
+pywebrtc-audio) has taken out the rest as well, and with it much of what was said over it. What tells what they say has
+lost the linear part of the echo alone, and nothing of theirs (`echo_filter`): nearly all commands as loud as the box
+itself, spoken over it, are understood in it, and half of them in the other (`agentbox bench echo`).
+
+What both need from here is the two sounds on one clock, the played one a little ahead, and no jumps between them.
 """
 
 from __future__ import annotations
@@ -18,6 +21,8 @@ import soxr
 from numpy.typing import NDArray
 
 from agentbox.audio.echo_delay import EchoDelay
+from agentbox.audio.echo_filter import BLOCK as FRAME
+from agentbox.audio.echo_filter import EchoFilter
 from agentbox.audio.mixer import RATE_HZ as PLAYED_RATE_HZ
 from agentbox.audio.segment import Samples
 from agentbox.messages import SAMPLE_RATE_HZ
@@ -38,9 +43,6 @@ TAIL_MS = 400
 LEARN_S = 1.5
 """So much of the box's own sound it takes to learn the way through the room, once the delay is known: until then the
 microphone is not listened to while the box is heard."""
-
-FRAME = SAMPLE_RATE_HZ // 100
-"""The canceller works on 10 ms."""
 
 KEPT_S = 4.0
 """Of what was played: more than a microphone's sound is ever late."""
@@ -66,6 +68,15 @@ class Canceller(Protocol):
     """As pywebrtc-audio's: float32 of 16 kHz in multiples of `FRAME`, between -1 and 1."""
 
     def process(self, near: Any, far: Any) -> Any: ...
+
+
+class Heard(NamedTuple):
+    """The microphone's sound without the box's own; both are int16 of 16 kHz, equally long."""
+
+    words: Samples
+    """For understanding what is said: others' voices are whole in it, and some echo may be left."""
+    presence: Samples
+    """For telling whether anybody speaks: no echo is left in it."""
 
 
 class _Piece(NamedTuple):
@@ -109,6 +120,7 @@ class Echo:
         """From a sample of the microphone to that of the played sound which is shown with it."""
         self._near = 0
         self._delay = EchoDelay()
+        self._filter = EchoFilter()
         self._used: int | None = None
         """The delay that the canceller works with, in samples; null: none is known yet."""
         self._learnt = 0
@@ -146,46 +158,52 @@ class Echo:
         with self._lock:
             return self._origin_s is not None and round((now_s - self._origin_s) * SAMPLE_RATE_HZ) < self._loud_until
 
-    def cleaned(self, block: Samples, captured_s: float) -> Samples:
+    def cleaned(self, block: Samples, captured_s: float) -> Heard:
         """The microphone's next block, 16 kHz mono int16, without the box's own sound.
 
         `captured_s`: when its last sample was heard (monotonic). While the box is silent it is given back as it is,
         else in whole frames of 10 ms, the rest with the next one.
         """
         if self._canceller is None:
-            return block
+            return Heard(block, block)
         near = np.concatenate([self._rest, block]) if self._rest.size else block
         self._guess(captured_s - (self._near + near.size) / SAMPLE_RATE_HZ)
         if not self.audible(captured_s - block.size / SAMPLE_RATE_HZ):
             self._near += near.size
             self._rest = self._rest[:0]
             self._delay.restart()
-            return near
+            return Heard(near, near)
         whole = near.size // FRAME * FRAME
         self._rest, near = near[whole:].copy(), near[:whole]
-        clean = self._cancelled(self._canceller, near.astype(np.float32) / 32768.0)
+        words, presence = self._cancelled(self._canceller, near.astype(np.float32) / 32768.0)
         self._near += whole
-        sound: Samples = np.clip(np.rint(clean * 32768.0), -32768, 32767).astype(np.int16)
-        return sound
+        return Heard(_as_int16(words), _as_int16(presence))
 
-    def _cancelled(self, canceller: Canceller, near: Floats) -> Floats:
+    def _cancelled(self, canceller: Canceller, near: Floats) -> tuple[Floats, Floats]:
         self._set_clocks()
-        far = self._shown(self._near, near.size)
-        self._delay.feed(near, far)
+        self._delay.feed(near, self._shown(self._near, near.size))
         delay = self._used if self._delay.samples is None else self._delay.samples
         if delay is None:
             if self._delay.looked_s < NO_ECHO_S:
-                return np.zeros_like(near)
+                return np.zeros_like(near), np.zeros_like(near)
             delay = 0
         if self._used is None or abs(delay - self._used) > MOVED_MS * SAMPLE_RATE_HZ // 1000:
             self._used, self._learnt = delay, 0
         lead = LEAD_MS * SAMPLE_RATE_HZ // 1000
         far = self._shown(self._near - self._used + lead, near.size)
-        clean = np.asarray(canceller.process(near, far), dtype=np.float32)
+        presence = np.asarray(canceller.process(near, far), dtype=np.float32)
+        words = self._filtered(near, far)
         if self._learnt < LEARN_S * SAMPLE_RATE_HZ:
             self._learnt += near.size if far.any() else 0
-            return np.zeros_like(near)
-        return clean
+            return np.zeros_like(near), np.zeros_like(near)
+        return words, presence
+
+    def _filtered(self, near: Floats, far: Floats) -> Floats:
+        words = np.empty_like(near)
+        for first in range(0, near.size, FRAME):
+            frame = slice(first, first + FRAME)
+            words[frame] = self._filter.block(near[frame], far[frame])
+        return words
 
     def _guess(self, origin_s: float) -> None:
         self._guesses.append(origin_s)
@@ -218,3 +236,8 @@ class Echo:
 def _resampler() -> soxr.ResampleStream:
     # The better ones hold back 30 ms and more.
     return soxr.ResampleStream(PLAYED_RATE_HZ, SAMPLE_RATE_HZ, 1, dtype="float32", quality="LQ")
+
+
+def _as_int16(sound: Floats) -> Samples:
+    samples: Samples = np.clip(np.rint(sound * 32768.0), -32768, 32767).astype(np.int16)
+    return samples

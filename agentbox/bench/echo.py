@@ -89,15 +89,16 @@ def heard(echo: Echo, room: Room, played: Samples, others: NDArray[np.float32] |
             echo.played(*given)
             given = next(speaker, None)
         block = microphone[first : first + size]
-        yield Sounds(block, echo.cleaned(block, captured_s + draw.normal(0, room.told_ms / 1000)))
+        yield Sounds(block, *echo.cleaned(block, captured_s + draw.normal(0, room.told_ms / 1000)))
 
 
 @dataclass(frozen=True, slots=True)
 class Sounds:
-    """A block as the microphone gave it, and what was made of it (some samples may come with the next one)."""
+    """A block as the microphone gave it, and what `Echo` made of it (some samples may come with the next one)."""
 
     raw: Samples
-    clean: Samples
+    words: Samples
+    presence: Samples
 
 
 def _blocks(played: Samples) -> Iterator[tuple[Samples, float]]:
@@ -139,8 +140,8 @@ def alone(played: Samples, room: Room, vad: SileroVad, engine: Engine) -> Alone:
     raw = clean = 0.0
     for sounds in heard(Echo(), room, played):
         raw += float(np.square(sounds.raw.astype(np.float64)).sum())
-        clean += float(np.square(sounds.clean.astype(np.float64)).sum())
-        for event in ear.hear(sounds.clean):
+        clean += float(np.square(sounds.presence.astype(np.float64)).sum())
+        for event in ear.hear(sounds.words, sounds.presence):
             told.interruptions += isinstance(event, Stirred)
             if isinstance(event, Ended):
                 told.transcripts += bool(engine.transcribe(as_floats(event.samples), language="en").text)
@@ -210,8 +211,8 @@ def _heard(own: Samples, room: Room, others: NDArray[np.float32], vad: SileroVad
     """All that the box hears, and the samples at which it notices that somebody speaks."""
     ear, blocks, starts = Ear(Audio(), vad), [], []
     for sounds in heard(Echo(), room, own, others):
-        blocks.append(sounds.clean)
-        starts += [ear.position for event in ear.hear(sounds.clean) if isinstance(event, Stirred)]
+        blocks.append(sounds.words)
+        starts += [ear.position for event in ear.hear(sounds.words, sounds.presence) if isinstance(event, Stirred)]
     return np.concatenate(blocks), starts
 
 

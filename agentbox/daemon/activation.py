@@ -21,6 +21,8 @@ Mode = Literal["always", "wake_phrase", "push_to_talk"]
 MAX_FILLER_WORDS = 1
 """Words allowed before the phrase ("um, hey computer")."""
 
+NEEDLESS_LIKENESS = 0.7
+
 _WORD = re.compile(r"[\u3400-\u9fff]|[^\W_]+(?:['’][^\W_]+)*")
 
 
@@ -74,6 +76,10 @@ class Activation:
         """Listen without a wake phrase from `now` on for `seconds` (default `attention_s`)."""
         self._open_until = max(self._open_until, now + (self.attention_s if seconds is None else seconds))
 
+    def answered(self) -> None:
+        """What was waited for has been said."""
+        self._open_until = self._follow_until = float("-inf")
+
     def follow(self, now: float) -> None:
         """The box has answered: for `attention_s` the owner may go on without a wake phrase. Others talk as well, so
         that only what is surely a command counts."""
@@ -112,7 +118,9 @@ class Activation:
         phrase count; null where nobody looked. A phrase is taken off the command in every mode, so that it does no harm
         where it is not needed.
         """
-        found = self.find_phrase(text, 1.0 if wake == "" else self._likeness)
+        least = 1.0 if wake == "" else self._likeness
+        # Where no phrase is needed nobody looked for one in the sound; one that was misheard is no part of the command.
+        found = self.find_phrase(text, least if already is None else min(least, NEEDLESS_LIKENESS))
         by = already or ("wake_phrase" if found and self.mode == "wake_phrase" else None)
         if by is None:
             return None

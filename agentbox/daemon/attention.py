@@ -99,6 +99,11 @@ class Attention:
         """What the last turns left open, now."""
         return self.talk.context(self._monotonic())
 
+    @property
+    def is_asking(self) -> bool:
+        """Whether a question of the box's is open."""
+        return not self.context().keys().isdisjoint(("confirmation", "asked"))
+
     def understand(self, recognition: Recognition | None, opened: Opened, turn_id: str) -> Decision:
         """What was heard, or (recognition null) written, means now."""
         return self._meanings.of(self.talk.mind, recognition, opened, self.context(), turn_id)

@@ -147,11 +147,11 @@ class Hearing:
         self._listened = False
         self.turns: asyncio.Queue[Awaitable[Heard] | None] = asyncio.Queue()
 
-    def hear(self, block: Samples) -> None:
-        """Take the next block: int16, 16 kHz, any length."""
+    def hear(self, block: Samples, presence: Samples | None = None) -> None:
+        """Take the next block: int16, 16 kHz, any length. `presence`: see `Ear.hear`."""
         listening = self._judge.activation.listening(self._monotonic())
         if listening or self._ear.speaking:
-            self._take(self._ear.hear(block))
+            self._take(self._ear.hear(block, presence))
         elif self._listened:
             # The time to talk is over (push-to-talk): nothing of what follows is looked at.
             self._take(self._ear.finish("released"))

@@ -221,7 +221,10 @@ class MicrophoneSource:
             if not heard:
                 heard = True
                 self._found(microphone.device.name if microphone.device else "?")
-            hearing.hear(block if self._echo is None else self._echo.cleaned(block, microphone.captured_s))
+            if self._echo is None:
+                hearing.hear(block)
+            else:
+                hearing.hear(*self._echo.cleaned(block, microphone.captured_s))
             if microphone.lost_blocks > self._lost_blocks:
                 lost = microphone.lost_blocks - self._lost_blocks
                 self._lost_blocks = microphone.lost_blocks

@@ -77,6 +77,7 @@ class Turns:
         self._events.emit("activation", "opened", utterance_id=utterance.id, message=activated)
         self._events.emit("utterance", "kept", utterance_id=utterance.id, message=utterance)
         self._events.emit("transcript", "final", utterance_id=utterance.id, message=transcript, timings=heard.timings)
+        self._attention.activation.answered()
         if opened.phrase is not None and not opened.command:
             self._attention.activation.attend(self._monotonic())
             return self._reply(utterance.id, "", "heard", "attention")
@@ -116,6 +117,9 @@ class Turns:
             )
             if by in UNASKED:
                 return None
+            if by == "attention" and self._attention.is_asking:
+                # The question stands; whoever was not understood says it again.
+                self._attention.activation.attend(self._monotonic())
             return self._reply(turn_id, self._say("not_understood"), "failed", "not_understood")
         state = intent.match if decision.outcome == "act" else "unsure"
         self._events.emit("intent", state, utterance_id=turn_id, message=intent, timings={"score": intent.score})

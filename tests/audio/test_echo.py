@@ -51,16 +51,16 @@ def test_its_own_voice_is_not_taken_for_somebodys(delay_ms: int, level_db: int, 
     echo, ear, deaf = Echo(), Ear(Audio(), vad), Ear(Audio(), vad)
     started, raw, clean = 0, 0.0, 0.0
     for sounds in heard(echo, Room(delay_ms, level_db), own):
-        started += sum(isinstance(event, Started) for event in ear.hear(sounds.clean))
+        started += sum(isinstance(event, Started) for event in ear.hear(sounds.words, sounds.presence))
         raw += energy(sounds.raw)
-        clean += energy(sounds.clean)
+        clean += energy(sounds.presence)
     assert started == 0
     assert 10 * np.log10(raw / clean) > 15  # what is left is the microphone's own noise
     uncancelled = Echo(lambda: None)
     starts = [
         event
         for sounds in heard(uncancelled, Room(delay_ms, level_db), own)
-        for event in deaf.hear(sounds.clean)
+        for event in deaf.hear(sounds.words, sounds.presence)
         if isinstance(event, Started)
     ]
     assert len(starts) > 3
@@ -75,7 +75,7 @@ def test_who_speaks_meanwhile_is_heard(own: Samples, vad: SileroVad, models_dir:
     at = 20 * SAMPLE_RATE_HZ
     others = np.zeros(own.size * SAMPLE_RATE_HZ // RATE_HZ, dtype=np.float32)
     others[at : at + sample.size] = sample
-    clean = np.concatenate([sounds.clean for sounds in heard(echo, Room(60, -10), own, others)])
+    clean = np.concatenate([sounds.words for sounds in heard(echo, Room(60, -10), own, others)])
     engine = load_engine("moonshine-tiny-en", "en", models_dir)
     said = clean[at - 1600 : at + sample.size].astype(np.float32) / 32768.0
     assert "timer for ten minutes" in engine.transcribe(said, language="en").text.lower().replace("10", "ten")
@@ -86,7 +86,7 @@ def test_nothing_is_listened_to_until_the_room_is_learnt(own: Samples) -> None:
     echo = Echo()
     loud = 0.0
     for sounds in heard(echo, Room(20, -6), own[: int(RATE_HZ * LEARN_S)]):
-        loud = max(loud, float(np.abs(sounds.clean).max(initial=0)))
+        loud = max(loud, float(np.abs(sounds.words).max(initial=0)))
     assert loud <= 60  # the microphone's own noise, before the first sound
 
 
@@ -103,7 +103,7 @@ def test_no_sample_is_lost_or_made_up(sizes: list[int], plays: bool) -> None:
         block = draw.integers(-9000, 9000, size).astype(np.int16)
         at += size
         given_blocks.append(block)
-        got_blocks.append(echo.cleaned(block, at / SAMPLE_RATE_HZ))
+        got_blocks.append(echo.cleaned(block, at / SAMPLE_RATE_HZ).presence)
     got, whole = np.concatenate(got_blocks), np.concatenate(given_blocks)
     assert whole.size - got.size < SAMPLE_RATE_HZ // 100
     listened = got != 0  # until the room is learnt, it is silence
@@ -184,7 +184,7 @@ def test_where_nothing_comes_back_there_is_no_delay(own: Samples) -> None:
 def test_with_a_headset_it_listens_while_it_speaks(own: Samples) -> None:
     """Nothing comes back: after a while it is believed."""
     loud = [
-        float(np.abs(sounds.clean).max(initial=0))
+        float(np.abs(sounds.words).max(initial=0))
         for sounds in heard(Echo(), Room(0, -200), own, np.full(own.size, 500, dtype=np.float32))
     ]
     assert max(loud[-100:]) > 0
@@ -204,7 +204,7 @@ def test_a_box_that_was_moved_learns_its_new_place(own: Samples, vad: SileroVad)
     starts = [
         ear.position / SAMPLE_RATE_HZ - own.size / RATE_HZ
         for sounds in heard(echo, Moved(0, 0), twice)
-        for event in ear.hear(sounds.clean)
+        for event in ear.hear(sounds.words, sounds.presence)
         if isinstance(event, Started)
     ]
     # It is misled for some seconds at most.

@@ -203,7 +203,7 @@ def test_every_sample_of_speech_is_in_exactly_one_stretch(
 
     # Whoever is stirred is told what of.
     told = [event for event in events if isinstance(event, Stirred | Started | Dropped)]
-    for event, following in zip(told, [*told[1:], None], strict=True):
+    for event, following in zip(told, [*told[1:], None], strict=False):
         assert not isinstance(event, Stirred) or isinstance(following, Started | Dropped)
 
     ended = [event for event in events if isinstance(event, Ended)]

@@ -10,12 +10,14 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from agentbox.asr.engine import Recognition
 from agentbox.config import Config, Persona, Speech
 from agentbox.daemon.core import Core, open_core
 from agentbox.daemon.events import Events
 from agentbox.daemon.questions import ANSWER, Questions
 from agentbox.messages import Intent, Reply, StageEvent
 from agentbox.settings import Loaded
+from tests.daemon.test_turn import heard
 
 SET = Intent(
     utterance_id="1", name="HassStartTimer", slots={"name": "pizza"}, text="", source="agentbox", match="exact"
@@ -137,3 +139,34 @@ async def test_what_is_typed_is_not_answered_aloud(tmp_path: Path, monkeypatch: 
         core.events.subscribe(seen.append)
         await core.ask("what time is it")
         assert [event.message.speak for event in seen if isinstance(event.message, Reply)] == ["never"]
+
+
+async def test_a_question_stands_where_the_answer_was_not_understood_and_the_gate_closes_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with a_core(tmp_path, monkeypatch) as core:
+        for said, by, waits in (
+            ("hey computer set a timer", None, True),
+            ("roses and daffodils", "attention", True),
+            ("ten minutes", "attention", False),
+        ):
+            reply = await core.turns.heard(heard(Recognition(said), by))  # type: ignore[arg-type]
+            assert reply is not None
+            assert (core.activation.opens(time.monotonic()) == "attention") is waits, said
+        assert reply.text == "Timer set for 10 minutes."
+
+
+async def test_after_its_replies_it_listens_on_where_the_owner_likes_that_and_only_to_commands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with a_core(tmp_path, monkeypatch) as core:
+        core.activation.follow(time.monotonic())
+        assert core.activation.opens(time.monotonic()) == "follow_up"
+        seen: list[StageEvent] = []
+        core.events.subscribe(seen.append)
+        assert await core.turns.heard(heard(Recognition("roses and daffodils"), "follow_up")) is None
+        # It was said to others: no word of it is told.
+        assert [(event.stage, event.state, event.message) for event in seen] == [("transcript", "not_activated", None)]
+        reply = await core.turns.heard(heard(Recognition("what time is it"), "follow_up"))
+        assert reply is not None
+        assert reply.outcome == "done"

@@ -15,7 +15,7 @@ from agentbox.messages import ActivatedBy, Intent, StageEvent, Transcript, Utter
 from agentbox.settings import Loaded
 
 
-def heard(recognition: Recognition, by: ActivatedBy = "always") -> Heard:
+def heard(recognition: Recognition, by: ActivatedBy | None = "always") -> Heard:
     """What hearing makes of the words, as if they had needed no wake phrase."""
     utterance = Utterance(
         id=new_id(), started_at=0.0, first_sample=0, pcm=b"", speech_ms=900, silence_ms=250, end_reason="silence"
