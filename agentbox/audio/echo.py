@@ -98,7 +98,7 @@ def webrtc() -> Canceller | None:
 class Echo:
     """`played` takes what goes to the speaker, in the speaker's thread; `cleaned` what the microphone heard, elsewhere.
 
-    Without a canceller the sound is left as it is, and `audible` still tells whether the box may be heard in it.
+    Without a canceller some echo stays in both: the box cannot tell by them alone whether somebody speaks.
     """
 
     def __init__(self, make: Callable[[], Canceller | None] = webrtc) -> None:
@@ -164,8 +164,6 @@ class Echo:
         `captured_s`: when its last sample was heard (monotonic). While the box is silent it is given back as it is,
         else in whole frames of 10 ms, the rest with the next one.
         """
-        if self._canceller is None:
-            return Heard(block, block)
         near = np.concatenate([self._rest, block]) if self._rest.size else block
         self._guess(captured_s - (self._near + near.size) / SAMPLE_RATE_HZ)
         if not self.audible(captured_s - block.size / SAMPLE_RATE_HZ):
@@ -175,11 +173,11 @@ class Echo:
             return Heard(near, near)
         whole = near.size // FRAME * FRAME
         self._rest, near = near[whole:].copy(), near[:whole]
-        words, presence = self._cancelled(self._canceller, near.astype(np.float32) / 32768.0)
+        words, presence = self._cancelled(near.astype(np.float32) / 32768.0)
         self._near += whole
         return Heard(_as_int16(words), _as_int16(presence))
 
-    def _cancelled(self, canceller: Canceller, near: Floats) -> tuple[Floats, Floats]:
+    def _cancelled(self, near: Floats) -> tuple[Floats, Floats]:
         self._set_clocks()
         self._delay.feed(near, self._shown(self._near, near.size))
         delay = self._used if self._delay.samples is None else self._delay.samples
@@ -191,8 +189,9 @@ class Echo:
             self._used, self._learnt = delay, 0
         lead = LEAD_MS * SAMPLE_RATE_HZ // 1000
         far = self._shown(self._near - self._used + lead, near.size)
-        presence = np.asarray(canceller.process(near, far), dtype=np.float32)
-        words = self._filtered(near, far)
+        words = presence = self._filtered(near, far)
+        if self._canceller is not None:
+            presence = np.asarray(self._canceller.process(near, far), dtype=np.float32)
         if self._learnt < LEARN_S * SAMPLE_RATE_HZ:
             self._learnt += near.size if far.any() else 0
             return np.zeros_like(near), np.zeros_like(near)

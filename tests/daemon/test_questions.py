@@ -153,6 +153,7 @@ async def test_a_question_stands_where_the_answer_was_not_understood_and_the_gat
             reply = await core.turns.heard(heard(Recognition(said), by))  # type: ignore[arg-type]
             assert reply is not None
             assert (core.activation.opens(time.monotonic()) == "attention") is waits, said
+        assert reply is not None
         assert reply.text == "Timer set for 10 minutes."
 
 
