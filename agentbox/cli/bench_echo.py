@@ -11,7 +11,7 @@ import numpy as np
 from agentbox import paths
 from agentbox.asr.listener import Listener
 from agentbox.asr.load import load_engine
-from agentbox.audio.echo import webrtc
+from agentbox.audio.echo import Echo
 from agentbox.audio.mixer import RATE_HZ
 from agentbox.audio.segment import Samples
 from agentbox.bench import echo as measured
@@ -21,7 +21,6 @@ from agentbox.cli.common import with_config
 from agentbox.cli.tables import new_table, show_table
 from agentbox.daemon.box import load_vad
 from agentbox.daemon.mind import only_sentences
-from agentbox.errors import ModelError
 from agentbox.settings import Loaded
 from agentbox.tts.load import load_voice
 
@@ -46,13 +45,11 @@ def echo(loaded: Loaded, minutes: float, data: Path | None, clips: int | None) -
     Example:
       agentbox bench echo --minutes 5
     """
-    if webrtc() is None:
-        raise ModelError("echo_missing", "The package pywebrtc-audio is not installed.", "pip install pywebrtc-audio")
     played = _own_voice(minutes)
     vad = load_vad(loaded.config)
     engine = load_engine(loaded.config.asr.model, "en", paths.models_dir(loaded.config))
     table = new_table(
-        f"{played.size / RATE_HZ / 60:.1f} min of its own speech",
+        f"{played.size / RATE_HZ / 60:.1f} min of its own speech ({'cancelled' if Echo().cancels else 'half-duplex'})",
         "delay",
         "level",
         "interruptions",

@@ -8,9 +8,13 @@ from datetime import date, datetime, timedelta
 from pathlib import Path
 
 import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import agentbox.tools
-from agentbox.tools.phrases import Phrases, load
+from agentbox.tools.phrases import LANGUAGES, Phrases, load
+from agentbox.tools.phrases.owner import owner_replies
 
 NOW = datetime(2026, 11, 21, 10, 0)  # noqa: DTZ001 - a Saturday; only its clock face counts
 
@@ -136,3 +140,70 @@ def test_a_moment_and_a_date() -> None:
 def test_lists(items: list[str], english: str, chinese: str) -> None:
     assert Phrases("en").grammar.join(items) == english
     assert Phrases("zh").grammar.join(items) == chinese
+
+
+def test_a_manner_has_sentences_of_its_own_with_the_same_placeholders() -> None:
+    for language in LANGUAGES:
+        every = load(language)
+        in_manner = [key for key in every if "." in key]
+        assert len(in_manner) > 10
+        for key in in_manner:
+            plain, _, manner = key.partition(".")
+            assert manner == "warm"
+            assert placeholders(every[key]) <= placeholders(every[plain])
+    assert Phrases("en", "warm").say("nevermind") == "No problem."
+    assert Phrases("en", "warm").say("time", time="noon") == "It is noon."
+
+
+def test_the_owners_wording_goes_before_ours(tmp_path: Path) -> None:
+    file = tmp_path / "replies.yaml"
+    file.write_text("timer_set: 'Go: {duration}.'\nnevermind: As you like.\n")
+    own, problems = owner_replies(file, "en")
+    assert problems == []
+    phrases = Phrases("en", "warm", own)
+    assert phrases.say("timer_set", duration="3 minutes") == "Go: 3 minutes."
+    assert phrases.say("nevermind") == "As you like."
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("no_such_key: Hello.", "reply_unknown"),
+        ("nevermind: 3", "reply_invalid"),
+        ("nevermind: '  '", "reply_invalid"),
+        ("nevermind: 'All right, {name}.'", "reply_invalid"),
+        ("timer_set: 'Timer {duration!r}'", "reply_invalid"),
+        ("timer_set: 'Timer {duration:>9999}'", "reply_invalid"),
+        ("timer_set: 'Timer {duration.__class__}'", "reply_invalid"),
+        ("timer_set: 'Timer {0}'", "reply_invalid"),
+        ("timer_set: 'Timer {'", "reply_invalid"),
+        (f"nevermind: {'a' * 1001}", "reply_invalid"),
+        ("- a\n- b", "replies_unreadable"),
+        ("a: [", "replies_unreadable"),
+    ],
+)
+def test_what_cannot_be_said_is_left_out_and_told(text: str, code: str, tmp_path: Path) -> None:
+    file = tmp_path / "replies.yaml"
+    file.write_text(text)
+    own, problems = owner_replies(file, "en")
+    assert own == {}
+    assert [problem.code for problem in problems] == [code]
+
+
+def test_a_file_that_is_not_there_or_not_a_text_is_told(tmp_path: Path) -> None:
+    assert [problem.code for problem in owner_replies(tmp_path / "none.yaml", "en")[1]] == ["replies_unreadable"]
+    (tmp_path / "bytes.yaml").write_bytes(b"\xff\xfe\x00")
+    assert [problem.code for problem in owner_replies(tmp_path / "bytes.yaml", "en")[1]] == ["replies_unreadable"]
+    (tmp_path / "empty.yaml").write_text("")
+    assert owner_replies(tmp_path / "empty.yaml", "en") == ({}, [])
+
+
+@given(st.text(max_size=60))
+@settings(max_examples=100, deadline=None)
+def test_any_wording_that_is_taken_can_be_said(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
+    file = tmp_path_factory.getbasetemp() / "any.yaml"
+    file.write_text(yaml.safe_dump({"timer_set": text}), encoding="utf-8")
+    own, problems = owner_replies(file, "en")
+    assert len(own) + len(problems) == 1
+    if own:
+        Phrases("en", own=own).say("timer_set", duration="3 minutes")
