@@ -1,5 +1,5 @@
-"""How well the speaker knows what was heard: talks stopped at any moment, its account against the sample-exact recording
-of a virtual sound card. `python -m benchmarks.playback [TALKS]`; needs PulseAudio."""
+"""How well the speaker knows what was heard: talks stopped at any moment, its account against the recording of a
+virtual sound card. `python -m benchmarks.playback [TALKS]`; needs PulseAudio."""
 
 from __future__ import annotations
 

@@ -47,6 +47,9 @@ microphone is not listened to while the box is heard."""
 KEPT_S = 4.0
 """Of what was played: more than a microphone's sound is ever late."""
 
+RESIDUE = 0.003
+"""Of the energy (-25 dB): what the canceller leaves less of is the rest of an echo, and nobody's voice."""
+
 JUMP = 160
 """Samples that the two clocks may drift apart before they are set anew: the filter follows slow drift by itself, and
 must begin anew after each jump."""
@@ -191,7 +194,7 @@ class Echo:
         far = self._shown(self._near - self._used + lead, near.size)
         words = presence = self._filtered(near, far)
         if self._canceller is not None:
-            presence = np.asarray(self._canceller.process(near, far), dtype=np.float32)
+            presence = _present(np.asarray(self._canceller.process(near, far), dtype=np.float32), near)
         if self._learnt < LEARN_S * SAMPLE_RATE_HZ:
             self._learnt += near.size if far.any() else 0
             return np.zeros_like(near), np.zeros_like(near)
@@ -235,6 +238,13 @@ class Echo:
 def _resampler() -> soxr.ResampleStream:
     # The better ones hold back 30 ms and more.
     return soxr.ResampleStream(PLAYED_RATE_HZ, SAMPLE_RATE_HZ, 1, dtype="float32", quality="LQ")
+
+
+def _present(presence: Floats, near: Floats) -> Floats:
+    """`presence` without the frames in which it is too little of `near` to be somebody."""
+    left, whole = (np.square(sound.reshape(-1, FRAME)).sum(axis=1) for sound in (presence, near))
+    somebody: NDArray[np.bool_] = np.repeat(left >= RESIDUE * whole, FRAME)
+    return np.where(somebody, presence, np.float32(0))
 
 
 def _as_int16(sound: Floats) -> Samples:
