@@ -117,6 +117,8 @@ class Echo:
         """When sample 0 of the played sound's clock was heard."""
         self._loud_until = 0
         """On the clock of the played sound: nothing is heard of it after that."""
+        self._words_until = 0
+        """The same for words: a short sound is nobody's speech, and need not be learnt to be known for one."""
         self._guesses: deque[float] = deque(maxlen=_GUESSES)
         """When the microphone's sample 0 was heard."""
         self._shift: int | None = None
@@ -135,8 +137,9 @@ class Echo:
         """Whether the box can hear others while it speaks."""
         return self._canceller is not None
 
-    def played(self, block: Samples, heard_s: float) -> None:
-        """The next block for the speaker, 24 kHz mono int16; `heard_s`: when its last sample is heard (monotonic)."""
+    def played(self, block: Samples, heard_s: float, speech: bool = True) -> None:
+        """The next block for the speaker, 24 kHz mono int16; `heard_s`: when its last sample is heard (monotonic);
+        `speech`: there are words in it."""
         sound = block.astype(np.float32) / 32768.0
         with self._lock:
             if self._origin_s is None:
@@ -153,6 +156,7 @@ class Echo:
             self._next += far.size
             if block.any():
                 self._loud_until = end + TAIL_MS * SAMPLE_RATE_HZ // 1000
+                self._words_until = self._loud_until if speech else self._words_until
             while self._pieces[0].first < self._next - KEPT_S * SAMPLE_RATE_HZ:
                 self._pieces.popleft()
 
@@ -176,6 +180,8 @@ class Echo:
             return Heard(near, near)
         whole = near.size // FRAME * FRAME
         self._rest, near = near[whole:].copy(), near[:whole]
+        if not whole:
+            return Heard(near, near)
         words, presence = self._cancelled(near.astype(np.float32) / 32768.0)
         self._near += whole
         return Heard(_as_int16(words), _as_int16(presence))
@@ -186,7 +192,7 @@ class Echo:
         delay = self._used if self._delay.samples is None else self._delay.samples
         if delay is None:
             if self._delay.looked_s < NO_ECHO_S:
-                return np.zeros_like(near), np.zeros_like(near)
+                return self._unlearnt(near)
             delay = 0
         if self._used is None or abs(delay - self._used) > MOVED_MS * SAMPLE_RATE_HZ // 1000:
             self._used, self._learnt = delay, 0
@@ -197,8 +203,15 @@ class Echo:
             presence = _present(np.asarray(self._canceller.process(near, far), dtype=np.float32), near)
         if self._learnt < LEARN_S * SAMPLE_RATE_HZ:
             self._learnt += near.size if far.any() else 0
-            return np.zeros_like(near), np.zeros_like(near)
+            return self._unlearnt(near)
         return words, presence
+
+    def _unlearnt(self, near: Floats) -> tuple[Floats, Floats]:
+        assert self._shift is not None
+        with self._lock:
+            speaks = self._near + self._shift < self._words_until
+        heard = np.zeros_like(near) if speaks else near
+        return heard, heard
 
     def _filtered(self, near: Floats, far: Floats) -> Floats:
         words = np.empty_like(near)

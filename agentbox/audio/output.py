@@ -65,8 +65,9 @@ class Output:
     """`open` gives a track of `mixer` to put sound into; `play` plays a short sound.
 
     A device that cannot be opened, or goes away, is reported through `on_notice` once, and once more when it plays
-    again. `on_block(block, heard_s)` is given all that is played, 24 kHz mono int16, and when it is heard: what the
-    microphone hears of the box itself. None of the three may raise; `on_end` and `on_block` are called by PortAudio.
+    again. `on_block(block, heard_s, speech)` is given all that is played, 24 kHz mono int16, when it is heard, and
+    whether there are words in it: what the microphone hears of the box itself. None of the three may raise; `on_end`
+    and `on_block` are called by PortAudio.
     """
 
     def __init__(
@@ -75,7 +76,7 @@ class Output:
         on_notice: Callable[[Notice], None],
         *,
         on_end: Callable[[Track], None] | None = None,
-        on_block: Callable[[Samples, float], None] | None = None,
+        on_block: Callable[[Samples, float, bool], None] | None = None,
     ) -> None:
         self.mixer = Mixer(on_end, self._wake)
         self._wanted = device
@@ -257,7 +258,7 @@ class Output:
             self._blocks.popleft()
         self._blocks.append(_Block(heard_s, self.mixer.played))
         if self._on_block is not None:
-            self._on_block(block, heard_s)
+            self._on_block(block, heard_s, any(track.lane == "speech" for track in self.mixer.played))
 
 
 class _Stream:

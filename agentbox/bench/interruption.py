@@ -56,7 +56,7 @@ class _Watch:
 
     blocks: list[tuple[Samples, float]] = field(default_factory=list)
 
-    def __call__(self, block: Samples, heard_s: float) -> None:
+    def __call__(self, block: Samples, heard_s: float, speech: bool) -> None:
         self.blocks.append((block, heard_s))
 
     @property

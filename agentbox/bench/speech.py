@@ -34,9 +34,31 @@ from agentbox.tts.load import load_voice
 from agentbox.tts.narrator import Narrator
 
 _NOW = datetime(2026, 11, 21, 9, 5)  # noqa: DTZ001 (a wall clock on the kitchen wall has no zone)
-_THINGS = ("milk", "two dozen eggs", "sourdough bread", "olive oil", "a birthday card", "batteries", "washing powder")
-_NAMES = ("pizza", "laundry", "tea", "bread", "Saturday", "work")
-_DEEDS = ("call the dentist", "water the plants", "take the bins out", "feed the cat next door")
+
+
+class _Values(NamedTuple):
+    """What replies are filled with."""
+
+    things: tuple[str, ...]
+    names: tuple[str, ...]
+    deeds: tuple[str, ...]
+    lists: tuple[str, ...]
+
+
+_VALUES = {
+    "en": _Values(
+        ("milk", "two dozen eggs", "sourdough bread", "olive oil", "a birthday card", "batteries", "washing powder"),
+        ("pizza", "laundry", "tea", "bread", "Saturday", "work"),
+        ("call the dentist", "water the plants", "take the bins out", "feed the cat next door"),
+        ("shopping list", "to-do list", "party list"),
+    ),
+    "zh": _Values(
+        ("牛奶", "两打鸡蛋", "面包", "橄榄油", "生日贺卡", "电池", "洗衣粉"),
+        ("披萨", "洗衣", "茶", "面包", "周六", "上班"),
+        ("给牙医打电话", "给花浇水", "倒垃圾", "喂隔壁的猫"),
+        ("购物清单", "待办清单", "聚会清单"),
+    ),
+}
 
 
 class Said(NamedTuple):
@@ -59,23 +81,23 @@ class Memory:
     resting_mb: float
 
 
-def replies(count: int, seed: int = 1) -> list[str]:
-    """`count` different replies in English, all kinds in turn."""
+def replies(count: int, seed: int = 1, language: str = "en") -> list[str]:
+    """`count` different replies of all kinds, in one of `phrases.LANGUAGES`."""
     draw = random.Random(seed)
-    phrases = Phrases("en")
-    kinds = sorted(load("en").items())
+    phrases = Phrases(language)
+    kinds = sorted((key, text) for key, text in load(language).items() if "." not in key)
     found: dict[str, None] = {}
     while len(found) < count:
         key, template = kinds[draw.randrange(len(kinds))]
         names = {name for _, name, _, _ in string.Formatter().parse(template) if name}
         text = phrases.say(key, **{name: _value(name, phrases, draw) for name in sorted(names)}).strip()
-        if " " in text and "…" not in text:
+        if len(text) > 5 and "…" not in text and (language != "en" or " " in text):
             found[text] = None
     return list(found)
 
 
 def _value(name: str, phrases: Phrases, draw: random.Random) -> str:
-    grammar = phrases.grammar
+    grammar, values = phrases.grammar, _VALUES[phrases.language]
     moment = _NOW + timedelta(minutes=draw.randrange(14 * 24 * 60))
     made: dict[str, Callable[[], str]] = {
         "duration": lambda: grammar.duration(draw.choice([30, 60, 90, 600, 2700, 5400, 86_400, draw.randrange(9_000)])),
@@ -84,12 +106,12 @@ def _value(name: str, phrases: Phrases, draw: random.Random) -> str:
         "date": lambda: grammar.calendar_day(moment.date()),
         "when": lambda: grammar.when(moment, _NOW),
         "percent": lambda: str(draw.randrange(101)),
-        "name": lambda: draw.choice(_NAMES),
-        "item": lambda: draw.choice(_THINGS),
-        "items": lambda: grammar.join(draw.sample(_THINGS, draw.randrange(1, 5))),
-        "list": lambda: draw.choice(("shopping list", "to-do list", "party list")),
+        "name": lambda: draw.choice(values.names),
+        "item": lambda: draw.choice(values.things),
+        "items": lambda: grammar.join(draw.sample(values.things, draw.randrange(1, 5))),
+        "list": lambda: draw.choice(values.lists),
     }
-    return made.get(name, lambda: draw.choice(_DEEDS))()
+    return made.get(name, lambda: draw.choice(values.deeds))()
 
 
 def say(voice: Voice, texts: Sequence[str], language: str = "en") -> list[Said]:

@@ -26,6 +26,8 @@ STOP = "AgentboxStop"
 OWN_SHARE = 0.8
 """If so much of what was heard while the box spoke is what it said, the rest was misheard."""
 
+LEAST_OWN = 3
+
 UNASKED = ("always", "follow_up")
 """Nobody called the box: others are talked to as well, and what is not sure to be a command is none."""
 
@@ -137,7 +139,11 @@ class Attention:
         if self._voice is None or not self._voice.half_duplex:
             return False
         own = self._voice.said(begin_s, self._monotonic())
-        return bool(own) and self._amidst(text, own) is not None
+        opened = self._amidst(text, own) if own else None
+        if opened is None or opened.phrase is None:
+            return opened is not None
+        # An order may go on.
+        return self.talk.mind.understander.completeness(opened.command, self.context()) == "complete"
 
     def judge(self, heard: Heard) -> Verdict:
         """Whether an utterance is for the box."""
@@ -171,7 +177,9 @@ class Attention:
     def _is_murmur(self, opened: Opened, recognition: Recognition) -> bool:
         """Whether it means nothing to the box, and nobody called it: "mm-hm" while it speaks, talk with others."""
         held = self._voice is not None and self._voice.held
-        if opened.phrase is not None or not (opened.by == "follow_up" or (held and opened.by == "attention")):
+        if opened.phrase is not None or not (
+            opened.by == "follow_up" or (held and opened.by in ("attention", "always"))
+        ):
             return False
         return self.understand(recognition, opened, "").outcome != "act"
 
@@ -179,11 +187,14 @@ class Attention:
         """What the box said meanwhile, where it may be what was heard."""
         if self._voice is None:
             return ""
-        begin_s = heard.speech_ended_s - (heard.utterance.audio_ms - heard.utterance.silence_ms) / 1000
-        own = self._voice.said(begin_s, heard.speech_ended_s)
-        if own and (self._voice.half_duplex or overlap(heard.transcript.text, own).share >= OWN_SHARE):
-            return own
-        return ""
+        own = self._voice.said(heard.speech_ended_s - heard.utterance.speech_ms / 1000, heard.speech_ended_s)
+        if not own:
+            return ""
+        words, share, _ = overlap(heard.transcript.text, own)
+        if self._voice.half_duplex:
+            return own if share > 0.0 else ""
+        # A word or two that the box has said as well are rather an answer than the rest of an echo.
+        return own if share >= OWN_SHARE and words >= LEAST_OWN else ""
 
     def _amidst(self, text: str, own: str) -> Opened | None:
         """Whether somebody spoke to the box amidst its own words: "stop", or a wake phrase and a command. By the words

@@ -203,8 +203,7 @@ class Box:
         try:
             heard = await coming
         except AgentboxError as error:
-            # The model could not decode it; the inference thread has told the owner why.
-            self.events.emit("utterance", "failed")
+            # The model could not decode it.
             _log.warning("an utterance could not be decoded [%s]", error.code)
             return
         async with self.core.turn_lock:

@@ -55,8 +55,6 @@ class Core:
             self.speaking = Speaking(config, self.speaker, events, cache=paths.cache_dir(), ended=self._said)
             events.subscribe(self.speaking)
             self.speaking.half_duplex = echo is not None and not echo.cancels
-            if not self.speaking.half_duplex:
-                events.subscribe(Interruption(self.speaking))
         self.conversation = Conversation(self.speaking.hush if self.speaking is not None else lambda: False)
         self.turn_lock = asyncio.Lock()
         self._loop = asyncio.get_running_loop()
@@ -66,6 +64,8 @@ class Core:
         events.subscribe(journal.record)
         events.subscribe(self._talks)
         events.subscribe(self._note)
+        if self.speaking is not None and not self.speaking.half_duplex:
+            events.subscribe(Interruption(self.speaking))
 
     @property
     def config(self) -> Config:
@@ -120,6 +120,7 @@ class Core:
         activation = Activation(
             settings.mode, config.phrases, settings.attention_s, settings.likeness, settings.sensitivity
         )
+        activation.talking = self.speaking is not None and self.speaking.heard
         return Talk(
             mind,
             activation,
@@ -143,8 +144,12 @@ class Core:
 
     def _said(self, reply: Reply, whole: bool) -> None:
         """The answer to a question is listened for from when it was heard, and so is what the owner adds."""
+        if reply.speak == "never":
+            return  # whoever typed reads the answer
         if reply.outcome == "question":
-            self.activation.attend(time.monotonic())
+            # It may have been answered before it was all said.
+            if self.attention.is_asking:
+                self.activation.attend(time.monotonic())
         elif reply.utterance_id and whole and self.config.activation.listen_after == "replies":
             self.activation.follow(time.monotonic())
 

@@ -32,6 +32,7 @@ from agentbox.audio.segment import (
 )
 from agentbox.daemon.activation import Activation
 from agentbox.daemon.events import Events
+from agentbox.errors import AgentboxError
 from agentbox.messages import SAMPLE_RATE_HZ, ActivatedBy, PartialTranscript, Transcript, Utterance, new_id
 
 AWAITED_MS = 96
@@ -332,7 +333,12 @@ class Hearing:
     async def _heard(
         self, utterance: Utterance, decoding: asyncio.Future[Recognition], by: ActivatedBy | None, ended_s: float
     ) -> Heard:
-        recognition = await decoding
+        try:
+            recognition = await decoding
+        except AgentboxError:
+            # The inference thread has told the owner why.
+            self._events.emit("utterance", "failed", utterance_id=utterance.id)
+            raise
         transcript = Transcript(
             utterance_id=utterance.id,
             text=recognition.text,

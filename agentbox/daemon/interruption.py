@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 from typing import Protocol
 
-from agentbox.messages import StageEvent
+from agentbox.messages import Activation, StageEvent
 
 RESUME_S = 2.0
 """Somebody who has spoken for so long, and not to the box, is talking to others: the box goes on."""
+
+CALLED_S = 30.0
+"""Longer than any utterance and its decoding: nothing is held for ever."""
 
 _NOT_MEANT = {
     ("transcript", "not_activated"),
@@ -23,9 +26,11 @@ class Voice(Protocol):
 
     @property
     def audible(self) -> bool: ...
+    @property
+    def held(self) -> bool: ...
     def hold(self) -> bool: ...
     def go_on(self) -> None: ...
-    def hush(self) -> bool: ...
+    def outdate(self) -> None: ...
 
 
 class Interruption:
@@ -33,41 +38,52 @@ class Interruption:
 
     def __init__(self, voice: Voice) -> None:
         self._voice = voice
+        self._open = ""
+        """The utterance under way."""
         self._by = ""
-        """The utterance that the box fell silent for."""
-        self._stirred = False
-        """It fell silent, and whether for an utterance is not known yet."""
+        """The one that the box is silent for, once it is one."""
         self._lapse: asyncio.TimerHandle | None = None
 
     def __call__(self, event: StageEvent) -> None:
-        what = (event.stage, event.state)
-        if what in (("speech", "stirred"), ("speech", "started")):
-            if self._voice.audible and self._voice.hold():
-                self._stirred = True
-                self._lapse = asyncio.get_running_loop().call_later(RESUME_S, self._go_on)
-            if self._stirred and event.state == "started":
-                self._stirred, self._by = False, event.utterance_id
-        elif what == ("speech", "too_short"):
-            if self._stirred:
+        match event.stage, event.state:
+            case "speech", "stirred":
+                self._hold("")
+            case "speech", "started":
+                self._open = event.utterance_id
+                self._hold(self._open)
+            case "speech", "too_short" if self._voice.held and not self._by:
                 self._go_on()
-        elif not self._by or event.utterance_id != self._by:
-            return
-        elif what == ("activation", "noticed"):
-            # Whoever calls the box is listened to.
-            self._keep_quiet()
-        elif what == ("activation", "opened"):
-            self._keep_quiet()
-            self._by = ""
-            self._voice.hush()
-        elif what in _NOT_MEANT:
-            self._go_on()
+            case "utterance", "ended":
+                self._open = ""
+            case "speaking", "started" if self._open:
+                # Somebody was speaking when the box began to.
+                self._hold(self._open)
+            case "activation", "noticed" if event.utterance_id == self._by:
+                # Whoever calls the box is listened to.
+                self._let_lapse(CALLED_S)
+            case "activation", "opened" if not _typed(event):
+                self._voice.outdate()
+                self._go_on()
+            case what if what in _NOT_MEANT and event.utterance_id == self._by:
+                self._go_on()
 
-    def _keep_quiet(self) -> None:
+    def _hold(self, by: str) -> None:
+        if self._voice.held or (self._voice.audible and self._voice.hold()):
+            self._by = by or self._by
+            self._let_lapse(RESUME_S)
+
+    def _let_lapse(self, seconds: float) -> None:
+        if self._lapse is not None:
+            self._lapse.cancel()
+        self._lapse = asyncio.get_running_loop().call_later(seconds, self._go_on)
+
+    def _go_on(self) -> None:
         if self._lapse is not None:
             self._lapse.cancel()
             self._lapse = None
-
-    def _go_on(self) -> None:
-        self._keep_quiet()
-        self._by, self._stirred = "", False
+        self._by = ""
         self._voice.go_on()
+
+
+def _typed(event: StageEvent) -> bool:
+    return isinstance(event.message, Activation) and event.message.by == "control"

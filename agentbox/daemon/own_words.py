@@ -16,8 +16,10 @@ _WORD = re.compile(r"[\u3400-\u9fff]|[^\W_]+(?:['’][^\W_]+)*")
 class Overlap(NamedTuple):
     """How much of what was heard the box said itself."""
 
+    words: int
+    """That were heard."""
     share: float
-    """Of the words heard, 0 to 1."""
+    """Of them, 0 to 1."""
     others: tuple[str, ...]
     """What somebody else may have said amidst it: from the first word that is not the box's on, and the same without
     the box's words at its end. Empty where there is none."""
@@ -34,10 +36,10 @@ def overlap(heard: str, own: str) -> Overlap:
     }
     rest = [at for at in range(len(words)) if at not in echoed]
     if not rest:
-        return Overlap(1.0 if words else 0.0, ())
+        return Overlap(len(words), 1.0 if words else 0.0, ())
     begin = words[rest[0]].start()
     end = len(heard) if rest[-1] == len(words) - 1 else words[rest[-1]].end()
-    return Overlap(len(echoed) / len(words), tuple(dict.fromkeys((heard[begin:], heard[begin:end]))))
+    return Overlap(len(words), len(echoed) / len(words), tuple(dict.fromkeys((heard[begin:], heard[begin:end]))))
 
 
 def _named(word: str, mine: list[str]) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 from collections import deque
 from collections.abc import Callable
@@ -98,6 +97,7 @@ class Speaking:
         self._said: deque[Said] = deque()
         self._narrator: asyncio.Task[Narrator | None] | None = None
         self._saying: asyncio.Task[None] | None = None
+        self._closing: set[asyncio.Task[None]] = set()
         self.configure(config)
 
     def configure(self, config: Config) -> None:
@@ -127,6 +127,11 @@ class Speaking:
     def audible(self) -> bool:
         """Words are being said and are not held."""
         return self._now is not None and self._now.heard and self._held_s is None
+
+    @property
+    def heard(self) -> bool:
+        """The first sound of what is being said has left the speaker."""
+        return self._now is not None and self._now.heard
 
     @property
     def held(self) -> bool:
@@ -166,18 +171,19 @@ class Speaking:
         return was
 
     async def close(self) -> None:
-        """Let what is being said go on as far as it is made; begin nothing new."""
+        """Say no more, and let go of the voice."""
         self._waiting.clear()
         if self._saying is not None:
             self._saying.cancel()
             await asyncio.gather(self._saying, return_exceptions=True)
         if self._narrator is not None:
-            await _closed(self._narrator)
+            self._let_go(self._narrator)
+        await asyncio.gather(*self._closing, return_exceptions=True)
 
     def _reply(self, reply: Reply) -> None:
         way = manner(reply, self._config.speech, self._clock().time(), sounds=self._config.audio.sounds)
         if reply.utterance_id and (way.text or reply.speak == "always"):
-            self._outdate()
+            self.outdate()
         if way.sound is not None and (reply.outcome != "attention" or reply.utterance_id != self._signed):
             self._output.play(way.sound, "alert" if reply.outcome == "alert" else "sound", way.volume)
         if way.text:
@@ -185,8 +191,8 @@ class Speaking:
         else:
             self._ended(reply, True)
 
-    def _outdate(self) -> None:
-        """An answer comes: those before it are not waited for any more. What rings is told all the same."""
+    def outdate(self) -> None:
+        """The owner has gone on: earlier answers are not waited for any more. What rings is told all the same."""
         self._waiting = deque(talk for talk in self._waiting if not talk.reply.utterance_id)
         if self._now is not None and self._now.reply.utterance_id:
             self._stop_now()
@@ -200,6 +206,7 @@ class Speaking:
 
     def _speak(self, reply: Reply, way: Manner) -> None:
         if len(self._waiting) >= MOST_WAITING:
+            self._ended(reply, False)
             return
         self._waiting.append(_Talk(reply, way.text, way.volume, self._monotonic()))
         if self._saying is None or self._saying.done():
@@ -221,6 +228,7 @@ class Speaking:
             # A voice that cannot be had was told of; a sound says at least that there is an answer.
             if talk.reply.sound is not None and talk.reply.outcome != "alert" and self._config.audio.sounds:
                 self._output.play(talk.reply.sound, volume=talk.volume)
+            self._ended(talk.reply, True)
             return
         talk.track = track = self._output.open("speech", talk.volume)
         if self._held_s is not None:
@@ -231,6 +239,8 @@ class Speaking:
             await watching
         finally:
             watching.cancel()
+            # Whatever happened: nothing must wait behind it for ever.
+            track.stop()
             self._done(talk, track)
 
     async def _fill(self, track: Track, narrator: Narrator, text: str) -> None:
@@ -287,11 +297,14 @@ class Speaking:
 
     def _let_go(self, narrator: asyncio.Task[Narrator | None]) -> None:
         """Close a voice that is not used any more, when it has said what it says."""
-        closing = asyncio.create_task(_closed(narrator))
-        self._closing = closing  # the loop keeps only weak references to its tasks
+        closing = asyncio.create_task(_closed(narrator, self._saying))
+        # The loop keeps only weak references to its tasks.
+        self._closing.add(closing)
+        closing.add_done_callback(self._closing.discard)
 
 
-async def _closed(loading: asyncio.Task[Narrator | None]) -> None:
-    with contextlib.suppress(asyncio.CancelledError):
-        if (narrator := await loading) is not None:
-            await narrator.close()
+async def _closed(loading: asyncio.Task[Narrator | None], saying: asyncio.Task[None] | None) -> None:
+    if saying is not None:
+        await asyncio.wait([saying])
+    if (narrator := await loading) is not None:
+        await narrator.close()

@@ -20,7 +20,7 @@ import numpy as np
 
 from agentbox.caches import digest
 from agentbox.errors import ModelError
-from agentbox.inference import GIVE_BACK, OnnxError, open_session
+from agentbox.inference import GIVE_BACK, open_session
 from agentbox.messages import JSON
 from agentbox.tts.engine import NOTHING, Samples
 from agentbox.tts.tables import Tables, write
@@ -77,9 +77,9 @@ class HibariVoice:
             except sqlite3.DatabaseError:
                 self._do_without_tables()
                 sound = self._speaker(text, speed=pace, seed=_SEED)
-        except OnnxError as error:
+        except Exception as error:  # the package's own reading of odd text may raise anything
             raise ModelError(
-                "voice_failed", f"onnxruntime could not run the voice {self.name}.", "Run: agentbox doctor"
+                "voice_failed", f"The voice {self.name} could not say a sentence.", "Run: agentbox doctor"
             ) from error
         samples: Samples = np.clip(np.rint(sound * 32767.0), -32767, 32767).astype(np.int16)
         return samples

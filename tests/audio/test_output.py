@@ -104,7 +104,7 @@ def test_a_device_that_cannot_do_24_khz_mono_is_played_to_as_it_can(monkeypatch:
     stand_in(monkeypatch, "output", driver, lambda *_: device)
     heard: list[int] = []
     speaker = Output(
-        "default", lambda notice: pytest.fail(notice.what), on_block=lambda block, _: heard.append(block.size)
+        "default", lambda notice: pytest.fail(notice.what), on_block=lambda block, _, speech: heard.append(block.size)
     )
     track = speaker.open("speech")
     tone = (8_000 * np.sin(2 * np.pi * 440 * np.arange(RATE_HZ) / RATE_HZ)).astype(np.int16)

@@ -277,3 +277,41 @@ async def test_a_new_configuration_counts_from_the_next_reply_on() -> None:
         made.reply("It is one.", turn="2")
         await made.until("ended", 2)
     assert paces == [1.0, 1.5]
+
+
+async def test_a_new_configuration_does_not_cut_off_what_is_being_said() -> None:
+    async with box() as made:
+        made.reply("This is said to its very end, whatever comes meanwhile. And this as well, for it is the same.")
+        await made.until("started")
+        made.speaking.configure(Config(speech=Speech(pace=1.5)))
+        await made.until("ended")
+        [ended] = [event for event in made.told if event.state == "ended"]
+        # (The space between the sentences is not said.)
+        assert ended.timings["heard_ms"] == pytest.approx(92 * LETTER_MS, abs=2 * LETTER_MS)
+
+
+async def test_a_voice_with_a_fault_does_not_make_it_mute() -> None:
+    class Faulty(Tone):
+        def say(self, text: str, pace: float = 1.0) -> Samples:
+            if "odd" in text:
+                raise KeyError(text)
+            return super().say(text, pace)
+
+    async with box(load=lambda *_: Faulty()) as made:
+        made.reply("This is an odd text.")
+        await made.until("stopped")
+        await asyncio.sleep(0.01)
+        made.reply("This is not.", turn="2")
+        await made.until("ended")
+        assert made.ended[-1] == ("This is not.", True)
+
+
+async def test_what_rings_is_told_after_an_interruption() -> None:
+    async with box() as made:
+        made.reply("The answer to a question.")
+        await made.until("started")
+        made.speaking.hold()
+        made.reply("Take your pills.", turn="", outcome="alert", sound="timer")
+        made.speaking.outdate()
+        await made.until("ended")
+        assert made.ended == [("The answer to a question.", False), ("Take your pills.", True)]

@@ -27,6 +27,7 @@ SAID = [
         {"degrees": 180, "hours": 1, "minutes": 30},
     ),
     (3, "kindly time my tea", {}, "HassStartTimer", {"minutes": 4, "name": "tea"}),
+    (5, "Last week.", {"asked": "week_missing"}, "AgentboxAnswer", {"period": "last week"}),
     (4, "and yesterday", {"last_intent": "CountOrders"}, "CountOrders", {"period": "yesterday"}),
 ]
 

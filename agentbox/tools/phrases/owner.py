@@ -23,7 +23,7 @@ def owner_replies(path: Path, language: str) -> tuple[dict[str, str], list[Notic
         if len(text) > MOST_BYTES:
             raise ValueError
         found = yaml.safe_load(text.decode("utf-8"))
-    except (OSError, ValueError, yaml.YAMLError, RecursionError):
+    except (OSError, ValueError, LookupError, AttributeError, TypeError, yaml.YAMLError, RecursionError):
         return {}, [_notice("replies_unreadable", f"{path} cannot be read as YAML.", "speech.replies names it.")]
     if found is None:
         return {}, []
@@ -32,7 +32,7 @@ def owner_replies(path: Path, language: str) -> tuple[dict[str, str], list[Notic
     kept: dict[str, str] = {}
     problems = []
     for key, sentence in found.items():
-        if key not in known:
+        if key not in known or "." in str(key):
             problems.append(_notice("reply_unknown", f"{path.name}: the box says nothing called {key!r}.", _TODO))
         elif (why := _wrong(sentence, known[key])) is not None:
             problems.append(_notice("reply_invalid", f"{path.name}: {key}: {why}.", _TODO))
