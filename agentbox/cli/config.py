@@ -60,7 +60,7 @@ def problems(config: Config) -> Iterator[Notice]:
     except AgentboxError as error:
         yield Notice(code=error.code, what=error.what, todo=error.todo, level="error")
     registry = load_tools(config)
-    yield from problems_of(config, registry, make_understander(config, registry))
+    yield from problems_of(config, registry, make_understander(config, registry), load_phrases(config)[1])
 
 
 @config.command()

@@ -22,6 +22,7 @@ MAX_FILLER_WORDS = 1
 """Words allowed before the phrase ("um, hey computer")."""
 
 NEEDLESS_LIKENESS = 0.7
+"""Likeness of a phrase that was said though none was needed; it is only taken off."""
 
 _WORD = re.compile(r"[\u3400-\u9fff]|[^\W_]+(?:['’][^\W_]+)*")
 

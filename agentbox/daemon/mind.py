@@ -60,19 +60,19 @@ async def open_mind(
 
     What is broken is told through `emit` and left out. `services` false: only answer calls; nothing rings.
     """
-    registry, understander = await asyncio.to_thread(_load, config, services)
+    registry, understander, phrases, unsaid = await asyncio.to_thread(_load, config, services)
     runner = Runner(
         registry,
         config.tools,
         language=config.language,
-        phrases=load_phrases(config)[0],
+        phrases=phrases,
         persona=config.persona,
         clock=SystemClock(),
         stores=stores,
         emit=emit,
         conversation=conversation,
     )
-    for problem in problems_of(config, registry, understander):
+    for problem in problems_of(config, registry, understander, unsaid):
         emit(problem)
     async with runner, contextlib.AsyncExitStack() as stack:
         for name, life in runner.services().items() if services else ():
@@ -120,24 +120,27 @@ def only_sentences(language: str, files: Sequence[Path]) -> Understander:
     return understander
 
 
-def problems_of(config: Config, registry: Registry, understander: Understander) -> list[Notice]:
-    """What in the tools, the sentences, the replies and what the configuration says of them is left out, and why."""
+def problems_of(
+    config: Config, registry: Registry, understander: Understander, unsaid: Sequence[Notice]
+) -> list[Notice]:
+    """What in the tools, the sentences, the replies (`unsaid`: as `load_phrases` tells) and what the configuration says
+    of them is left out, and why."""
     return [
         *registry.problems,
         *understander.problems,
-        *load_phrases(config)[1],
+        *unsaid,
         *Policies(config.tools.policy).problems(registry.tools),
         *unknown_options(config.tools.options, registry),
     ]
 
 
-def _load(config: Config, speech: bool) -> tuple[Registry, Understander]:
+def _load(config: Config, speech: bool) -> tuple[Registry, Understander, Phrases, list[Notice]]:
     registry = load_tools(config)
     understander = make_understander(config, registry)
     if speech:
         # The graph of all sentences takes some 0.3 s to make: not in the loop, when the first words are heard.
         _ = understander.spoken.grammar
-    return registry, understander
+    return registry, understander, *load_phrases(config)
 
 
 async def _keep_alive(name: str, life: Callable[[], Coroutine[Any, Any, None]]) -> None:

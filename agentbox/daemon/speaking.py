@@ -106,12 +106,18 @@ class Speaking:
             self._let_go(self._narrator)
         self._config = config
         self._narrator = None
-        if config.speech.verbosity != "sounds":
-            self._narrator = asyncio.create_task(self._loaded(config), name="voice")
+
+    def _prepare(self) -> None:
+        """Have the voice ready, or on its way."""
+        if self._narrator is None and self._config.speech.verbosity != "sounds":
+            self._narrator = asyncio.create_task(self._loaded(self._config), name="voice")
 
     def __call__(self, event: StageEvent) -> None:
         if isinstance(event.message, Reply):
             self._reply(event.message)
+        elif event.stage == "box" and event.state in ("started", "reloaded"):
+            # Not before: the ears are wanted first.
+            self._prepare()
         elif event.stage == "activation" and event.state == _SIGN[self._config.activation.feedback]:
             # The sign that the box listens, while the owner may still be speaking.
             self._signed = event.utterance_id
@@ -221,6 +227,7 @@ class Speaking:
                 self._now = None
 
     async def _say(self, talk: _Talk) -> None:
+        self._prepare()
         narrator = None if self._narrator is None else await asyncio.shield(self._narrator)
         if talk.unwanted:
             return

@@ -315,3 +315,20 @@ async def test_what_rings_is_told_after_an_interruption() -> None:
         made.speaking.outdate()
         await made.until("ended")
         assert made.ended == [("The answer to a question.", False), ("Take your pills.", True)]
+
+
+async def test_the_voice_is_made_ready_when_the_ears_are() -> None:
+    loaded: list[bool] = []
+
+    def load(*_: object) -> Voice:
+        loaded.append(True)
+        return Tone()
+
+    async with box(load=load) as made:
+        await asyncio.sleep(0.02)
+        assert loaded == []
+        made.events.emit("box", "started")
+        await made.speaker.pump(lambda: bool(loaded))
+        made.reply("It is noon.")
+        await made.until("ended")
+        assert loaded == [True]
