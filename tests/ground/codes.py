@@ -18,6 +18,9 @@ from typing import NamedTuple
 CODE_KEYWORD = {"Notice": "code", "ToolResult": "error_code"}
 """Messages that carry a code, and the field it is in."""
 
+TABLED, TABLE = "CloudError", "PROBLEMS"
+"""The one error whose codes are the keys of a table."""
+
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
@@ -63,12 +66,19 @@ class Source:
         for path, tree in self.trees.items():
             for call, function in calls(tree):
                 name = called(call)
+                if name == TABLED:
+                    continue
                 if name in self.parents or name in CODE_KEYWORD:
                     expression = (
                         argument(call, 0, "code") if name in self.parents else keyword(call, CODE_KEYWORD[name])
                     )
                     codes = self.values(expression, function)
                     found += [Given(name, code, f"{path}:{call.lineno}") for code in sorted(codes, key=str)]
+            for node in tree.body:
+                if isinstance(node, ast.AnnAssign) and ast.unparse(node.target) == TABLE:
+                    assert isinstance(node.value, ast.Dict)
+                    keys = [key.value for key in node.value.keys if isinstance(key, ast.Constant)]
+                    found += [Given(TABLED, str(key), f"{path}:{node.lineno}") for key in keys]
         return found
 
     def values(self, node: ast.expr | None, function: Function | None) -> set[str | None]:

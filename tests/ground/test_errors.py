@@ -20,7 +20,10 @@ class AgentboxError(Exception): ...
 class ConfigError(AgentboxError): ...
 class OddError(ConfigError): ...
 class Other(Exception): ...
+class CloudError(AgentboxError): ...
 raise ConfigError("written", "what")
+PROBLEMS: dict[str, str] = {"tabled": "what"}
+raise CloudError(failure)
 raise errors.OddError(code="keyword", what="what")
 Notice(code="either" if x else "or", what="")
 ToolResult(error_code=None, ok=True); ToolResult(ok=True); ToolResult(error_code=error.code)
@@ -60,10 +63,10 @@ def rows() -> dict[str, str]:
 
 def test_the_reader_of_the_source_sees_every_way_to_give_a_code() -> None:
     found = Source.parsed({"some.py": SOME_SOURCE}).given()
-    words = "written keyword either or default positional named variable alarm_none timer_none returned"
+    words = "tabled written keyword either or default positional named variable alarm_none timer_none returned"
     assert {one.code for one in found} == set(words.split())
-    assert Given("ConfigError", "written", "some.py:6") in found
-    assert Given("OddError", "keyword", "some.py:7") in found
+    assert Given("ConfigError", "written", "some.py:7") in found
+    assert Given("OddError", "keyword", "some.py:10") in found
 
 
 @pytest.mark.parametrize("code", ["f'a_{x}'", "x.y", "make()", "*make()", "x", "names[0]", "f'{other}_a'"])
