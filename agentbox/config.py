@@ -151,9 +151,58 @@ class Storage(Section, frozen=True):
     secrets_file: str | None = None
 
 
+HOURS = r"^(|([01][0-9]|2[0-3]):[0-5][0-9]-([01][0-9]|2[0-3]):[0-5][0-9])\Z"
+LOOPBACK = r"(127\.0\.0\.1|localhost|\[::1\])"
+
+
+class Price(Section, frozen=True):
+    """What a backend costs, in the owner's money."""
+
+    minute_out: Annotated[float, Meta(ge=0)] = 0.0
+    minute_in: Annotated[float, Meta(ge=0)] = 0.0
+    million: dict[str, Annotated[float, Meta(ge=0)]] = field(default_factory=dict)
+
+
+class Backend(Section, frozen=True):
+    """A cloud model that the owner may hand conversations to. `key` names a secret; it is never the key itself."""
+
+    name: Name
+    kind: Literal["openai"]
+    model: Annotated[str, Meta(pattern=r"^[A-Za-z0-9._:/-]{0,100}\Z")] = ""
+    voice: Annotated[str, Meta(max_length=100)] = ""
+    url: Annotated[str, Meta(pattern=rf"^(|wss://[^?#\s]+|ws://{LOOPBACK}[:/][^?#\s]*)\Z")] = ""
+    key: Name | None = None
+    app_id: str = ""
+    workspace: str = ""
+    options: dict[str, Any] = field(default_factory=dict)
+    price: Price = field(default_factory=Price)
+
+
+LOCAL = "local"
+"""In place of a backend's name: none of them."""
+
+
+class CloudConfig(Section, frozen=True):
+    policy: Literal["local_only", "local_first", "cloud_first"] = "local_only"
+    use: Annotated[str, Meta(pattern=r"^(|[a-z][a-z0-9_]{0,63})\Z")] = ""
+    backends: list[Backend] = field(default_factory=list)
+    minutes_per_day: Annotated[float, Meta(ge=0)] | None = None
+    money_per_day: Annotated[float, Meta(ge=0)] | None = None
+    quiet_hours: Annotated[str, Meta(pattern=HOURS)] = ""
+    linger_s: Annotated[float, Meta(ge=0, le=3600)] = 60.0
+
+    def __post_init__(self) -> None:
+        names = [backend.name for backend in self.backends]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"backends must have different names, but {', '.join(twice)} stands twice")
+        if LOCAL in names:
+            raise ValueError(f"no backend may be called {LOCAL}: that is the box itself")
+
+
 class Speech(Section, frozen=True):
     verbosity: Literal["full", "short", "sounds"] = "full"
-    quiet_hours: Annotated[str, Meta(pattern=r"^(|([01][0-9]|2[0-3]):[0-5][0-9]-([01][0-9]|2[0-3]):[0-5][0-9])\Z")] = ""
+    quiet_hours: Annotated[str, Meta(pattern=HOURS)] = ""
     voice: Literal["auto", "hibari", "espeak"] = "auto"
     pace: Annotated[float, Meta(ge=0.5, le=2.0)] = 1.0
     replies: str | None = None
@@ -183,6 +232,7 @@ class Config(Section, frozen=True):
     storage: Storage = field(default_factory=Storage)
     speech: Speech = field(default_factory=Speech)
     persona: Persona = field(default_factory=Persona)
+    cloud: CloudConfig = field(default_factory=CloudConfig)
     control: Control = field(default_factory=Control)
     metrics: MetricsConfig = field(default_factory=MetricsConfig)
     log: Log = field(default_factory=Log)

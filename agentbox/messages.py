@@ -55,6 +55,8 @@ class Utterance(_Message, frozen=True):
     silence_ms: int
     """Silence after the last speech: the wait that endpointing added."""
     end_reason: Literal["silence", "max_length", "end_of_input", "released", "understood"]
+    lead_ms: int = 0
+    """Sound before the first speech, rounded down: the pre-roll. It never leaves the box."""
 
     @property
     def audio_ms(self) -> int:
@@ -197,6 +199,31 @@ class Notice(_Message, frozen=True):
     level: Literal["info", "warning", "error"] = "warning"
 
 
+class Egress(_Message, frozen=True):
+    """What left the box, to whom, and why: one use of a connection. A row is there from before it begins."""
+
+    id: str
+    backend: str
+    """The owner's name for it."""
+    model: str
+    reason: Literal["connect", "turn", "probe", "test", "close"]
+    """`connect`: a session was set up (who the box is, and what it can do); `turn`: something was said to it; `probe`,
+    `test`: to see if it works; `close`: a farewell, and what came late."""
+    turn_id: str = ""
+    seconds_out: float = 0.0
+    """Of sound."""
+    seconds_in: float = 0.0
+    bytes_out: int = 0
+    bytes_in: int = 0
+    units: dict[str, float] = msgspec.field(default_factory=dict)
+    """What the vendor says that it bills, as it names it."""
+    price: float = 0.0
+    """By the owner's prices."""
+    duration_ms: float = 0.0
+    outcome: str = ""
+    """`ok`, or the code of what went wrong; empty: it never ended."""
+
+
 Message: TypeAlias = (
     Utterance
     | PartialTranscript
@@ -210,6 +237,7 @@ Message: TypeAlias = (
     | Confirmation
     | Reply
     | Notice
+    | Egress
 )
 
 Stage: TypeAlias = Literal[
@@ -226,6 +254,8 @@ Stage: TypeAlias = Literal[
     "confirmation",
     "reply",
     "speaking",
+    "cloud",
+    "egress",
     "notice",
 ]
 

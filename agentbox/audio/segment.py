@@ -6,6 +6,7 @@ counted as speech is in exactly one `Ended` or `Dropped` stretch (a property tes
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, TypeAlias
 
@@ -79,6 +80,8 @@ class Ended:
     samples: Samples
     speech_ms: int
     silence_ms: int
+    lead_ms: int
+    """Sound before the first speech, rounded down."""
     reason: EndReason
     paused: bool
     """True when a `Paused` came after the last speech: its decoding is the utterance's decoding."""
@@ -256,6 +259,10 @@ class Segmenter:
         if self._silence >= _count(wait_ms):
             self._end("silence", events)
 
+    def _lead(self) -> int:
+        """Samples before the first speech."""
+        return sum(frame.samples.size for frame in itertools.takewhile(lambda frame: not frame.speech, self._frames))
+
     def _joined(self) -> Samples:
         return np.concatenate([frame.samples for frame in self._frames])
 
@@ -272,6 +279,7 @@ class Segmenter:
                     samples=self._joined(),
                     speech_ms=_ms(self._speech),
                     silence_ms=_ms(self._silence),
+                    lead_ms=_ms(self._lead()),
                     reason=reason,
                     paused=self._paused,
                 )

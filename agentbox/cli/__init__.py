@@ -20,6 +20,8 @@ _COMMANDS = {
     "status": "talk",
     "tools": "talk",
     "transcripts": "transcripts",
+    "backends": "cloud",
+    "egress": "cloud",
     "devices": "devices",
     "models": "models",
     "config": "config",

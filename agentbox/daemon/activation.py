@@ -35,6 +35,18 @@ class Opened(NamedTuple):
     phrase: str | None = None
     start: int = 0
     """Where in the text the command begins."""
+    lead: float = 0.0
+    """Which share of the text (0..1) comes before the phrase and is none of the box's business."""
+
+
+class Found(NamedTuple):
+    """A wake phrase at the start of a text."""
+
+    phrase: str
+    rest: str
+    """What comes after it."""
+    begin: int
+    """Where it begins: a word may come before."""
 
 
 class Activation:
@@ -127,15 +139,17 @@ class Activation:
             return None
         if found is None:
             return Opened(by, text.strip())
-        phrase, command = found
-        return Opened(by, command, phrase, text.rindex(command) if command else len(text))
+        start = text.rindex(found.rest) if found.rest else len(text)
+        # Where no phrase was needed, what comes before it was meant as well.
+        lead = found.begin / len(text) if already is None else 0.0
+        return Opened(by, found.rest, found.phrase, start, lead)
 
     def used(self) -> None:
         """An utterance took the press; the next one needs another."""
         self._pressed_until = float("-inf")
 
-    def find_phrase(self, text: str, likeness: float | None = None) -> tuple[str, str] | None:
-        """The phrase that `text` starts with and the rest of the text, or null. `likeness`: other than usual."""
+    def find_phrase(self, text: str, likeness: float | None = None) -> Found | None:
+        """The phrase that `text` starts with, or null. `likeness`: other than usual."""
         least = self._likeness if likeness is None else likeness
         words = list(_WORD.finditer(text))
         best: tuple[float, int, int, str] | None = None
@@ -155,7 +169,7 @@ class Activation:
             return None
         _, first, count, phrase = best
         end = words[-first - count - 1].end()
-        return phrase, text[end:].strip(" \t,.!?;:，。！？；：、")
+        return Found(phrase, text[end:].strip(" \t,.!?;:，。！？；：、"), words[-first].start())
 
 
 def _letters(text: str) -> str:

@@ -7,11 +7,12 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Callable
+from typing import TYPE_CHECKING
 
 from agentbox import paths
 from agentbox.audio.echo import Echo
 from agentbox.audio.output import Output
-from agentbox.config import Config
+from agentbox.config import LOCAL, Config
 from agentbox.daemon.activation import Activation
 from agentbox.daemon.attention import Attention, Talk
 from agentbox.daemon.conversation import Conversation
@@ -26,6 +27,9 @@ from agentbox.messages import JSON, Caller, Notice, Reply, StageEvent, ToolResul
 from agentbox.settings import Loaded
 from agentbox.storage.journal import Journal
 from agentbox.tools.policy import Confirmations
+
+if TYPE_CHECKING:
+    from agentbox.daemon.cloud import Cloud
 
 STOP_S = 1.0
 """So long after its last word "stop" still means what the box says."""
@@ -57,6 +61,7 @@ class Core:
             self.speaking.half_duplex = echo is not None and not echo.cancels
         self.conversation = Conversation(self.speaking.hush if self.speaking is not None else lambda: False)
         self.turn_lock = asyncio.Lock()
+        self.cloud: Cloud | None = None
         self._loop = asyncio.get_running_loop()
         self._minds = contextlib.AsyncExitStack()
         self.attention: Attention
@@ -77,6 +82,8 @@ class Core:
         self.turns = Turns(
             self.attention, self.events, self.conversation, durable=lambda: self.journal.settled(SETTLE_S)
         )
+        self.cloud = await self._cloud()
+        self.turns.cloud = self.cloud
 
     async def reload(self, loaded: Loaded) -> None:
         """Take over a new configuration: tools, sentences, policies and activation; between two turns."""
@@ -87,6 +94,9 @@ class Core:
             await self._minds.aclose()
             self._minds = contextlib.AsyncExitStack()
             self.attention.talk = await self._talk()
+            if self.cloud is not None:
+                await self.cloud.close()
+            self.turns.cloud = self.cloud = await self._cloud()
         self.events.emit("box", "reloaded")
 
     async def ask(self, text: str, caller: Caller = "cli") -> Reply | None:
@@ -99,12 +109,31 @@ class Core:
 
     async def close(self) -> None:
         """End the services, let the last sound out, and close the journal after its last row."""
+        if self.cloud is not None:
+            await self.cloud.close()
         await self._minds.aclose()
         if self.speaking is not None:
             await self.speaking.close()
         if self.speaker is not None:
             await asyncio.to_thread(self.speaker.close)
         await asyncio.to_thread(self.journal.close)
+
+    async def _cloud(self) -> Cloud | None:
+        cloud = self.config.cloud
+        if cloud.policy == "local_only" or cloud.use == LOCAL or not cloud.backends:
+            return None
+        # Here and not at the top: a box that talks to nobody need not know how.
+        from agentbox.daemon.making_cloud import make_cloud
+
+        return await asyncio.to_thread(
+            make_cloud,
+            self.config,
+            self.events,
+            self.journal,
+            self.speaking,
+            self.turn_lock,
+            lambda: self.attention.talk.mind,
+        )
 
     @property
     def activation(self) -> Activation:

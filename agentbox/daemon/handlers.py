@@ -57,6 +57,10 @@ class Handlers:
             "reload": self.reload,
             "tools.list": self.tools_list,
             "tools.call": self.tools_call,
+            "backends.list": self.backends_list,
+            "backends.test": self.backends_test,
+            "egress.list": self.egress_list,
+            "egress.days": self.egress_days,
             "transcripts.list": self.transcripts_list,
             "transcripts.search": self.transcripts_search,
             "transcripts.show": self.transcripts_show,
@@ -132,6 +136,30 @@ class Handlers:
         """`{"tool", "arguments"}` -> ToolResult."""
         result = await self._core.call(_want(params, "tool", str), _want(params, "arguments", dict))
         return to_json(result)
+
+    async def backends_list(self, _: Params) -> JSON:
+        """The owner's cloud models, in the order in which they are asked, and how each of them is."""
+        core = self._core
+        if core.cloud is not None:
+            return core.cloud.status()
+        off = {"state": "off", "problem": None, "connected": False}
+        return [{"name": one.name, "kind": one.kind, "model": one.model, **off} for one in core.config.cloud.backends]
+
+    async def backends_test(self, params: Params) -> JSON:
+        """`{"name"}` -> `{"acknowledged_s"}`: a session is set up and ended, and nothing is said."""
+        from agentbox.daemon.making_cloud import test_backend  # what speaks with clouds is there where it is used
+
+        core = self._core
+        took_s = await test_backend(_want(params, "name", str), core.config, core.events, core.attention.talk.mind)
+        return {"acknowledged_s": round(took_s, 3)}
+
+    async def egress_list(self, params: Params) -> JSON:
+        """`{"limit"}` -> what left the box, newest first."""
+        return await self._journal(lambda: self._core.journal.egress(_want(params, "limit", int)))
+
+    async def egress_days(self, params: Params) -> JSON:
+        """`{"limit"}` -> the same, summed up for each day and backend."""
+        return await self._journal(lambda: self._core.journal.egress_days(_want(params, "limit", int)))
 
     async def transcripts_list(self, params: Params) -> JSON:
         before = _want(params, "before", float) if "before" in params else None

@@ -310,6 +310,7 @@ class Hearing:
             speech_ms=event.speech_ms,
             silence_ms=event.silence_ms,
             end_reason=event.reason,
+            lead_ms=event.lead_ms,
         )
         ended_s = self._monotonic()
         self._events.emit(

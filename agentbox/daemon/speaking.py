@@ -12,11 +12,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
+import msgspec
+
 from agentbox.audio.mixer import RATE_HZ, Track
 from agentbox.audio.output import Output
 from agentbox.config import Config
 from agentbox.daemon.events import Events
 from agentbox.daemon.manner import Manner, manner, volume
+from agentbox.daemon.streams import Pieces, Stream, next_piece
 from agentbox.errors import ModelError
 from agentbox.messages import Notice, Reply, StageEvent
 from agentbox.tts.engine import NOTHING, Voice
@@ -40,7 +43,7 @@ _SIGN = {"pause": "awaited", "at_once": "noticed", "none": None}
 class Said(NamedTuple):
     """Words that were heard from the speaker, at least in part."""
 
-    text: str
+    talk: _Talk
     begin_s: float
     end_s: float
     """Infinite while they are being said."""
@@ -49,13 +52,20 @@ class Said(NamedTuple):
 @dataclass(slots=True)
 class _Talk:
     reply: Reply
-    text: str
+    words: str
     volume: float
     asked_s: float
+    stream: Stream | None = None
+    """Where its sound comes from; null: it is the voice's."""
     track: Track | None = None
     heard: bool = False
     """The first sound of it has left the speaker."""
     unwanted: bool = False
+
+    @property
+    def text(self) -> str:
+        """What it says, as far as is known."""
+        return self.words if self.stream is None else self.stream.text
 
 
 Load = Callable[[str, str, Path | None], Voice]
@@ -146,7 +156,7 @@ class Speaking:
 
     def said(self, begin_s: float, end_s: float) -> str:
         """What the box said between two moments of the monotonic clock."""
-        return " ".join(one.text for one in self._said if one.begin_s < end_s and one.end_s > begin_s)
+        return " ".join(one.talk.text for one in self._said if one.begin_s < end_s and one.end_s > begin_s)
 
     def hold(self) -> bool:
         """Be silent until `go_on`; whether there was anything to hold."""
@@ -172,13 +182,13 @@ class Speaking:
     def hush(self) -> bool:
         """Say no more of anything; whether there was something to say."""
         was = self.saying
-        self._waiting.clear()
+        self._drop(lambda talk: True)
         self._stop_now()
         return was
 
     async def close(self) -> None:
         """Say no more, and let go of the voice."""
-        self._waiting.clear()
+        self._drop(lambda talk: True)
         if self._saying is not None:
             self._saying.cancel()
             await asyncio.gather(self._saying, return_exceptions=True)
@@ -199,9 +209,18 @@ class Speaking:
 
     def outdate(self) -> None:
         """The owner has gone on: earlier answers are not waited for any more. What rings is told all the same."""
-        self._waiting = deque(talk for talk in self._waiting if not talk.reply.utterance_id)
+        self._drop(lambda talk: bool(talk.reply.utterance_id))
         if self._now is not None and self._now.reply.utterance_id:
             self._stop_now()
+
+    def _drop(self, unwanted: Callable[[_Talk], bool]) -> None:
+        """Say nothing of talks that wait."""
+        waiting, self._waiting = self._waiting, deque()
+        for talk in waiting:
+            if not unwanted(talk):
+                self._waiting.append(talk)
+            elif talk.stream is not None:
+                talk.stream.end(False, 0.0)
 
     def _stop_now(self) -> None:
         self._held_s = None
@@ -210,11 +229,32 @@ class Speaking:
             if self._now.track is not None:
                 self._now.track.stop()
 
+    def stream(self, reply: Reply, rate_hz: int) -> Stream | None:
+        """Say `reply` with sound that comes from elsewhere, instead of by the box's own voice; its text may still be
+        empty. Earlier answers are not waited for. Null: the owner wants no words now."""
+        way = manner(
+            msgspec.structs.replace(reply, text="…"),
+            self._config.speech,
+            self._clock().time(),
+            sounds=self._config.audio.sounds,
+        )
+        if not way.text:
+            return None
+        self.outdate()
+        stream = Stream(rate_hz)
+        self._enqueue(_Talk(reply, "", way.volume, self._monotonic(), stream))
+        return stream
+
     def _speak(self, reply: Reply, way: Manner) -> None:
+        self._enqueue(_Talk(reply, way.text, way.volume, self._monotonic()))
+
+    def _enqueue(self, talk: _Talk) -> None:
         if len(self._waiting) >= MOST_WAITING:
-            self._ended(reply, False)
+            if talk.stream is not None:
+                talk.stream.end(False, 0.0)
+            self._ended(talk.reply, False)
             return
-        self._waiting.append(_Talk(reply, way.text, way.volume, self._monotonic()))
+        self._waiting.append(talk)
         if self._saying is None or self._saying.done():
             self._saying = asyncio.create_task(self._say_all(), name="speaking")
 
@@ -222,8 +262,13 @@ class Speaking:
         while self._waiting:
             self._now = self._waiting.popleft()
             try:
-                await self._say(self._now)
+                if self._now.stream is not None:
+                    await self._play(self._now, self._now.stream.pieces())
+                else:
+                    await self._say(self._now)
             finally:
+                if self._now.stream is not None:
+                    self._now.stream.end(False, 0.0)
                 self._now = None
 
     async def _say(self, talk: _Talk) -> None:
@@ -237,12 +282,18 @@ class Speaking:
                 self._output.play(talk.reply.sound, volume=talk.volume)
             self._ended(talk.reply, True)
             return
+        await self._play(talk, self._narrated(narrator, talk.text))
+
+    async def _play(self, talk: _Talk, sounds: Pieces) -> None:
+        """Play pieces of sound, each with its rate in Hz."""
+        if talk.unwanted:
+            return
         talk.track = track = self._output.open("speech", talk.volume)
         if self._held_s is not None:
             track.pause()
         watching = asyncio.create_task(self._watch(talk, track))
         try:
-            await self._fill(track, narrator, talk.text)
+            await self._fill(track, sounds, watching)
             await watching
         finally:
             watching.cancel()
@@ -250,24 +301,35 @@ class Speaking:
             track.stop()
             self._done(talk, track)
 
-    async def _fill(self, track: Track, narrator: Narrator, text: str) -> None:
+    async def _fill(self, track: Track, sounds: Pieces, over: asyncio.Task[None]) -> None:
+        rate_hz = RATE_HZ
+        async with aclosing(sounds):
+            while not over.done():
+                piece = await next_piece(sounds, over)
+                if piece is None:
+                    break
+                sound, rate_hz = piece
+                track.add(sound, rate_hz)
+                while track.left_frames > AHEAD_S * RATE_HZ and not track.over:  # noqa: ASYNC110 - a thread plays
+                    await asyncio.sleep(LOOK_S)
+        track.add(NOTHING, rate_hz, last=True)
+
+    async def _narrated(self, narrator: Narrator, text: str) -> Pieces:
+        """A text by the box's own voice."""
         try:
             async with aclosing(narrator.say(text)) as sounds:
                 async for sound in sounds:
-                    track.add(sound, narrator.voice.sample_rate_hz)
-                    while track.left_frames > AHEAD_S * RATE_HZ and not track.over:  # noqa: ASYNC110 - a thread plays
-                        await asyncio.sleep(LOOK_S)
-                    if track.over:
-                        return
+                    yield sound, narrator.voice.sample_rate_hz
         except ModelError as error:
             self._events.notice(Notice(code=error.code, what=error.what, todo=error.todo))
-        track.add(NOTHING, narrator.voice.sample_rate_hz, last=True)
 
     async def _watch(self, talk: _Talk, track: Track) -> None:
         """Until the last of it has left the speaker; tells when the first has."""
         over = False
         while not over:
             heard_ms = self._output.heard_ms(track)
+            if talk.stream is not None:
+                talk.stream.heard_ms = heard_ms
             over = track.over and heard_ms >= track.played_ms
             if heard_ms > 0.0 and not talk.heard:
                 talk.heard = True
@@ -277,7 +339,7 @@ class Speaking:
 
     def _begun(self, talk: _Talk) -> None:
         now_s = self._monotonic()
-        self._said.append(Said(talk.text, now_s, float("inf")))
+        self._said.append(Said(talk, now_s, float("inf")))
         while self._said[0].end_s < now_s - REMEMBERED_S:
             self._said.popleft()
         self._emit("started", talk, first_sound_ms=(now_s - talk.asked_s) * 1000)
@@ -287,7 +349,10 @@ class Speaking:
         if talk.heard:
             self._said[-1] = self._said[-1]._replace(end_s=self._monotonic())
         whole = track.over and track.state.value == "done"
-        self._emit("ended" if whole else "stopped", talk, heard_ms=self._output.heard_ms(track))
+        heard_ms = self._output.heard_ms(track)
+        if talk.stream is not None:
+            talk.stream.end(whole, heard_ms)
+        self._emit("ended" if whole else "stopped", talk, heard_ms=heard_ms)
         self._ended(talk.reply, whole)
 
     def _emit(self, state: str, talk: _Talk, **timings: float) -> None:

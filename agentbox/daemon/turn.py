@@ -11,6 +11,7 @@ from agentbox.daemon.activation import Opened
 from agentbox.daemon.attention import STOP, UNASKED, Attention
 from agentbox.daemon.conversation import Conversation
 from agentbox.daemon.events import Events
+from agentbox.daemon.handover import Handover, Switch, meant_sound
 from agentbox.daemon.hearing import Heard
 from agentbox.daemon.mind import ANSWERS, YES_OR_NO, Mind
 from agentbox.intents.decide import Decision
@@ -56,6 +57,8 @@ class Turns:
         self._conversation = conversation
         self._durable = durable
         self._monotonic = monotonic
+        self.cloud: Switch | None = None
+        """Null: the owner's policy is that nothing leaves the box."""
         self._by_speech = True
         """Whether the turn under way is a spoken one."""
         self._asked: Intent | None = None
@@ -82,7 +85,9 @@ class Turns:
             self._attention.activation.attend(self._monotonic())
             return self._reply(utterance.id, "", "heard", "attention")
         decision = self._attention.understand(recognition, opened, utterance.id)
-        return await self._mean(utterance.id, opened.command, decision, opened.by, "speech", heard.speech_ended_s)
+        sound = meant_sound(utterance, opened) if self.cloud is not None else b""
+        turn = Handover(utterance.id, opened.command, sound, heard.speech_ended_s)
+        return await self._mean(turn, decision, opened.by, "speech")
 
     async def asked(self, text: str, caller: Caller = "cli") -> Reply | None:
         """A turn from text, as if it had been heard and was meant for the box."""
@@ -93,7 +98,7 @@ class Turns:
         activated = Activated(utterance_id=turn_id, by="control", command=command)
         self._events.emit("activation", "opened", utterance_id=turn_id, message=activated)
         decision = self._attention.understand(None, Opened("control", command), turn_id)
-        return await self._mean(turn_id, command, decision, "control", caller, self._monotonic())
+        return await self._mean(Handover(turn_id, command, b"", self._monotonic()), decision, "control", caller)
 
     async def call(self, tool: str, arguments: dict[str, JSON], caller: Caller) -> ToolResult:
         """Run one tool directly (`agentbox tools call`), through policy and journal like any other call."""
@@ -103,36 +108,64 @@ class Turns:
         return await self._run(self._new_call(turn_id, tool, arguments, caller), self._monotonic())
 
     async def _mean(
-        self, turn_id: str, text: str, decision: Decision, by: ActivatedBy, caller: Caller, speech_ended_s: float
+        self, turn: Handover, decision: Decision, by: ActivatedBy, caller: Caller, *, alone: bool = False
     ) -> Reply | None:
+        """Answer the turn; `alone`: without the cloud. Null where others answer it, or nobody was asked."""
         intent = decision.intent
         if intent is not None and decision.outcome == "act" and intent.name not in YES_OR_NO:
             intent = self._attention.talk.questions.answered(intent, self._monotonic())
         # Whoever leaves the gate open also talks to others: what is not sure to be a command is none.
         asks = decision.outcome == "ask" and by not in UNASKED
-        if intent is None or not (decision.outcome == "act" or asks) or (asks and intent.name in ANSWERS):
-            missed = NotUnderstood(utterance_id=turn_id, text=text)
+        means = intent is not None and (decision.outcome == "act" or asks) and not (asks and intent.name in ANSWERS)
+        if not alone and self._is_for_cloud(intent if means else None, by):
+            answered: list[Reply] = []
+            if await self._hand_over(turn, decision, by, caller, answered):
+                return answered[-1] if answered else None
+        if intent is None or not means:
+            missed = NotUnderstood(utterance_id=turn.id, text=turn.text)
             self._events.emit(
-                "intent", "none", utterance_id=turn_id, message=missed, timings={"score": decision.confidence}
+                "intent", "none", utterance_id=turn.id, message=missed, timings={"score": decision.confidence}
             )
             if by in UNASKED:
                 return None
             if by == "attention" and self._attention.is_asking:
                 # The question stands; whoever was not understood says it again.
                 self._attention.activation.attend(self._monotonic())
-            return self._reply(turn_id, self._say("not_understood"), "failed", "not_understood")
+            key = "not_understood" if self.cloud is None else "cloud_unreachable"
+            return self._reply(turn.id, self._say(key), "failed", "not_understood")
         state = intent.match if decision.outcome == "act" else "unsure"
-        self._events.emit("intent", state, utterance_id=turn_id, message=intent, timings={"score": intent.score})
+        self._events.emit("intent", state, utterance_id=turn.id, message=intent, timings={"score": intent.score})
         if intent.name in YES_OR_NO:
-            return await self._answer(turn_id, intent, caller, speech_ended_s)
+            return await self._answer(turn.id, intent, caller, turn.speech_ended_s)
         tool = self._mind.runner.registry.for_intent(intent.name)
         if tool is None:
-            return self._reply(turn_id, self._say("cannot"), "failed", "not_understood")
-        call = self._new_call(turn_id, tool.name, tool.arguments(intent.slots), caller)
+            return self._reply(turn.id, self._say("cannot"), "failed", "not_understood")
+        call = self._new_call(turn.id, tool.name, tool.arguments(intent.slots), caller)
         if asks:
             return self._ask(call, self._mind.runner.phrases.say("did_you_mean", what=intent.text), intent)
         self._attention.talk.followups.note(intent, self._monotonic())
-        return await self._act(call, speech_ended_s, intent)
+        return await self._act(call, turn.speech_ended_s, intent)
+
+    def _is_for_cloud(self, meant: Intent | None, by: ActivatedBy) -> bool:
+        """Whether the cloud is asked first. Who did not call the box, and what stops it or answers its own question, is
+        never the cloud's business."""
+        if self.cloud is None or by == "follow_up" or (self._attention.is_asking and by == "attention"):
+            return False
+        return meant is None or (self.cloud.policy == "cloud_first" and meant.name not in WORDLESS | ANSWERS)
+
+    async def _hand_over(
+        self, turn: Handover, decision: Decision, by: ActivatedBy, caller: Caller, answered: list[Reply]
+    ) -> bool:
+        async def local() -> None:
+            if (reply := await self._mean(turn, decision, by, caller, alone=True)) is not None:
+                answered.append(reply)
+
+        assert self.cloud is not None
+        return await self.cloud.take(turn, _ForCloud(self, answered), local)
+
+    def _answer_of_cloud(self, reply: Reply) -> None:
+        self._conversation.said(reply)
+        self._events.emit("reply", reply.outcome, utterance_id=reply.utterance_id, message=reply)
 
     def _ask(self, call: ToolCall, question: str, intent: Intent | None = None) -> Reply:
         """Ask before `call` runs; `intent`, where it is not sure that it was meant."""
@@ -210,6 +243,30 @@ class Turns:
         self._conversation.said(reply)
         self._events.emit("reply", outcome, utterance_id=turn_id, message=reply)
         return reply
+
+
+class _ForCloud:
+    """What a cloud model's answer asks of the turn: see `cloud_answer.Host`. `answered` gets its replies."""
+
+    def __init__(self, turns: Turns, answered: list[Reply]) -> None:
+        self._turns = turns
+        self._answered = answered
+
+    async def run_for_cloud(self, turn_id: str, tool: str, arguments: dict[str, JSON]) -> tuple[ToolCall, ToolResult]:
+        call = self._turns._new_call(turn_id, tool, arguments, "cloud")
+        return call, await self._turns._run(call, self._turns._monotonic())
+
+    def ask_owner(self, call: ToolCall, question: str) -> Reply:
+        reply = self._turns._ask(call, question)
+        self._answered.append(reply)
+        return reply
+
+    def answer(self, reply: Reply) -> None:
+        self._answered.append(reply)
+        self._turns._answer_of_cloud(reply)
+
+    def phrase(self, key: str) -> str:
+        return self._turns._say(key)
 
 
 def _aloud(call: ToolCall, result: ToolResult, intent: Intent | None) -> Speak:

@@ -11,7 +11,6 @@ import socket
 import ssl
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Generic, TypeVar
 
 from websockets.asyncio.client import ClientConnection, connect
@@ -74,22 +73,25 @@ class Connection(Generic[S]):
         self.flush()
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        assert self._socket is not None
-        assert self._sender is not None
+    async def __aexit__(self, *error: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Say goodbye, as far as the protocol has a word for it, and hang up. May be called twice, and before it was
+        connected."""
+        connection, self._socket = self._socket, None
+        if connection is None or self._sender is None:
+            return
         try:
             self.session.finish()
             self.flush()
             self._to_send.put_nowait(None)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(CLOSE_S):
-                    await self._sender
+                    await asyncio.wait([self._sender])
         finally:
             self._sender.cancel()
-            await asyncio.gather(self._sender, return_exceptions=True)
-            await self._socket.close()
+            await connection.close()
 
     def flush(self) -> None:
         """Send what the adapter wants sent, in order, without waiting for it."""
@@ -97,11 +99,12 @@ class Connection(Generic[S]):
             self._to_send.put_nowait(frame)
 
     async def __aiter__(self) -> AsyncIterator[Event]:
-        assert self._socket is not None
+        connection = self._socket
+        assert connection is not None
         over = False
         while not over:
             try:
-                frame: Frame = await self._socket.recv()
+                frame: Frame = await connection.recv()
             except ConnectionClosed as closed:
                 code = closed.rcvd.code if closed.rcvd is not None else None
                 reason = closed.rcvd.reason if closed.rcvd is not None else ""

@@ -52,6 +52,11 @@ PROBLEMS: dict[str, Problem] = {
     "cloud_key": Problem(
         Kind.FATAL_CONFIG, "The service does not accept the key.", "Check the key, and that it is for this region."
     ),
+    "cloud_no_key": Problem(
+        Kind.FATAL_CONFIG,
+        "There is no key for the service.",
+        "Keep one as a secret of the backend's name (docs/cloud.md).",
+    ),
     "cloud_denied": Problem(
         Kind.FATAL_CONFIG,
         "The key may not use this model, or not from here.",

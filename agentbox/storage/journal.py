@@ -23,7 +23,7 @@ import soundfile
 from sqlite_utils import Database
 
 from agentbox.errors import StorageError
-from agentbox.messages import JSON, Notice, StageEvent, Utterance
+from agentbox.messages import JSON, Egress, Notice, StageEvent, Utterance
 from agentbox.storage import queries, rescue, rows, wiping
 from agentbox.storage.connection import Connection
 from agentbox.storage.database import not_writable
@@ -139,7 +139,8 @@ class Journal:
 
     def record(self, event: StageEvent) -> None:
         """Take an event, from any thread."""
-        if not self._keep:
+        # What left the box is kept in any case: it holds no words.
+        if not self._keep and not isinstance(event.message, Egress):
             return
         with self._changed:
             # A failing disk costs the sound first: it is what would fill the memory.
@@ -212,6 +213,14 @@ class Journal:
             some = ids[start : start + EXPORT_TURNS]
             yield from self._connection.read(functools.partial(queries.wholes, ids=some))
 
+    def egress(self, limit: int = 50, since: float = 0.0) -> list[dict[str, JSON]]:
+        """What left the box from `since` on (seconds since 1970), newest first."""
+        return self._connection.read(lambda database: queries.egress(database, limit, since))
+
+    def egress_days(self, limit: int = 31) -> list[dict[str, JSON]]:
+        """What left the box, a row for each of the box's days and backends, newest first."""
+        return self._connection.read(lambda database: queries.egress_days(database, limit))
+
     def delete(self, turn_ids: Sequence[str]) -> int:
         """Delete turns by id (or the start of one) for good; how many there were."""
         self._refuse_to_pretend()
@@ -257,6 +266,7 @@ class Journal:
             raise not_writable(self.path)  # what is deleted in memory only would be back after a restart
 
     def _delete_before(self, until: float) -> int:
+        self._delete(lambda database: queries.delete_egress(database, until))
         return self._delete(lambda database: queries.delete_between(database, 0.0, until))
 
     def _delete(self, work: Callable[[Database], int]) -> int:

@@ -112,19 +112,43 @@ def delete_all(database: Database) -> int:
     return delete_between(database, -math.inf, math.inf)
 
 
+def delete_egress(database: Database, until: float) -> int:
+    """What left the box before `until`, a lot of rows at most. It goes by its age alone: it holds no words."""
+    which = "SELECT id FROM egress WHERE started_at < ? LIMIT ?"
+    return int(database.execute(f"DELETE FROM egress WHERE id IN ({which})", [until, LOT]).rowcount)  # noqa: S608
+
+
+def egress(database: Database, limit: int, since: float) -> list[dict[str, JSON]]:
+    """What left the box, newest first."""
+    sql = "SELECT * FROM egress WHERE started_at >= ? ORDER BY started_at DESC, id DESC LIMIT ?"
+    return _summaries(database, sql, [since, limit])
+
+
+def egress_days(database: Database, limit: int) -> list[dict[str, JSON]]:
+    """What left the box, summed up for each day (of the box's clock) and backend, newest first."""
+    sql = """
+        SELECT date(started_at, 'unixepoch', 'localtime') AS day, backend, count(*) AS uses,
+               sum(reason = 'turn') AS turns, sum(seconds_out) AS seconds_out, sum(seconds_in) AS seconds_in,
+               sum(bytes_out) AS bytes_out, sum(bytes_in) AS bytes_in, sum(price) AS price
+        FROM egress GROUP BY day, backend ORDER BY day DESC, backend LIMIT ?
+    """
+    return _summaries(database, sql, [limit])
+
+
 def any_before(database: Database, cutoff: float) -> bool:
     """Whether anything is older than `cutoff`."""
     sql = """
         SELECT EXISTS (SELECT 1 FROM turns WHERE started_at < :cutoff)
             OR EXISTS (SELECT 1 FROM replies WHERE turn_id IS NULL AND at < :cutoff)
             OR EXISTS (SELECT 1 FROM notices WHERE at < :cutoff)
+            OR EXISTS (SELECT 1 FROM egress WHERE started_at < :cutoff)
     """
     return bool(database.execute(sql, {"cutoff": cutoff}).fetchone()[0])
 
 
 def adopt_strays(database: Database, now: float) -> None:
     """What is from before the clock was ever set, or from when it was ahead, is as old as of `now`."""
-    for table, column in (("turns", "started_at"), ("replies", "at"), ("notices", "at")):
+    for table, column in (("turns", "started_at"), ("replies", "at"), ("notices", "at"), ("egress", "started_at")):
         sql = f"UPDATE {table} SET {column} = ? WHERE {column} < ? OR {column} > ?"  # noqa: S608
         database.execute(sql, [now, UNSET_BEFORE, now + MAX_DRIFT_S])
 
@@ -160,7 +184,7 @@ def _summaries(database: Database, sql: str, values: list[Any]) -> list[dict[str
 
 
 def _decoded(row: dict[str, Any]) -> dict[str, JSON]:
-    for name in ("slots", "arguments", "data", "timings"):
+    for name in ("slots", "arguments", "data", "timings", "units"):
         if row.get(name) is not None:
             row[name] = json.loads(row[name])
     return row

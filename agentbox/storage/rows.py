@@ -18,6 +18,7 @@ from sqlite_utils import Database
 from agentbox.messages import (
     SAMPLE_RATE_HZ,
     Activation,
+    Egress,
     Intent,
     Notice,
     Reply,
@@ -118,8 +119,19 @@ def _result(db: Database, result: ToolResult) -> None:
 def _without_turn(db: Database, event: StageEvent) -> None:
     if isinstance(event.message, Reply):
         _reply(db, event, event.message)
+    elif isinstance(event.message, Egress):
+        _egress(db, event, event.message)
     elif isinstance(event.message, Notice):
         _insert(db, "notices", {"at": event.at, **_fields(event.message, "code", "what", "level")})
+
+
+def _egress(db: Database, event: StageEvent, egress: Egress) -> None:
+    begun = _fields(egress, "id", "backend", "model", "reason", "turn_id") | {"started_at": event.at}
+    so_far = _fields(egress, "seconds_out", "seconds_in", "bytes_out", "bytes_in", "price", "duration_ms", "outcome")
+    so_far["units"] = as_json(egress.units)
+    _insert(db, "egress", begun | so_far)
+    names = ", ".join(f"{name} = ?" for name in so_far)
+    _execute(db, f"UPDATE egress SET {names} WHERE id = ?", *so_far.values(), egress.id)  # noqa: S608
 
 
 def _reply(db: Database, event: StageEvent, reply: Reply) -> None:

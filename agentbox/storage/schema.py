@@ -128,7 +128,33 @@ def m003_clock(db: Database) -> None:
     )
 
 
-KNOWN = frozenset(("m001_turns", "m002_tool_store", "m003_clock"))
+@migrations()
+def m004_egress(db: Database) -> None:
+    """Everything that left the box. It outlives the turn that it belonged to, and holds none of its words."""
+    db.executescript(
+        """
+        CREATE TABLE egress (
+            id TEXT PRIMARY KEY,
+            started_at REAL NOT NULL,
+            backend TEXT NOT NULL,
+            model TEXT NOT NULL,
+            reason TEXT NOT NULL,
+            turn_id TEXT NOT NULL,
+            seconds_out REAL NOT NULL,
+            seconds_in REAL NOT NULL,
+            bytes_out INTEGER NOT NULL,
+            bytes_in INTEGER NOT NULL,
+            units TEXT NOT NULL,
+            price REAL NOT NULL,
+            duration_ms REAL NOT NULL,
+            outcome TEXT NOT NULL
+        ) STRICT;
+        CREATE INDEX egress_by_time ON egress (started_at);
+        """
+    )
+
+
+KNOWN = frozenset(("m001_turns", "m002_tool_store", "m003_clock", "m004_egress"))
 
 
 def is_foreign(db: Database) -> bool:

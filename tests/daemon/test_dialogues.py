@@ -37,6 +37,11 @@ ECHO_VOLUME = "45%"
 
 LONG_S = 30.0
 
+MOST_REPEATS = 2
+"""So often in all of the dialogues the owner says something again that the box did not take as meant for it, as one
+does: how often it hears over its own voice is what `agentbox bench echo` measures, and a test machine under load loses
+a block of sound now and then."""
+
 
 class Room:
     """The owner and the box, in one room."""
@@ -48,6 +53,8 @@ class Room:
         self._events: queue.Queue[dict[str, Any]] = queue.Queue()
         self._intents: dict[str, str] = {}
         self._seen: deque[tuple[str, str, str | None]] = deque(maxlen=30)
+        self._said = ""
+        self.repeats = 0
         self.home = home
         self.process = subprocess.Popen(
             home.command("run", "--json"),
@@ -58,29 +65,30 @@ class Room:
             text=True,
         )
         threading.Thread(target=self._read, daemon=True).start()
-        self.until("capture", "listening")
+        self.until("capture", states=("listening",))
 
     def _read(self) -> None:
         assert self.process.stdout is not None
         for line in self.process.stdout:
             self._events.put(json.loads(line))
 
-    def until(self, stage: str, *states: str, within_s: float = LONG_S) -> dict[str, Any]:
-        """Go on to the next event of this kind."""
+    def until(self, *stages: str, states: tuple[str, ...] = (), within_s: float = LONG_S) -> dict[str, Any]:
+        """Go on to the next event of these stages, in one of these states if any are given."""
         end_s = time.monotonic() + within_s
         while True:
             try:
                 event = self._events.get(timeout=max(0.0, end_s - time.monotonic()))
             except queue.Empty:
-                raise AssertionError(f"no {stage} {states} after {self._seen}") from None
+                raise AssertionError(f"no {stages} {states} after {self._seen}") from None
             self._seen.append((event["stage"], event["state"], (event["message"] or {}).get("text")))
             if isinstance(event["message"], dict) and event["message"]["type"] == "Intent":
                 self._intents[event["utterance_id"]] = event["message"]["name"]
-            if event["stage"] == stage and (not states or event["state"] in states):
+            if event["stage"] in stages and (not states or event["state"] in states):
                 return event
 
     def say(self, text: str) -> None:
         """The owner speaks."""
+        self._said = text
         file = self._folder / f"{abs(hash(text))}.wav"
         if not file.exists():
             sound = self._voice.say(text).astype(np.float64)
@@ -92,9 +100,14 @@ class Room:
 
     def answer(self) -> dict[str, Any]:
         """The next reply; that a timer rings on is none."""
-        while (reply := self.until("reply"))["state"] == "alert" and not reply["message"]["text"]:
-            pass
-        return reply
+        while True:
+            event = self.until("reply", "transcript")
+            if event["stage"] == "reply" and (event["state"] != "alert" or event["message"]["text"]):
+                return event
+            if event["stage"] == "transcript" and event["state"] != "final":
+                self.repeats += 1
+                assert self.repeats <= MOST_REPEATS, self._seen
+                self.say(self._said)
 
     def told(self, reply: dict[str, Any]) -> list[str]:
         """A reply, as dialogues.yaml writes it."""
@@ -131,7 +144,7 @@ def room(tmp_path_factory: pytest.TempPathFactory, models_dir: Path) -> Iterator
         made = Room(home, pulse, HibariVoice(folder), folder)
         # The way through the room is learnt once.
         made.say("Hey computer, what can you do?")
-        made.until("speaking", "ended")
+        made.until("speaking", states=("ended",))
         yield made
         made.process.terminate()
         assert made.process.wait(20) == 0
@@ -141,24 +154,24 @@ def room(tmp_path_factory: pytest.TempPathFactory, models_dir: Path) -> Iterator
 def test_a_dialogue(dialogue: dict[str, Any], room: Room) -> None:
     # What was said before is forgotten.
     room.process.send_signal(signal.SIGHUP)
-    room.until("box", "reloaded")
+    room.until("box", states=("reloaded",))
     spoken: bool | None = None
     for line in dialogue["talk"]:
         if "while" in line:
-            room.until("speaking", "started")
+            room.until("speaking", states=("started",))
             time.sleep(line["while"])
         elif spoken:
-            room.until("speaking", "ended")
+            room.until("speaking", states=("ended",))
         if "owner" in line:
             room.say(line["owner"])
         if not line["box"]:
             # It falls silent, and goes on.
-            room.until("speaking", "paused")
-            resumed = room.until("speaking", "resumed")
+            room.until("speaking", states=("paused",))
+            resumed = room.until("speaking", states=("resumed",))
             assert resumed["timings"]["held_ms"] <= 2_100
             continue
         reply = room.answer()
         assert room.told(reply) == line["box"], line
         spoken = len(line["box"]) > 1
     if spoken:
-        room.until("speaking", "ended")
+        room.until("speaking", states=("ended",))

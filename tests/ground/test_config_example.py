@@ -11,7 +11,7 @@ import msgspec
 import pytest
 import yaml
 
-from agentbox.config import Command, Config, WebRequest
+from agentbox.config import Backend, Command, Config, WebRequest
 from agentbox.intents.understand import Understander
 from agentbox.languages import normal_language
 from agentbox.messages import Intent
@@ -42,7 +42,11 @@ def item_fields(kind: type[Any], path: str) -> list[tuple[str, Any]]:
 
 
 KEYS = list(fields())
-ITEM_KEYS = [*item_fields(WebRequest, "tools.web[]."), *item_fields(Command, "tools.command.commands[].")]
+ITEM_KEYS = [
+    *item_fields(WebRequest, "tools.web[]."),
+    *item_fields(Command, "tools.command.commands[]."),
+    *item_fields(Backend, "cloud.backends[]."),
+]
 
 
 def uncommented(text: str) -> str:

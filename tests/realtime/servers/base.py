@@ -72,6 +72,7 @@ class VendorServer:
         self.sound = bytearray()
         """What clients sent of it."""
         self.requests: list[Request] = []
+        self.clients: set[ServerConnection] = set()
         self.closes: list[int | None] = []
         self._server: Server
 
@@ -115,9 +116,11 @@ class VendorServer:
         return None
 
     async def _client(self, client: ServerConnection) -> None:
+        self.clients.add(client)
         with contextlib.suppress(ConnectionClosed):
             await self.session(client)
         await client.wait_closed()
+        self.clients.discard(client)
         self.closes.append(client.close_code)
 
 

@@ -1,0 +1,104 @@
+"""One backend of the owner's: whether it may be used, and its open session, if there is one."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+
+from agentbox.config import Backend as Settings
+from agentbox.credentials import Credentials
+from agentbox.daemon.egress import Meter, Reason, Use
+from agentbox.errors import ConfigError
+from agentbox.realtime.backends import DIALOGS, make_dialog
+from agentbox.realtime.failures import CloudError, failure
+from agentbox.realtime.health import Health
+from agentbox.realtime.link import Link
+from agentbox.realtime.prices import Prices
+from agentbox.realtime.session import Account, RealtimeDialog, Setup
+
+Make = Callable[[str, Account, Setup], RealtimeDialog]
+
+
+class Backend:
+    """See the module. `setup` is asked anew for each session."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        setup: Callable[[Settings], Setup],
+        credentials: Credentials,
+        meter: Meter,
+        *,
+        make: Make = make_dialog,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.settings = settings
+        self.name = settings.name
+        self.model = settings.model or DIALOGS[settings.kind].model
+        self.prices = Prices(settings.price.minute_out, settings.price.minute_in, settings.price.million)
+        self.health = Health()
+        self.link: Link | None = None
+        self._setup = setup
+        self._credentials = credentials
+        self._meter = meter
+        self._make = make
+        self._monotonic = monotonic
+        self._opening = asyncio.Lock()
+        self._handle = ""
+
+    async def ready(self, within_s: float, reason: Reason = "connect") -> Link:
+        """A session that is configured: the one that is open, or a new one. Raises `CloudError`."""
+        async with self._opening:
+            if self.link is not None and self.link.is_fresh():
+                return self.link
+            await self.close()
+            use = self.use(reason)
+            try:
+                self.link = await self._open(within_s)
+            except CloudError as error:
+                use.end(error.code)
+                raise
+            use.over(self.link)
+            use.end()
+            self.health.configured()
+            return self.link
+
+    async def probe(self, within_s: float, reason: Reason = "probe") -> None:
+        """See whether it works, as far as the acknowledged configuration: that costs nothing. Raises `CloudError`."""
+        await self.ready(within_s, reason)
+        await self.close()
+
+    async def close(self) -> None:
+        """End the session, if one is open."""
+        link, self.link = self.link, None
+        if link is None:
+            return
+        self._handle = link.handle
+        use = self.use("close", link=link)
+        await link.close()
+        use.end()
+
+    def use(self, reason: Reason, *, turn_id: str = "", link: Link | None = None) -> Use:
+        """Put down that something is about to leave the box."""
+        return self._meter.begin(self.name, self.model, reason, self.prices, turn_id=turn_id, link=link)
+
+    async def _open(self, within_s: float) -> Link:
+        settings = self.settings
+        try:
+            key = await asyncio.to_thread(self._credentials.find, settings.key or settings.name)
+        except ConfigError as error:
+            raise CloudError(failure("cloud_no_key", error.code)) from error
+        if not key and not settings.url:
+            raise CloudError(failure("cloud_no_key"))
+        account = Account(
+            key=key or "",
+            model=self.model,
+            url=settings.url,
+            app_id=settings.app_id,
+            workspace=settings.workspace,
+            options=settings.options,
+        )
+        setup = self._setup(settings)
+        dialog = self._make(settings.kind, account, setup)
+        return await Link.open(dialog, open_s=within_s, monotonic=self._monotonic)

@@ -1,0 +1,235 @@
+"""The switch: which turns go to a cloud model, to which one, and back to the box when it fails.
+
+It is only there where the owner's policy is not `local_only`. Backends are used in the owner's order; one that fails is
+left alone until a probe finds it back, or the owner has mended what it complains of.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from datetime import datetime
+from typing import Literal
+
+from agentbox.config import CloudConfig
+from agentbox.daemon.backend import Backend
+from agentbox.daemon.cloud_answer import CloudAnswer
+from agentbox.daemon.egress import Meter
+from agentbox.daemon.events import Events
+from agentbox.daemon.handover import Handover, Host
+from agentbox.daemon.manner import is_quiet
+from agentbox.daemon.speaking import Speaking
+from agentbox.messages import JSON, Notice
+from agentbox.realtime.failures import CloudError, Kind
+from agentbox.realtime.health import State
+
+ALL_S = 2.0
+"""So long after the owner's last word another backend may still be tried; then the box answers."""
+
+CONNECT_S = 1.5
+SETTLE_S = 5.0
+PROBE_S = 5.0
+TEND_S = 1.0
+
+Policy = Literal["local_first", "cloud_first"]
+
+
+class Cloud:
+    """`take` a turn; `close` at the end. All in the event loop.
+
+    `turns` is held while the box takes a turn: an answer that fails later waits for it before the box answers.
+    """
+
+    def __init__(
+        self,
+        config: CloudConfig,
+        backends: Sequence[Backend],
+        meter: Meter,
+        events: Events,
+        speaking: Speaking | None,
+        turns: asyncio.Lock,
+        *,
+        clock: Callable[[], datetime] = datetime.now,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.backends = list(backends)
+        self._config = config
+        self._meter = meter
+        self._events = events
+        self._speaking = speaking
+        self._turns = turns
+        self._clock = clock
+        self._monotonic = monotonic
+        self._answering: asyncio.Task[None] | None = None
+        self._tending: asyncio.Task[None] | None = None
+        self._lent = asyncio.Event()
+        """A turn waits for the one before: that one need not wait for its end."""
+        self.policy: Policy = "cloud_first" if config.policy == "cloud_first" else "local_first"
+        """What becomes of a command that the box knows itself."""
+
+    def usable(self) -> list[Backend]:
+        """Those that a turn may be given to now, in the owner's order."""
+        if is_quiet(self._config.quiet_hours, self._clock().time()) or not self._meter.is_left:
+            return []
+        return [backend for backend in self.backends if backend.health.is_usable]
+
+    async def take(self, turn: Handover, host: Host, local: Callable[[], Awaitable[None]]) -> bool:
+        """Hand the turn over. True: its answer is on its way, or was given. False: nobody took it.
+
+        `local` answers the turn without the cloud; it is called, once at most, when an answer fails after its first
+        sound, and never after something with effects was done for this turn.
+        """
+        await self._settle()
+        for place, backend in enumerate(self.usable()):
+            late = self._monotonic() - turn.speech_ended_s > ALL_S
+            if place and late:
+                break
+            answer = CloudAnswer(turn, host, self._speaking, monotonic=self._monotonic)
+            failed = await self._begin(backend, answer, turn)
+            if failed is None:
+                going_on = self._go_on(backend, answer, local, waited_for=not turn.pcm)
+                if turn.pcm:
+                    self._answering = asyncio.create_task(going_on, name="cloud-answer")
+                else:
+                    await going_on  # whoever typed waits for the whole
+                return True
+            if answer.results:
+                await answer.rescue(failed, local)
+                return True
+            if failed.failure.kind is Kind.FATAL_INPUT:
+                break  # another vendor would be sent what this one found improper
+        return False
+
+    def reset(self) -> None:
+        """The network has changed, or the owner says that something was mended: try all again."""
+        for backend in self.backends:
+            backend.health.network_changed(self._monotonic())
+        self._tend()
+
+    def status(self) -> list[dict[str, JSON]]:
+        """For `agentbox status` and `agentbox backends list`."""
+        return [
+            {
+                "name": backend.name,
+                "kind": backend.settings.kind,
+                "model": backend.model,
+                "state": str(backend.health.state),
+                "problem": backend.health.failure.code if backend.health.failure is not None else None,
+                "connected": backend.link is not None and backend.link.broken is None,
+            }
+            for backend in self.backends
+        ]
+
+    async def close(self) -> None:
+        """Say goodbye to everybody."""
+        for task in (self._answering, self._tending):
+            if task is not None:
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
+        for backend in self.backends:
+            await backend.close()
+
+    async def _begin(self, backend: Backend, answer: CloudAnswer, turn: Handover) -> CloudError | None:
+        """Until the first output of the answer; what went wrong, if anything did."""
+        while True:
+            reused = backend.link is not None
+            began_s = self._monotonic()
+            try:
+                link = await backend.ready(CONNECT_S)
+                await answer.begin(link, backend.use("turn", turn_id=turn.id, link=link))
+            except CloudError as error:
+                answer.give_up(error.code)
+                await self._failed(backend, error)
+                again = reused and error.failure.kind is Kind.RETRY_NOW and not answer.results
+                if again and backend.health.is_usable:
+                    continue  # the service had hung up meanwhile: that says nothing about it
+                return error
+            break
+        backend.health.answered()
+        timings = {
+            "since_speech_end_ms": (self._monotonic() - turn.speech_ended_s) * 1000,
+            "taken_ms": (self._monotonic() - began_s) * 1000,
+        }
+        self._events.emit("cloud", "answered", utterance_id=turn.id, timings=timings)
+        self._tend()
+        return None
+
+    async def _go_on(
+        self, backend: Backend, answer: CloudAnswer, local: Callable[[], Awaitable[None]], *, waited_for: bool
+    ) -> None:
+        try:
+            await answer.go_on()
+        except CloudError as error:
+            await self._failed(backend, error)
+            if waited_for:
+                await answer.rescue(error, local)
+            else:
+                async with self._in_turn():
+                    await answer.rescue(error, local)
+        finally:
+            answer.give_up("cancelled")
+
+    @contextlib.asynccontextmanager
+    async def _in_turn(self) -> AsyncIterator[None]:
+        """Between two turns; or within one that waits for this (`_settle`)."""
+        own = asyncio.ensure_future(self._turns.acquire())
+        lent = asyncio.ensure_future(self._lent.wait())
+        try:
+            await asyncio.wait([own, lent], return_when=asyncio.FIRST_COMPLETED)
+            yield
+        finally:
+            lent.cancel()
+            if own.done() and not own.cancelled():
+                self._turns.release()
+            own.cancel()
+
+    async def _settle(self) -> None:
+        """The owner has gone on: what is left of the answer before is told off. One that failed is answered first."""
+        answering, self._answering = self._answering, None
+        if answering is None or answering.done():
+            return
+        if self._speaking is not None:
+            self._speaking.outdate()
+        self._lent.set()
+        await asyncio.wait([answering], timeout=SETTLE_S)
+        self._lent.clear()
+        answering.cancel()
+
+    async def _failed(self, backend: Backend, error: CloudError) -> None:
+        failed = error.failure
+        news = backend.health.failed(failed, self._monotonic())
+        self._events.emit("cloud", failed.code)
+        if failed.kind is not Kind.FATAL_INPUT:
+            # A session in which something is amiss may answer the next turn with what was meant for this one.
+            await backend.close()
+        if news and failed.kind is Kind.FATAL_CONFIG:
+            what = f"{backend.name} cannot be used: {failed.what}"
+            self._events.notice(Notice(code=failed.code, what=what, todo=failed.todo))
+        self._tend()
+
+    def _tend(self) -> None:
+        if self._tending is None or self._tending.done():
+            self._tending = asyncio.create_task(self._tend_all(), name="cloud-tend")
+
+    async def _tend_all(self) -> None:
+        """Hang up where nothing is said any more, and look for those that are down, until there is nothing to do."""
+        while any(backend.link is not None or backend.health.state is State.DOWN for backend in self.backends):
+            await asyncio.sleep(TEND_S)
+            now = self._monotonic()
+            for backend in self.backends:
+                link = backend.link
+                busy = self._answering is not None and not self._answering.done()
+                if link is not None and not busy and (not link.is_fresh() or now - link.used_s > self._config.linger_s):
+                    await backend.close()
+                if backend.health.may_probe(now):
+                    await self._probe(backend)
+
+    async def _probe(self, backend: Backend) -> None:
+        try:
+            await backend.probe(PROBE_S)
+        except CloudError as error:
+            await self._failed(backend, error)
+        else:
+            self._events.emit("cloud", "back")

@@ -1,0 +1,235 @@
+"""The answer of a cloud model to one turn: its sound, its tools, and how it ends, whatever happens.
+
+Whichever way it goes wrong, the owner hears exactly one answer, and nothing is done twice: what a tool did is reported;
+of an answer more than half of which was heard, that it was cut off; in all other cases the box answers by itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import Literal
+
+import numpy as np
+import soxr
+
+from agentbox.daemon.egress import Use
+from agentbox.daemon.handover import Handover, Host
+from agentbox.daemon.speaking import Speaking
+from agentbox.daemon.streams import Stream
+from agentbox.messages import JSON, SAMPLE_RATE_HZ, Reply, SoundName, Speak, ToolResult
+from agentbox.realtime.events import AnswerDone, AnswerSound, AnswerText, Event, Failed, ToolCalled
+from agentbox.realtime.failures import CloudError, failure
+from agentbox.realtime.link import Link
+
+LIFE_S = 1.8
+"""So long after the owner's last word a service may take to show that it is at work, by any event at all."""
+
+OUTPUT_S = 4.0
+"""So long it may take to the first sound of its answer: the owner waits."""
+
+TOOLS_S = 3.0
+"""So long after a tool's result, or within an answer, until more comes."""
+
+LEAST_S = 0.8
+"""It is given in any case, however late the box was itself."""
+
+MOST_ROUNDS = 6
+"""Of tools in one answer."""
+
+CHUNK_MS = 100
+
+
+class CloudAnswer:
+    """`begin` until the first output; `go_on` until nothing more of it will be heard."""
+
+    def __init__(
+        self,
+        turn: Handover,
+        host: Host,
+        speaking: Speaking | None,
+        *,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._turn = turn
+        self._host = host
+        self._speaking = speaking if turn.pcm else None
+        self._monotonic = monotonic
+        self._link: Link
+        self._use: Use | None = None
+        self._stream: Stream | None = None
+        self._words = ""
+        self._rounds = 0
+        self._over = False
+        self.results: list[ToolResult] = []
+        """Of tools that may have changed something."""
+
+    async def begin(self, link: Link, use: Use) -> None:
+        """Send the turn, and go on until the first of its answer is there. Raises `CloudError`."""
+        self._link, self._use = link, use
+        link.forget()
+        if self._turn.pcm:
+            for chunk in chunks(self._turn.pcm, self._link.dialog.capabilities.input_rate_hz):
+                self._link.send(chunk)
+            self._link.dialog.commit()
+        else:
+            self._link.dialog.write(self._turn.text)
+        self._link.flush()
+        await self._until_output()
+
+    async def go_on(self) -> None:
+        """Until the answer was heard, or cut off by the owner. Raises `CloudError` where the service failed."""
+        while not self._over:
+            await self._take(await self._next(TOOLS_S))
+        stream = self._stream
+        if stream is not None:
+            await asyncio.wait([stream.ended])
+            if not stream.ended.result():
+                self._interrupt(stream)
+        self.give_up("ok")
+
+    async def rescue(self, error: CloudError, local: Callable[[], Awaitable[None]]) -> None:
+        """The service failed: answer all the same, once."""
+        self.give_up(error.code)
+        stream = self._stream
+        if stream is not None and stream.ended.done():
+            return  # the owner has gone on, and waits for nothing
+        if stream is not None and stream.heard_ms > stream.received_ms / 2:
+            stream.finish()
+            await asyncio.wait([stream.ended])
+            self._answer(self._host.phrase("cloud_cut_off"), "failed", "failed", "always")
+            return
+        if stream is not None and self._speaking is not None:
+            self._speaking.outdate()
+        if self.results:
+            text = " ".join(result.text for result in self.results if result.text)
+            self._answer(text, "done", "done", "always" if self._turn.pcm else "never")
+        else:
+            await local()
+
+    def give_up(self, outcome: str) -> None:
+        """Nothing more of it is waited for; `outcome` as in `Egress`."""
+        if self._use is not None:
+            self._use.end(outcome)
+
+    async def _until_output(self) -> None:
+        waited_s = self._monotonic() - self._turn.speech_ended_s
+        life_s = max(LEAST_S, LIFE_S - waited_s)
+        output_s = self._monotonic() + max(LEAST_S, OUTPUT_S - waited_s)
+        event = await self._next(life_s)
+        while not await self._take(event):
+            if isinstance(event, ToolCalled):
+                # The box's own work is not the service's delay.
+                output_s = max(output_s, self._monotonic() + TOOLS_S)
+            event = await self._next(output_s - self._monotonic())
+
+    async def _next(self, within_s: float) -> Event:
+        """The next event. While sound is played nobody need hurry: more must come before it is all heard."""
+        stream = self._stream
+        if stream is not None:
+            within_s += max(0.0, stream.received_ms - stream.heard_ms) / 1000
+        coming = asyncio.ensure_future(self._link.next(max(0.05, within_s)))
+        try:
+            waiting: set[asyncio.Future[object]] = {coming}  # type: ignore[arg-type]
+            if stream is not None:
+                waiting.add(stream.ended)  # type: ignore[arg-type]
+            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            if not coming.done():
+                # The owner has gone on. What is left of the answer is of no use.
+                return AnswerDone("", "cancelled")
+            return coming.result()
+        except TimeoutError:
+            raise CloudError(failure("cloud_silent")) from None
+        finally:
+            coming.cancel()
+
+    async def _take(self, event: Event) -> bool:
+        """Act on an event; whether the owner hears or sees something of the answer now."""
+        match event:
+            case AnswerSound():
+                return self._play(event)
+            case AnswerText():
+                self._words += event.more
+                if self._stream is not None:
+                    self._stream.add_words(event.more)
+            case ToolCalled():
+                return await self._call(event)
+            case AnswerDone(calls=False):
+                return self._done(event)
+            case Failed():
+                raise CloudError(event.failure)
+        return False
+
+    def _play(self, event: AnswerSound) -> bool:
+        if self._speaking is None:
+            return False
+        if self._stream is None:
+            reply = Reply(utterance_id=self._turn.id, text="", sound=None, outcome="done")
+            self._stream = self._speaking.stream(reply, self._link.dialog.capabilities.output_rate_hz)
+            if self._stream is None:
+                self._speaking = None  # the owner wants no words: they are shown
+                return False
+            self._stream.add_words(self._words)
+        self._stream.add(event.pcm)
+        return True
+
+    async def _call(self, event: ToolCalled) -> bool:
+        self._rounds += 1
+        if self._rounds > MOST_ROUNDS:
+            raise CloudError(failure("cloud_protocol"))
+        call, result = await self._host.run_for_cloud(self._turn.id, event.name, event.arguments)
+        if result.error_code == "confirmation_needed":
+            # The box asks in its own voice, and the answer comes to the box.
+            self._host.ask_owner(call, result.text)
+            self._link.dialog.tool_result(event.call_id, {"error": "The owner is being asked; say nothing."})
+            self._link.dialog.interrupt(0.0)
+            self._link.flush()
+            self._over = True
+            return True
+        if call.effects:
+            self.results.append(result)
+        self._link.dialog.tool_result(event.call_id, _told(result))
+        self._link.flush()
+        return False
+
+    def _done(self, event: AnswerDone) -> bool:
+        self._over = True
+        stream = self._stream
+        cut_off = stream is not None and stream.ended.done()
+        if not cut_off and (event.status in ("failed", "cancelled") or not (self._words or stream)):
+            raise CloudError(event.failure or failure("cloud_silent"))
+        if stream is not None:
+            stream.finish()
+        if stream is not None or not self._turn.pcm:
+            # It is heard already, or read by whoever typed.
+            self._answer(self._words.strip(), None, "done", "never")
+        else:
+            self._answer(self._words.strip(), "done", "done", "always")
+        return True
+
+    def _interrupt(self, stream: Stream) -> None:
+        self._link.dialog.interrupt(stream.heard_ms)
+        self._link.flush()
+
+    def _answer(self, text: str, sound: SoundName | None, outcome: Literal["done", "failed"], speak: Speak) -> None:
+        self._host.answer(Reply(utterance_id=self._turn.id, text=text, sound=sound, outcome=outcome, speak=speak))
+
+
+def chunks(pcm: bytes, rate_hz: int) -> list[bytes]:
+    """16 kHz sound at `rate_hz`, in pieces of 100 ms."""
+    samples = np.frombuffer(pcm, dtype="<i2")
+    if rate_hz != SAMPLE_RATE_HZ:
+        samples = soxr.resample(samples, SAMPLE_RATE_HZ, rate_hz)
+    size = rate_hz * CHUNK_MS // 1000
+    return [samples[at : at + size].astype("<i2").tobytes() for at in range(0, len(samples), size)]
+
+
+def _told(result: ToolResult) -> JSON:
+    """What the model is told of a tool's result."""
+    if not result.ok:
+        return {"error": result.text or result.error_code}
+    told: dict[str, JSON] = {"text": result.text}
+    if result.data is not None:
+        told["data"] = result.data
+    return told

@@ -1,0 +1,60 @@
+"""What is handed over to a cloud model: one turn, and of its sound no more than was said to the box."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from agentbox.daemon.activation import Opened
+from agentbox.messages import JSON, SAMPLE_RATE_HZ, Reply, ToolCall, ToolResult, Utterance
+
+
+@dataclass(frozen=True, slots=True)
+class Handover:
+    """One turn. `pcm`: mono signed 16-bit little-endian, 16 kHz; empty for a written turn."""
+
+    id: str
+    text: str
+    pcm: bytes
+    speech_ended_s: float
+    """On the monotonic clock."""
+
+
+class Host(Protocol):
+    """Who runs the tools, and answers where the cloud does not."""
+
+    async def run_for_cloud(self, turn_id: str, tool: str, arguments: dict[str, JSON]) -> tuple[ToolCall, ToolResult]:
+        """Run a tool, under the owner's policy for the cloud."""
+        ...
+
+    def ask_owner(self, call: ToolCall, question: str) -> Reply:
+        """Ask whether `call` may run, in the box's own voice."""
+        ...
+
+    def answer(self, reply: Reply) -> None:
+        """What the turn is answered with."""
+        ...
+
+    def phrase(self, key: str) -> str:
+        """One of the box's own sentences."""
+        ...
+
+
+class Switch(Protocol):
+    """Who is asked for an answer: see `cloud.Cloud`, which is imported only where the owner wants it."""
+
+    policy: Literal["local_first", "cloud_first"]
+
+    async def take(self, turn: Handover, host: Host, local: Callable[[], Awaitable[None]]) -> bool: ...
+
+
+def meant_sound(utterance: Utterance, opened: Opened) -> bytes:
+    """The sound from the wake phrase (or, where none was needed, from the first speech) on.
+
+    What was kept from before the speech is cut off, and so is a word before the phrase, as far along as its letters are
+    in the text: that may take the phrase's first consonant, and leaves nothing that was said before the gate opened.
+    """
+    spoken_ms = utterance.audio_ms - utterance.lead_ms - utterance.silence_ms
+    begin_ms = utterance.lead_ms + opened.lead * max(0, spoken_ms)
+    return utterance.pcm[int(begin_ms * SAMPLE_RATE_HZ / 1000) * 2 :]

@@ -1,0 +1,35 @@
+"""Which kinds of backends there are, and how one is made. The only list of them; adapters are imported when used."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from typing import NamedTuple, cast
+
+from agentbox.realtime.session import Account, RealtimeDialog, Setup
+
+
+class Kind(NamedTuple):
+    """One kind of backend."""
+
+    adapter: str
+    """`module:class` of its dialog, in this room."""
+    model: str
+    """Where the owner names none."""
+    vendor: str
+    """For people."""
+
+
+DIALOGS: dict[str, Kind] = {
+    "openai": Kind("openai:OpenAIDialog", "gpt-realtime-2.1", "OpenAI Realtime, and servers that speak as it does"),
+}
+
+
+def make_dialog(kind: str, account: Account, setup: Setup) -> RealtimeDialog:
+    """A session's adapter, not connected. `kind`: a key of `DIALOGS`."""
+    module, name = DIALOGS[kind].adapter.split(":")
+    made = cast(
+        Callable[[Account, Setup], RealtimeDialog],
+        getattr(importlib.import_module(f"{__package__}.{module}"), name),
+    )
+    return made(account, setup)

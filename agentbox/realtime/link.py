@@ -1,0 +1,138 @@
+"""A session that is connected and configured, over any number of turns: what the switch holds on to.
+
+It waits for the acknowledgement, gives one turn at a time its events, and tells what left the box.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+
+from agentbox.realtime.connection import OPEN_S, Connection
+from agentbox.realtime.events import AnswerSound, Event, Failed, Ready, Resumable, Used
+from agentbox.realtime.failures import CloudError, failure
+from agentbox.realtime.session import RealtimeDialog
+
+RENEW = 0.9
+"""A session is not used any more when so much of its vendor's limit has passed: a turn must fit in the rest."""
+
+
+class Link:
+    """`await Link.open(dialog)`; `close` when it is of no more use.
+
+    `seconds_out`, `seconds_in`: of sound; `units`: as the vendor counts (`Used`).
+    """
+
+    def __init__(self, connection: Connection[RealtimeDialog], monotonic: Callable[[], float]) -> None:
+        self._connection = connection
+        self._monotonic = monotonic
+        self._events: asyncio.Queue[Event] = asyncio.Queue()
+        self._reader: asyncio.Task[None] | None = None
+        self._began_s = monotonic()
+        self.used_s = self._began_s
+        """When it last had a turn."""
+        self.broken: Failed | None = None
+        self.handle = ""
+        """By which a new link goes on with this conversation, where the vendor can."""
+        self.seconds_out = 0.0
+        self.seconds_in = 0.0
+        self.units: dict[str, float] = {}
+
+    @classmethod
+    async def open(
+        cls,
+        dialog: RealtimeDialog,
+        *,
+        open_s: float = OPEN_S,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> Link:
+        """Connect, and wait for the vendor to acknowledge the configuration. Raises `CloudError`."""
+        connection = Connection(dialog, open_s=open_s)
+        try:
+            async with asyncio.timeout(open_s):
+                await connection.__aenter__()
+                link = cls(connection, monotonic)
+                link._reader = asyncio.create_task(link._read(), name="cloud-read")
+                await link._ready()
+        except TimeoutError:
+            await connection.close()
+            raise CloudError(failure("cloud_timeout")) from None
+        except BaseException:
+            await connection.close()
+            raise
+        return link
+
+    @property
+    def dialog(self) -> RealtimeDialog:
+        return self._connection.session
+
+    @property
+    def bytes_out(self) -> int:
+        return self._connection.traffic.bytes_out
+
+    @property
+    def bytes_in(self) -> int:
+        return self._connection.traffic.bytes_in
+
+    def is_fresh(self) -> bool:
+        """Whether another turn may be given to it."""
+        limits = self.dialog.capabilities
+        now = self._monotonic()
+        return (
+            self.broken is None
+            and (limits.session_s is None or now - self._began_s < limits.session_s * RENEW)
+            and (limits.idle_s is None or now - self.used_s < limits.idle_s * RENEW)
+        )
+
+    def send(self, pcm: bytes) -> None:
+        """Sound of the turn: PCM at the dialog's input rate."""
+        self.dialog.append(pcm)
+        self.seconds_out += len(pcm) / 2 / self.dialog.capabilities.input_rate_hz
+        self._connection.flush()
+
+    def flush(self) -> None:
+        """Send what was told the dialog."""
+        self.used_s = self._monotonic()
+        self._connection.flush()
+
+    async def next(self, within_s: float) -> Event:
+        """The next event. Raises `TimeoutError`; `CloudError` once the session has failed."""
+        if self.broken is not None and self._events.empty():
+            raise CloudError(self.broken.failure)
+        async with asyncio.timeout(within_s):
+            event = await self._events.get()
+        if isinstance(event, Failed) and event.session:
+            raise CloudError(event.failure)
+        return event
+
+    def forget(self) -> None:
+        """What was told so far belongs to an earlier turn."""
+        while not self._events.empty():
+            self._events.get_nowait()
+
+    async def close(self) -> None:
+        """End the session cleanly."""
+        await self._connection.close()
+        if self._reader is not None:
+            self._reader.cancel()
+            await asyncio.gather(self._reader, return_exceptions=True)
+
+    async def _ready(self) -> None:
+        while not isinstance(await self.next(OPEN_S), Ready):
+            pass
+
+    async def _read(self) -> None:
+        events: AsyncIterator[Event] = aiter(self._connection)
+        async for event in events:
+            match event:
+                case AnswerSound():
+                    self.seconds_in += len(event.pcm) / 2 / self.dialog.capabilities.output_rate_hz
+                case Used():
+                    for name, count in event.units.items():
+                        self.units[name] = self.units.get(name, 0.0) + count
+                case Resumable():
+                    self.handle = event.handle
+                case Failed(session=True):
+                    self.broken = event
+            self._events.put_nowait(event)
