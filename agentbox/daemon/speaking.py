@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from agentbox.audio.mixer import RATE_HZ, Track
 from agentbox.audio.output import Output
-from agentbox.config import Config
+from agentbox.config import Config, Speech
 from agentbox.daemon.events import Events
 from agentbox.daemon.manner import Manner, manner, volume
 from agentbox.errors import ModelError
@@ -58,7 +58,7 @@ class _Talk:
     unwanted: bool = False
 
 
-Load = Callable[[str, str, Path | None], Voice]
+Load = Callable[[Speech, str, Path | None], Voice]
 
 
 class Speaking:
@@ -296,7 +296,7 @@ class Speaking:
     async def _loaded(self, config: Config) -> Narrator | None:
         speech = config.speech
         try:
-            voice = await asyncio.to_thread(self._load, speech.voice, config.language, self._cache)
+            voice = await asyncio.to_thread(self._load, speech, config.language, self._cache)
         except ModelError as error:
             self._events.notice(Notice(code=error.code, what=error.what, todo=error.todo))
             return None
