@@ -1,4 +1,4 @@
-"""Piper: voices that the owner brings, in dozens of languages, spoken by the owner's own `piper` program.
+"""Piper: voices that the owner brings, each of one language, spoken by the owner's own `piper` program.
 
 The program is under the GPL, and so it is never imported: it runs as a process of its own, once for as long as the
 voice is wanted (it takes seconds to load one), and is used by nothing but its published command line. With
