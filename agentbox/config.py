@@ -203,9 +203,15 @@ class CloudConfig(Section, frozen=True):
 class Speech(Section, frozen=True):
     verbosity: Literal["full", "short", "sounds"] = "full"
     quiet_hours: Annotated[str, Meta(pattern=HOURS)] = ""
-    voice: Literal["auto", "hibari", "espeak"] = "auto"
+    voice: Literal["auto", "hibari", "espeak", "piper"] = "auto"
+    piper_voice: str | None = None
+    piper_program: Annotated[str, Meta(min_length=1)] = "piper"
     pace: Annotated[float, Meta(ge=0.5, le=2.0)] = 1.0
     replies: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.voice == "piper" and self.piper_voice is None:
+            raise ValueError("the voice piper needs piper_voice, the path of a voice's .onnx file")
 
 
 class Control(Section, frozen=True):

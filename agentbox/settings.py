@@ -28,11 +28,16 @@ _PATHS = (
     ("asr", "models_dir"),
     ("intents", "sentences"),
     ("tools", "plugins_dir"),
+    ("speech", "piper_voice"),
+    ("speech", "piper_program"),
     ("speech", "replies"),
     ("storage", "path"),
     ("storage", "secrets_file"),
     ("control", "socket"),
 )
+_NAMES = (("asr", "model"), ("speech", "piper_program"))
+"""A model or a program by its name, unless there is a slash in it."""
+
 _MAX_VALUES = 20_000
 """More than any box needs; YAML's aliases can unfold a small file into more than fits in memory."""
 
@@ -244,8 +249,8 @@ def _make_paths_absolute(values: dict[str, Any], places: dict[Key, _Place]) -> N
             continue
         given = section.get(name)
         key = (section_name, name)
-        if key == ("asr", "model") and "/" not in str(given):
-            continue  # the name of a model, not a folder of the owner's
+        if key in _NAMES and "/" not in str(given):
+            continue
         if isinstance(given, str):
             section[name] = _absolute(given, key, places)
         elif isinstance(given, list):

@@ -20,6 +20,7 @@ from rapidfuzz.distance import Levenshtein
 from agentbox import paths
 from agentbox.bench.speech import replies, say
 from agentbox.bench.words import Errors, word_errors
+from agentbox.config import Speech
 from agentbox.intents.numbers import NumberWords
 from agentbox.messages import SAMPLE_RATE_HZ
 from agentbox.tts.load import load_voice
@@ -29,7 +30,7 @@ def main(language: str, model: Path, count: int) -> None:
     vosk: Any = importlib.import_module("vosk")
     vosk.SetLogLevel(-1)
     ears = vosk.Model(str(model))
-    voice = load_voice("auto", language, paths.cache_dir())
+    voice = load_voice(Speech(), language, paths.cache_dir())
     errors, whole = [], 0
     for said in say(voice, replies(count, language=language), language):
         recognizer: Any = vosk.KaldiRecognizer(ears, SAMPLE_RATE_HZ)

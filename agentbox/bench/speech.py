@@ -26,6 +26,7 @@ import soxr
 from agentbox.asr.engine import Engine
 from agentbox.bench.memory import pss_mb
 from agentbox.bench.words import Errors, word_errors
+from agentbox.config import Speech
 from agentbox.inference import return_free_memory
 from agentbox.messages import SAMPLE_RATE_HZ
 from agentbox.tools.phrases import Phrases, load
@@ -164,10 +165,10 @@ def memory(cache: Path) -> Memory:
 
 def _measured(cache: Path) -> Memory:
     # Once, that its files are there and everything that it shares with the rest of the box is loaded.
-    load_voice("hibari", "en", cache).close()
+    load_voice(Speech(voice="hibari"), "en", cache).close()
     return_free_memory()
     before_mb = pss_mb()
-    voice = load_voice("hibari", "en", cache)
+    voice = load_voice(Speech(voice="hibari"), "en", cache)
     loaded_mb = pss_mb()
     say(voice, replies(20))
     spoken_mb = pss_mb()

@@ -19,6 +19,7 @@ from agentbox.bench.commands import clips_of
 from agentbox.bench.speech import replies, say
 from agentbox.cli.common import with_config
 from agentbox.cli.tables import new_table, show_table
+from agentbox.config import Speech
 from agentbox.daemon.box import load_vad
 from agentbox.daemon.mind import only_sentences
 from agentbox.settings import Loaded
@@ -86,7 +87,7 @@ def echo(loaded: Loaded, minutes: float, data: Path | None, clips: int | None) -
 
 def _own_voice(minutes: float) -> Samples:
     with tempfile.TemporaryDirectory() as folder:
-        voice = load_voice("hibari", "en", Path(folder))
+        voice = load_voice(Speech(voice="hibari"), "en", Path(folder))
         said = [one.sound for one in say(voice, replies(min(400, int(minutes * REPLIES_A_MINUTE) + 5)))]
         voice.close()
     own = measured.spaced(said)

@@ -21,7 +21,7 @@ from agentbox.bench.interruption import silenced, starts_in, utterances
 from agentbox.bench.recordings import read_sound, sound_files
 from agentbox.cli.common import with_config
 from agentbox.cli.tables import new_table, show_table
-from agentbox.config import Config
+from agentbox.config import Config, Speech
 from agentbox.daemon.box import load_vad
 from agentbox.errors import AudioError
 from agentbox.messages import SAMPLE_RATE_HZ
@@ -62,7 +62,7 @@ def speech(
     """
     with tempfile.TemporaryDirectory() as folder:
         cache = Path(folder)
-        voice = load_voice("hibari", "en", cache)
+        voice = load_voice(Speech(voice="hibari"), "en", cache)
         said = measured.say(voice, measured.replies(replies))
         used = measured.memory(cache)
     table = new_table(f"{voice.name}, {len(said)} replies", "", "p50", "p95")

@@ -24,11 +24,15 @@ from agentbox.audio.devices import find_device
 from agentbox.audio.gate import level_dbfs
 from agentbox.cli.common import echo_json, with_json
 from agentbox.cli.config import problems
-from agentbox.config import Config
+from agentbox.config import Config, Speech
 from agentbox.control.client import Client
 from agentbox.daemon.box import VAD_MODEL
 from agentbox.daemon.sources import echo_way, make_echo
-from agentbox.errors import AgentboxError, ExitCode
+from agentbox.errors import AgentboxError, ExitCode, ModelError
+from agentbox.languages import normal_language
+from agentbox.tools.phrases import LANGUAGES
+from agentbox.tts.espeak import EspeakVoice
+from agentbox.tts.load import load_voice
 
 Status: TypeAlias = dict[str, Any]
 """What a running daemon says of itself (docs/control.md, `status`)."""
@@ -54,7 +58,7 @@ class Finding(NamedTuple):
 @click.option("--config", "config_file", type=click.Path(path_type=Path), metavar="F", help="Configuration file.")
 @click.pass_context
 def doctor(ctx: click.Context, config_file: Path | None, as_json: bool) -> None:
-    """Look at microphone, speaker, model, disk, database, clock and daemon; exit code 1 if something fails.
+    """Look at microphone, speaker, voice, model, disk, database, clock and daemon; exit code 1 if something fails.
 
     \b
     Example:
@@ -91,6 +95,7 @@ def examine(config_file: Path | None) -> Iterator[Finding]:
         "tools": _tools,
         "microphone": lambda config: _microphone(config, running),
         "speaker": _speaker,
+        "voice": _voice,
         "echo": lambda config: _echo(config, running),
         "model": _model,
         "database": _database,
@@ -160,6 +165,32 @@ def _speaker(config: Config) -> Finding:
     except AgentboxError as error:
         # The box hears and acts without one; it only cannot be heard.
         return Finding("speaker", "warn", f"{error.what} [{error.code}]", error.todo)
+
+
+def _voice(config: Config) -> Finding:
+    """Each language that the box can answer in, the one that is set first, and the voice that would say it."""
+    if config.speech.verbosity == "sounds":
+        return Finding("voice", "ok", "not used (speech.verbosity is sounds)")
+    try:
+        named = [f"{config.language}: {_voice_for(config.speech, config.language)}"]
+    except ModelError as error:
+        # The box hears and acts without one, and answers by sounds.
+        return Finding("voice", "warn", f"{config.language}: none. {error.what} [{error.code}]", error.todo)
+    otherwise = Speech(voice="espeak" if config.speech.voice == "espeak" else "auto")
+    for language in map(normal_language, LANGUAGES):
+        if language.split("-")[0] != config.language.split("-")[0]:
+            try:
+                named.append(f"{language}: {_voice_for(otherwise, language)}")
+            except ModelError as error:
+                named.append(f"{language}: none [{error.code}]")
+    return Finding("voice", "ok", "; ".join(named))
+
+
+def _voice_for(speech: Speech, language: str) -> str:
+    """Raises `ModelError` `voice_missing`."""
+    voice = load_voice(speech, language, None)
+    voice.close()
+    return f"{voice.name} (robotic)" if isinstance(voice, EspeakVoice) else voice.name
 
 
 def _echo(config: Config, running: Status | None) -> Finding:

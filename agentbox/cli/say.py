@@ -33,7 +33,7 @@ def say(loaded: Loaded, text: tuple[str, ...], out: Path | None) -> None:
       agentbox say "Dinner is ready."
     """
     config = loaded.config
-    voice = load_voice(config.speech.voice, config.language, paths.cache_dir())
+    voice = load_voice(config.speech, config.language, paths.cache_dir())
     narrator = Narrator(voice, config.language, config.speech.pace)
     with asyncio.Runner() as runner:
         sounds = _each(runner, narrator.say(" ".join(text)))

@@ -16,7 +16,7 @@ import msgspec
 
 from agentbox.audio.mixer import RATE_HZ, Track
 from agentbox.audio.output import Output
-from agentbox.config import Config
+from agentbox.config import Config, Speech
 from agentbox.daemon.events import Events
 from agentbox.daemon.manner import Manner, manner, volume
 from agentbox.daemon.streams import Pieces, Stream, next_piece
@@ -68,7 +68,7 @@ class _Talk:
         return self.words if self.stream is None else self.stream.text
 
 
-Load = Callable[[str, str, Path | None], Voice]
+Load = Callable[[Speech, str, Path | None], Voice]
 
 
 class Speaking:
@@ -361,7 +361,7 @@ class Speaking:
     async def _loaded(self, config: Config) -> Narrator | None:
         speech = config.speech
         try:
-            voice = await asyncio.to_thread(self._load, speech.voice, config.language, self._cache)
+            voice = await asyncio.to_thread(self._load, speech, config.language, self._cache)
         except ModelError as error:
             self._events.notice(Notice(code=error.code, what=error.what, todo=error.todo))
             return None

@@ -4,23 +4,28 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from agentbox.config import Speech
 from agentbox.errors import ModelError
 from agentbox.languages import covers
 from agentbox.tts.engine import Voice
 from agentbox.tts.espeak import EspeakVoice
 from agentbox.tts.hibari import HibariVoice
+from agentbox.tts.piper import PiperVoice
 
 
-def load_voice(name: str, language: str, cache: Path | None) -> Voice:
-    """The voice `name` for `language` (BCP-47): `auto`, `hibari` (English) or `espeak` (a program of its own).
+def load_voice(speech: Speech, language: str, cache: Path | None) -> Voice:
+    """The voice `speech.voice` for `language` (BCP-47): `auto`, `hibari` (English), or `espeak` or `piper` (programs of
+    their own).
 
     `cache`: a folder for what takes a while to work out. Raises `ModelError` `voice_missing`.
     """
+    if speech.voice == "piper" and speech.piper_voice is not None:
+        return PiperVoice(Path(speech.piper_voice), speech.piper_program, language, speech.pace)
     english = any(covers(tag, language) for tag in HibariVoice.languages)
-    if name == "hibari" and not english:
+    if speech.voice == "hibari" and not english:
         raise ModelError(
             "voice_missing",
             f"The voice hibari does not speak the language {language!r}.",
             "Set speech.voice to auto or espeak.",
         )
-    return HibariVoice(cache) if english and name != "espeak" else EspeakVoice(language)
+    return HibariVoice(cache) if english and speech.voice != "espeak" else EspeakVoice(language)

@@ -7,6 +7,7 @@ from pathlib import Path
 from agentbox.asr.load import load_engine
 from agentbox.bench import speech
 from agentbox.bench.words import normal_words, word_errors
+from agentbox.config import Speech
 from agentbox.tools.phrases import load
 from agentbox.tts.load import load_voice
 
@@ -22,7 +23,7 @@ def test_replies_are_of_all_kinds_and_whole() -> None:
 
 
 def test_it_says_hears_and_counts(models_dir: Path, tmp_path: Path) -> None:
-    voice = load_voice("hibari", "en", tmp_path)
+    voice = load_voice(Speech(voice="hibari"), "en", tmp_path)
     said = speech.say(voice, ["Your timer is done.", "It is Sunday, December 6, 2026."])
     assert all(0 < one.first_ms <= one.spent_ms and one.sound.size > voice.sample_rate_hz for one in said)
     engine = load_engine("moonshine-tiny-en", "en", models_dir)

@@ -155,6 +155,7 @@ MISTAKES = {
         "storage.path",
         "expected a path",
     ),
+    "a voice that is not named": ("speech:\n  voice: piper\n", "config_invalid", 1, "speech", "needs piper_voice"),
     "a NUL in a path": ('asr:\n  models_dir: "a\\0b"\n', "config_invalid", 2, "asr.models_dir", "expected a path"),
     "a path in a list": (
         'intents:\n  sentences:\n    - a.yaml\n    - "\\0"\n',
@@ -309,6 +310,14 @@ def test_a_models_folder_is_a_path_and_a_models_name_is_not(tmp_path: Path, home
         "/srv/mine": "/srv/mine",
     }.items():
         assert load(write(tmp_path, f"asr: {{model: {written}}}\n")).config.asr.model == model
+
+
+def test_a_voice_of_the_owners(tmp_path: Path) -> None:
+    write(tmp_path, "speech: {voice: piper, piper_voice: voices/joe.onnx, piper_program: ../bin/piper}\n")
+    speech = load(tmp_path / "config.yaml").config.speech
+    assert speech.piper_voice == str(tmp_path / "voices" / "joe.onnx")
+    assert speech.piper_program == str(tmp_path.parent / "bin" / "piper")
+    assert load(write(tmp_path, "speech: {piper_program: piper3}\n")).config.speech.piper_program == "piper3"
 
 
 def test_a_relative_path_in_the_settings_is_taken_from_the_settings_file(tmp_path: Path) -> None:

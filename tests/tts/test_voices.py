@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from agentbox.config import Speech
 from agentbox.errors import ModelError
 from agentbox.tts import espeak
 from agentbox.tts.engine import speaks
@@ -88,7 +89,7 @@ def test_it_is_missing_where_the_package_is(monkeypatch: pytest.MonkeyPatch) -> 
     shutil.which(espeak.PROGRAM) is None, reason="espeak-ng is not installed (apt-get install espeak-ng)"
 )
 def test_espeak_speaks_what_no_other_voice_does(hear: Hear) -> None:
-    chinese = load_voice("auto", "zh-CN", None)
+    chinese = load_voice(Speech(), "zh-CN", None)
     assert (chinese.name, speaks(chinese, "zh-CN"), speaks(chinese, "en")) == ("espeak-cmn", True, False)
     short, long = chinese.say("好的。"), chinese.say("已经为你设置了十分钟的计时器。")
     assert 0 < short.size < long.size
@@ -109,14 +110,14 @@ def test_espeak_speaks_what_no_other_voice_does(hear: Hear) -> None:
 
 def test_english_has_the_good_voice(voice_cache: Path) -> None:
     for language in ("en", "en-GB"):
-        with_name = load_voice("auto", language, voice_cache)
+        with_name = load_voice(Speech(), language, voice_cache)
         assert with_name.name == "hibari-heart"
         with_name.close()
 
 
 def test_a_voice_says_only_its_own_languages(voice_cache: Path) -> None:
     with pytest.raises(ModelError, match="does not speak") as failed:
-        load_voice("hibari", "de", voice_cache)
+        load_voice(Speech(voice="hibari"), "de", voice_cache)
     assert failed.value.code == "voice_missing"
 
 
@@ -140,5 +141,5 @@ def test_the_network_is_part_of_the_voice(monkeypatch: pytest.MonkeyPatch, tmp_p
 def test_without_espeak_the_owner_is_told_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(espeak, "PROGRAM", "espeak-that-is-nowhere")
     with pytest.raises(ModelError, match="apt-get install espeak-ng") as failed:
-        load_voice("auto", "zh-CN", None)
+        load_voice(Speech(), "zh-CN", None)
     assert failed.value.code == "voice_missing"
