@@ -6,6 +6,7 @@ pages of client and server events (2026). Nobody here tried it against the vendo
 
 from __future__ import annotations
 
+import textwrap
 from collections import deque
 from typing import ClassVar
 
@@ -100,7 +101,8 @@ class FunASR(Tasks):
         messages: list[JSON] = []
         rounds = list(self._rounds)
         if self.setup.hotwords and not {"vocabulary", "vocabulary_id", "resources"} & set(self.account.options):
-            rounds = [(" ".join(self.setup.hotwords), ""), *rounds[1 - _MOST_ROUNDS :]]
+            words = textwrap.shorten(" ".join(self.setup.hotwords), _ROUND_CHARACTERS, placeholder="")
+            rounds = [(words, ""), *rounds[1 - _MOST_ROUNDS :]]
         for said, answered in rounds:
             said = said[:_ROUND_CHARACTERS]
             messages.append({"role": "user", "content": [{"type": "input_text", "text": said}]})
@@ -112,7 +114,7 @@ class FunASR(Tasks):
         """A round of the conversation, for the words that may come up again."""
         self._rounds.append((said[:_ROUND_CHARACTERS], answered[:_ROUND_CHARACTERS]))
         context = self.input()
-        if context and self._tasks and not self._tasks[0].is_ended and len(self._tasks) == 1:
+        if context and self._tasks and not self._tasks[0].is_ended:
             self._give(self._tasks[0], frame_of("continue-task", self._tasks[0], {"input": context}))
 
     def append(self, pcm: bytes) -> None:

@@ -63,10 +63,13 @@ async def test_sound_given_before_the_task_has_started_waits_for_it() -> None:
 async def test_the_next_turn_is_another_task_on_the_same_connection() -> None:
     async with DashScopeServer() as server, Connection(ears(server)) as connection:
         events = aiter(connection)
+        readies: list[Ready] = []
         for _ in range(3):
             seen = await turn(connection, events)
             assert of(seen, Heard) == WORDS
             assert sum(event.units["duration"] for event in of(seen, Used)) == 1
+            readies = readies + of(seen, Ready)
+    assert len(readies) == 1
     assert server.order == ["run-task", "sound", "finish-task"] * 3
     assert len({frame["header"]["task_id"] for frame in server.sent("run-task")}) == 3
     assert len(server.requests) == 1
@@ -98,6 +101,20 @@ async def test_silence_keeps_the_task_and_says_nothing() -> None:
         seen = await turn(connection, events, bytes(6_400) + TURN)
         assert of(seen, Heard) == WORDS
     assert server.sent("run-task")[0]["payload"]["parameters"]["heartbeat"] is True
+
+
+def test_a_task_is_ended_once() -> None:
+    adapter = started(ears())
+    adapter.commit()
+    adapter.finish()
+    assert [frame["header"]["action"] for frame in json_of(adapter.frames())] == ["finish-task"]
+
+
+def test_what_comes_before_the_task_has_started_is_dropped() -> None:
+    adapter = ears()
+    adapter.opened()
+    assert adapter.receive(sentence("early", sentence_end=True)) == []
+    assert adapter.receive(told("task-finished")) == []
 
 
 def test_the_end_of_a_sentence_is_told_either_way() -> None:
@@ -186,6 +203,8 @@ def assistant(text: str) -> dict[str, Any]:
 def test_hot_words_go_along_as_domain_words_or_as_the_owner_wants() -> None:
     setup = Setup(hotwords=("agentbox", "Bonn"))
     assert payload(FunASR(account(), setup))["input"] == {"context": [user("agentbox Bonn")]}
+    many = payload(FunASR(account(), Setup(hotwords=("agentbox",) * 99)))["input"]["context"]
+    assert many == [user(" ".join(["agentbox"] * 44))]
     inline = payload(FunASR(account(vocabulary=True), setup))
     assert inline["parameters"]["vocabulary"] == {"agentbox": 4, "Bonn": 4}
     assert inline["input"] == {}
@@ -220,5 +239,10 @@ def test_five_rounds_are_kept_and_models_without_context_are_not_told() -> None:
     narrow = started(ears(model="fun-asr-flash-8k-realtime"))
     narrow.remember("said", "answered")
     assert narrow.frames() == []
+    later = started(ears())
+    later.commit()
+    later.frames()
+    later.remember("said", "answered")
+    assert later.frames() == []
     given = {"context": [user("mine")]}
     assert payload(ears(model="fun-asr-flash-8k-realtime", input=given))["input"] == given

@@ -104,8 +104,15 @@ def test_a_sample_may_be_shared_by_two_frames_and_late_sound_is_dropped() -> Non
     told_sound = [*adapter.receive(b"\1\0\2"), *adapter.receive(b"\0")]
     assert [event.pcm for event in of(told_sound, AnswerSound)] == [b"\1\0", b"\2\0"]
     adapter.commit()
+    assert adapter.receive(b"\3") == []
     assert adapter.receive(told("task-finished")) == [Finished()]
     assert adapter.receive(b"\1\0") == []
+    adapter.say("Night.")
+    adapter.receive(told("task-started"))
+    assert [event.pcm for event in adapter.receive(b"\4\0") if isinstance(event, AnswerSound)] == [b"\4\0"]
+    adapter.interrupt(0.0)
+    assert adapter.receive(b"\5\0") == []
+    assert adapter.receive(told("task-finished")) == []
 
 
 def test_a_text_longer_than_a_task_takes_is_told_as_one() -> None:
