@@ -9,6 +9,7 @@ from typing import Any
 
 from agentbox.realtime.openai import OpenAIDialog, OpenAITranscription
 from agentbox.realtime.session import Account, Frame, Setup
+from tests.realtime import samples_dashscope
 from tests.realtime.talks import WEATHER
 
 ACCOUNT = Account(key="sk-loopback", model="", app_id="app")
@@ -89,3 +90,5 @@ ADAPTERS: dict[str, Sample] = {
     "openai_transcription": Sample(lambda: OpenAITranscription(ACCOUNT, SETUP), OPENAI_FRAMES[1:2], OPENAI_FRAMES),
 }
 """Every adapter of the house; a test finds those that are missing."""
+
+ADAPTERS |= {name: Sample(*sample) for name, sample in samples_dashscope.SAMPLES.items()}
