@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 from agentbox.config import Backend as Settings
 from agentbox.credentials import Credentials
 from agentbox.daemon.egress import Meter, Reason, Use
 from agentbox.errors import ConfigError
 from agentbox.realtime.backends import DIALOGS, make_dialog
-from agentbox.realtime.failures import CloudError, failure
+from agentbox.realtime.failures import CloudError, Kind, failure
 from agentbox.realtime.health import Health
 from agentbox.realtime.link import Link
 from agentbox.realtime.prices import Prices
@@ -45,22 +46,28 @@ class Backend:
         self._make = make
         self._monotonic = monotonic
         self._opening = asyncio.Lock()
-        self._handle = ""
 
     async def ready(self, within_s: float, reason: Reason = "connect") -> Link:
         """A session that is configured: the one that is open, or a new one. Raises `CloudError`."""
         async with self._opening:
             if self.link is not None and self.link.is_fresh():
                 return self.link
+            # A session that comes to its vendor's limit is gone on with, where the vendor can: the talk goes on.
+            handle = self.link.handle if self.link is not None else ""
             await self.close()
-            use = self.use(reason)
-            try:
-                self.link = await self._open(within_s)
-            except CloudError as error:
-                use.end(error.code)
-                raise
-            use.over(self.link)
-            use.end()
+            for resume in dict.fromkeys((handle, "")):
+                use = self.use(reason)
+                try:
+                    self.link = await self._open(within_s, resume)
+                except CloudError as error:
+                    use.end(error.code)
+                    if resume and error.failure.kind is Kind.RETRY_NOW:
+                        continue  # the handle was refused: begin a new talk
+                    raise
+                use.over(self.link)
+                use.end()
+                break
+            assert self.link is not None
             self.health.configured()
             return self.link
 
@@ -74,7 +81,6 @@ class Backend:
         link, self.link = self.link, None
         if link is None:
             return
-        self._handle = link.handle
         use = self.use("close", link=link)
         await link.close()
         use.end()
@@ -83,7 +89,7 @@ class Backend:
         """Put down that something is about to leave the box."""
         return self._meter.begin(self.name, self.model, reason, self.prices, turn_id=turn_id, link=link)
 
-    async def _open(self, within_s: float) -> Link:
+    async def _open(self, within_s: float, handle: str) -> Link:
         settings = self.settings
         try:
             key = await asyncio.to_thread(self._credentials.find, settings.key or settings.name)
@@ -99,6 +105,6 @@ class Backend:
             workspace=settings.workspace,
             options=settings.options,
         )
-        setup = self._setup(settings)
+        setup = replace(self._setup(settings), resume=handle)
         dialog = self._make(settings.kind, account, setup)
         return await Link.open(dialog, open_s=within_s, monotonic=self._monotonic)

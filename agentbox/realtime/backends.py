@@ -22,6 +22,7 @@ class Kind(NamedTuple):
 
 DIALOGS: dict[str, Kind] = {
     "openai": Kind("openai:OpenAIDialog", "gpt-realtime-2.1", "OpenAI Realtime, and servers that speak as it does"),
+    "gemini": Kind("gemini:GeminiDialog", "gemini-3.8-live", "Google Gemini Live"),
 }
 
 

@@ -10,7 +10,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 
 from agentbox.realtime.connection import OPEN_S, Connection
-from agentbox.realtime.events import AnswerSound, Event, Failed, Ready, Resumable, Used
+from agentbox.realtime.events import AnswerSound, Event, Expiring, Failed, Ready, Resumable, Used
 from agentbox.realtime.failures import CloudError, failure
 from agentbox.realtime.session import RealtimeDialog
 
@@ -33,6 +33,7 @@ class Link:
         self.used_s = self._began_s
         """When it last had a turn."""
         self.broken: Failed | None = None
+        self._expires = False
         self.handle = ""
         """By which a new link goes on with this conversation, where the vendor can."""
         self.seconds_out = 0.0
@@ -81,6 +82,7 @@ class Link:
         now = self._monotonic()
         return (
             self.broken is None
+            and not self._expires
             and (limits.session_s is None or now - self._began_s < limits.session_s * RENEW)
             and (limits.idle_s is None or now - self.used_s < limits.idle_s * RENEW)
         )
@@ -131,6 +133,10 @@ class Link:
                 case Used():
                     for name, count in event.units.items():
                         self.units[name] = self.units.get(name, 0.0) + count
+                case Expiring():
+                    # The turn under way is finished; the next one gets a session of its own.
+                    self._expires = True
+                    continue
                 case Resumable():
                     self.handle = event.handle
                 case Failed(session=True):

@@ -7,9 +7,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from agentbox.realtime.gemini import GeminiDialog
 from agentbox.realtime.openai import OpenAIDialog, OpenAITranscription
 from agentbox.realtime.session import Account, Frame, Setup
-from tests.realtime import samples_dashscope
+from tests.realtime import samples_dashscope, samples_gemini
 from tests.realtime.talks import WEATHER
 
 ACCOUNT = Account(key="sk-loopback", model="", app_id="app")
@@ -86,6 +87,7 @@ OPENAI_FRAMES = told(
 )
 
 ADAPTERS: dict[str, Sample] = {
+    "gemini": Sample(lambda: GeminiDialog(ACCOUNT, SETUP), samples_gemini.GREETING, samples_gemini.FRAMES),
     "openai": Sample(lambda: OpenAIDialog(ACCOUNT, SETUP), OPENAI_FRAMES[1:2], OPENAI_FRAMES),
     "openai_transcription": Sample(lambda: OpenAITranscription(ACCOUNT, SETUP), OPENAI_FRAMES[1:2], OPENAI_FRAMES),
 }

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import ssl
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -62,6 +63,8 @@ class VendorServer:
     path = "/"
     refuses: HTTPStatus | None = None
     """The status with which every client is turned away."""
+    tls: ssl.SSLContext | None = None
+    """For clients that connect in no other way."""
 
     def __init__(self, script: Script = plain, *, piece_s: float = 0.0) -> None:
         self.script = script
@@ -79,7 +82,7 @@ class VendorServer:
     @property
     def url(self) -> str:
         host, port = self._server.sockets[0].getsockname()[:2]
-        return f"ws://{host}:{port}{self.path}"
+        return f"{'wss' if self.tls else 'ws'}://{host}:{port}{self.path}"
 
     def kinds(self) -> list[str]:
         """The `type` of each frame, runs of the same told once."""
@@ -97,7 +100,13 @@ class VendorServer:
 
     async def __aenter__(self) -> Any:
         self._server = await serve(
-            self._client, "127.0.0.1", 0, process_request=self._let_in, compression=None, ping_interval=None
+            self._client,
+            "127.0.0.1",
+            0,
+            process_request=self._let_in,
+            compression=None,
+            ping_interval=None,
+            ssl=self.tls,
         )
         return self
 
