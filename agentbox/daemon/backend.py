@@ -46,6 +46,7 @@ class Backend:
         self._make = make
         self._monotonic = monotonic
         self._opening = asyncio.Lock()
+        self._closing: set[asyncio.Task[None]] = set()
 
     async def ready(self, within_s: float, reason: Reason = "connect") -> Link:
         """A session that is configured: the one that is open, or a new one. Raises `CloudError`."""
@@ -54,7 +55,7 @@ class Backend:
                 return self.link
             # A session that comes to its vendor's limit is gone on with, where the vendor can: the talk goes on.
             handle = self.link.handle if self.link is not None else ""
-            await self.close()
+            self.abandon()
             for resume in dict.fromkeys((handle, "")):
                 use = self.use(reason)
                 try:
@@ -74,13 +75,23 @@ class Backend:
     async def probe(self, within_s: float, reason: Reason = "probe") -> None:
         """See whether it works, as far as the acknowledged configuration: that costs nothing. Raises `CloudError`."""
         await self.ready(within_s, reason)
-        await self.close()
+        self.abandon()
+
+    def abandon(self) -> None:
+        """End the session, if one is open, and wait for nothing: a service that is slow to part must not delay who
+        asks the next one."""
+        link, self.link = self.link, None
+        if link is not None:
+            closing = asyncio.create_task(self._part(link), name="cloud-close")
+            self._closing.add(closing)
+            closing.add_done_callback(self._closing.discard)
 
     async def close(self) -> None:
-        """End the session, if one is open."""
-        link, self.link = self.link, None
-        if link is None:
-            return
+        """End every session."""
+        self.abandon()
+        await asyncio.gather(*self._closing, return_exceptions=True)
+
+    async def _part(self, link: Link) -> None:
         use = self.use("close", link=link)
         await link.close()
         use.end()

@@ -141,7 +141,7 @@ class Cloud:
                 await answer.begin(link, backend.use("turn", turn_id=turn.id, link=link))
             except CloudError as error:
                 answer.give_up(error.code)
-                await self._failed(backend, error)
+                self._failed(backend, error)
                 again = reused and error.failure.kind is Kind.RETRY_NOW and not answer.results
                 if again and backend.health.is_usable:
                     continue  # the service had hung up meanwhile: that says nothing about it
@@ -162,7 +162,7 @@ class Cloud:
         try:
             await answer.go_on()
         except CloudError as error:
-            await self._failed(backend, error)
+            self._failed(backend, error)
             if waited_for:
                 await answer.rescue(error, local)
             else:
@@ -197,13 +197,13 @@ class Cloud:
         self._lent.clear()
         answering.cancel()
 
-    async def _failed(self, backend: Backend, error: CloudError) -> None:
+    def _failed(self, backend: Backend, error: CloudError) -> None:
         failed = error.failure
         news = backend.health.failed(failed, self._monotonic())
         self._events.emit("cloud", failed.code)
         if failed.kind is not Kind.FATAL_INPUT:
             # A session in which something is amiss may answer the next turn with what was meant for this one.
-            await backend.close()
+            backend.abandon()
         if news and failed.kind is Kind.FATAL_CONFIG:
             what = f"{backend.name} cannot be used: {failed.what}"
             self._events.notice(Notice(code=failed.code, what=what, todo=failed.todo))
@@ -222,7 +222,7 @@ class Cloud:
                 link = backend.link
                 busy = self._answering is not None and not self._answering.done()
                 if link is not None and not busy and (not link.is_fresh() or now - link.used_s > self._config.linger_s):
-                    await backend.close()
+                    backend.abandon()
                 if backend.health.may_probe(now):
                     await self._probe(backend)
 
@@ -230,6 +230,6 @@ class Cloud:
         try:
             await backend.probe(PROBE_S)
         except CloudError as error:
-            await self._failed(backend, error)
+            self._failed(backend, error)
         else:
             self._events.emit("cloud", "back")

@@ -26,8 +26,11 @@ from agentbox.realtime.link import Link
 LIFE_S = 1.8
 """So long after the owner's last word a service may take to show that it is at work, by any event at all."""
 
+GAP_S = 2.0
+"""So long it may be silent between two events before its first sound: it may be thinking, or dead."""
+
 OUTPUT_S = 4.0
-"""So long it may take to the first sound of its answer: the owner waits."""
+"""So long it may take to the first sound of its answer in any case: the owner waits."""
 
 TOOLS_S = 3.0
 """So long after a tool's result, or within an answer, until more comes."""
@@ -122,7 +125,7 @@ class CloudAnswer:
             if isinstance(event, ToolCalled):
                 # The box's own work is not the service's delay.
                 output_s = max(output_s, self._monotonic() + TOOLS_S)
-            event = await self._next(output_s - self._monotonic())
+            event = await self._next(min(GAP_S, output_s - self._monotonic()))
 
     async def _next(self, within_s: float) -> Event:
         """The next event. While sound is played nobody need hurry: more must come before it is all heard."""

@@ -24,6 +24,7 @@ from agentbox.daemon.making_cloud import make_cloud
 from agentbox.daemon.speaking import Speaking
 from agentbox.messages import SAMPLE_RATE_HZ, Reply, StageEvent, Transcript, Utterance, new_id
 from agentbox.settings import Loaded
+from agentbox.tts.engine import Samples
 from tests.daemon.test_speaking import BLOCK_MS, Speaker, Tone
 
 
@@ -37,14 +38,15 @@ class CloudBox:
         self.cloud = cloud
         self.told = told
 
-    async def hear(self, text: str, seconds: float = 1.0) -> str:
+    async def hear(self, text: str, seconds: float = 1.0, pcm: Samples | None = None) -> str:
         """The owner says something; the turn's id. Returns when the box may be spoken to again."""
+        sound = np.full(int(seconds * SAMPLE_RATE_HZ), 1_000, np.int16) if pcm is None else pcm
         utterance = Utterance(
             id=new_id(),
             started_at=time.time(),
             first_sample=0,
-            pcm=np.full(int(seconds * SAMPLE_RATE_HZ), 1_000, np.int16).tobytes(),
-            speech_ms=int(seconds * 1000),
+            pcm=sound.tobytes(),
+            speech_ms=sound.size * 1000 // SAMPLE_RATE_HZ,
             silence_ms=0,
             end_reason="silence",
         )

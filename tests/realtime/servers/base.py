@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import json
 import ssl
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from types import TracebackType
@@ -135,6 +135,12 @@ class VendorServer:
 
 async def send(client: ServerConnection, message: dict[str, Any]) -> None:
     await client.send(json.dumps(message))
+
+
+async def until_gone(work: Coroutine[Any, Any, None]) -> None:
+    """Work that ends when the client hangs up."""
+    with contextlib.suppress(ConnectionClosed):
+        await work
 
 
 async def pieces(sound: bytes, wait_s: float, piece_ms: int = 100, rate_hz: int = 24_000) -> Any:

@@ -9,7 +9,7 @@ from typing import Any
 
 from websockets.asyncio.server import ServerConnection
 
-from tests.realtime.servers.base import Call, Say, VendorServer, pieces, send, tone
+from tests.realtime.servers.base import Call, Say, VendorServer, pieces, send, tone, until_gone
 
 
 class OpenAIServer(VendorServer):
@@ -143,7 +143,7 @@ class OpenAISession:
         self.results = []
         self.answers += 1
         self.answer_id = f"resp_{self.answers}"
-        self.answering = asyncio.create_task(self.answer(list(steps)))
+        self.answering = asyncio.create_task(until_gone(self.answer(list(steps))))
 
     def response(self, status: str, **fields: Any) -> dict[str, Any]:
         return {"id": self.answer_id, "object": "realtime.response", "status": status, "output": [], **fields}
