@@ -28,6 +28,7 @@ from agentbox.config import Config
 from agentbox.control.client import Client
 from agentbox.daemon.box import VAD_MODEL
 from agentbox.daemon.sources import echo_way, make_echo
+from agentbox.daemon.speaking import voice_of
 from agentbox.errors import AgentboxError, ExitCode
 
 Status: TypeAlias = dict[str, Any]
@@ -54,7 +55,7 @@ class Finding(NamedTuple):
 @click.option("--config", "config_file", type=click.Path(path_type=Path), metavar="F", help="Configuration file.")
 @click.pass_context
 def doctor(ctx: click.Context, config_file: Path | None, as_json: bool) -> None:
-    """Look at microphone, speaker, model, disk, database, clock and daemon; exit code 1 if something fails.
+    """Look at microphone, speaker, voice, model, disk, database, clock, daemon; exit code 1 if something fails.
 
     \b
     Example:
@@ -91,6 +92,7 @@ def examine(config_file: Path | None) -> Iterator[Finding]:
         "tools": _tools,
         "microphone": lambda config: _microphone(config, running),
         "speaker": _speaker,
+        "voice": _voice,
         "echo": lambda config: _echo(config, running),
         "model": _model,
         "database": _database,
@@ -160,6 +162,17 @@ def _speaker(config: Config) -> Finding:
     except AgentboxError as error:
         # The box hears and acts without one; it only cannot be heard.
         return Finding("speaker", "warn", f"{error.what} [{error.code}]", error.todo)
+
+
+def _voice(config: Config) -> Finding:
+    if config.speech.verbosity == "sounds":
+        return Finding("voice", "ok", "not used (speech.verbosity is sounds)")
+    try:
+        with closing(voice_of(config, paths.cache_dir())) as voice:
+            return Finding("voice", "ok", voice.name)
+    except AgentboxError as error:
+        # The box answers by sounds then.
+        return Finding("voice", "warn", f"{error.what} [{error.code}]", error.todo)
 
 
 def _echo(config: Config, running: Status | None) -> Finding:
