@@ -34,6 +34,10 @@ FIRST_LOOK_MS = 900
 """From the utterance's first sample, pre-roll included: how much sound there is at the first look."""
 
 LOOK_EVERY_MS = 250
+SILENT_MS = 32
+"""After so much silence there is a look as well, where none was taken in it: whoever said the phrase and waits for a
+sign has ended by then, and the pause that is always looked at (160 ms) is late for one."""
+
 LAST_LOOK_MS = 2400
 """A phrase of up to eight letters that begins an utterance has been said by then; of false accepts, one in three came
 later ..."""
@@ -233,15 +237,18 @@ def last_look_ms(phrases: Sequence[str]) -> int:
     return LAST_LOOK_MS + _LAST_LOOK_MS_PER_LETTER * max(0, letters - 8)
 
 
-def is_due(samples: int, looked_at: int | None, last_ms: int = LAST_LOOK_MS) -> bool:
+def is_due(samples: int, looked_at: int | None, last_ms: int = LAST_LOOK_MS, silence_ms: int = 0) -> bool:
     """Whether to look at an utterance so long. `looked_at`: its length at the last look, 0 before the first; null in a
-    pause and at the end, which are always looked at unless the utterance is longer than `last_look_ms` says."""
+    pause and at the end, which are always looked at unless the utterance is longer than `last_look_ms` says.
+    `silence_ms`: how long it has been silent by now."""
     if samples > last_ms * SAMPLE_RATE_HZ // 1000:
         return False
     if looked_at is None:
         return True
-    due_ms = max(FIRST_LOOK_MS, looked_at * 1000 / SAMPLE_RATE_HZ + LOOK_EVERY_MS) if looked_at else FIRST_LOOK_MS
-    return samples * 1000 / SAMPLE_RATE_HZ >= due_ms
+    now_ms, looked_ms = samples * 1000 / SAMPLE_RATE_HZ, looked_at * 1000 / SAMPLE_RATE_HZ
+    if silence_ms >= SILENT_MS and looked_ms <= now_ms - silence_ms:
+        return now_ms >= FIRST_LOOK_MS
+    return now_ms >= max(FIRST_LOOK_MS, looked_ms + LOOK_EVERY_MS)
 
 
 class Watch:

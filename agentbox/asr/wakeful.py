@@ -28,9 +28,10 @@ class Wakeful:
         self._watch = Watch(sensitivity)
         self._looked_at = 0
 
-    def is_due(self, samples: int) -> bool:
-        """Whether to look now that the utterance is so long; called in the event loop, and then it is looked at."""
-        due = self.phrase is None and is_due(samples, self._looked_at, self._last_ms)
+    def is_due(self, samples: int, silence_ms: int = 0) -> bool:
+        """Whether to look now that the utterance is so long, and has been silent for so long; called in the event loop,
+        and then it is looked at."""
+        due = self.phrase is None and is_due(samples, self._looked_at, self._last_ms, silence_ms)
         if due:
             self._looked_at = samples
         return due

@@ -37,6 +37,12 @@ LATENCY_S = 0.06
 and each gap is a click, and a jump for the echo canceller; what is said is heard so much later, and stops so much
 later."""
 
+BLOCK_S = 0.027
+"""How much PortAudio asks for at a time, and with how much it begins to play: ALSA starts after one block. Where
+another program plays or records in blocks longer than that, a sound server takes them at once, runs dry, and the ALSA
+plug-in throws away what waits and begins anew, maybe many times: the first words are lost. Others mostly have 20 to
+25 ms (docs/benchmarks.md, "The voice"); left to itself, PortAudio takes a quarter of `LATENCY_S`."""
+
 LOST_AFTER_S = 1.5
 """A device that has asked for nothing for so long is dead (see `capture.LOST_AFTER_S`); PortAudio does not say so."""
 
@@ -195,6 +201,7 @@ class Output:
                 samplerate=rate_hz,
                 channels=channels,
                 dtype="int16",
+                blocksize=round(BLOCK_S * rate_hz),
                 latency=LATENCY_S,
                 callback=stream.fill,
                 finished_callback=stream.finished,

@@ -36,7 +36,7 @@ from agentbox.messages import SAMPLE_RATE_HZ
 Sound: TypeAlias = NDArray[np.float32]
 
 SNR_DB = 10.0
-_VERSION = 6
+_VERSION = 7
 """Of what is kept in the cache."""
 
 _BEFORE_S, _AFTER_S = 0.6, 1.2
@@ -210,8 +210,10 @@ def looks(sound: Samples, vad: VoiceActivity, last_ms: int = LAST_LOOK_MS) -> It
                         first = None
                 case _:
                     pass
-        if first is not None and is_due(ear.position - first, ends[-1] - first if ends else 0, last_ms):
-            ends.append(ear.position)
+        if first is not None:
+            looked_at = ends[-1] - first if ends else 0
+            if is_due(ear.position - first, looked_at, last_ms, ear.silence_ms):
+                ends.append(ear.position)
 
 
 def in_noise(speech: Samples, noise: Samples, snr_db: float, rng: np.random.Generator) -> Samples:

@@ -28,11 +28,11 @@ from agentbox.config import Config, Speech
 from agentbox.control.client import Client
 from agentbox.daemon.box import VAD_MODEL
 from agentbox.daemon.sources import echo_way, make_echo
+from agentbox.daemon.speaking import voice_of
 from agentbox.errors import AgentboxError, ExitCode, ModelError
 from agentbox.languages import normal_language
 from agentbox.tools.phrases import LANGUAGES
 from agentbox.tts.espeak import EspeakVoice
-from agentbox.tts.load import load_voice
 
 Status: TypeAlias = dict[str, Any]
 """What a running daemon says of itself (docs/control.md, `status`)."""
@@ -188,7 +188,7 @@ def _voice(config: Config) -> Finding:
 
 def _voice_for(speech: Speech, language: str) -> str:
     """Raises `ModelError` `voice_missing`."""
-    voice = load_voice(speech, language, None)
+    voice = voice_of(speech, language, None)
     voice.close()
     return f"{voice.name} (robotic)" if isinstance(voice, EspeakVoice) else voice.name
 

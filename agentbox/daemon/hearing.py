@@ -165,7 +165,7 @@ class Hearing:
         if utterance is None or utterance.wakeful is None:
             return
         self._await(utterance)
-        if not utterance.wakeful.is_due(self._ear.length):
+        if not utterance.wakeful.is_due(self._ear.length, self._ear.silence_ms):
             return
         samples = self._ear.so_far
         audio_ms = samples.size * 1000 // SAMPLE_RATE_HZ

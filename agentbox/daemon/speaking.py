@@ -71,6 +71,23 @@ class _Talk:
 Load = Callable[[Speech, str, Path | None], Voice]
 
 
+def voice_of(speech: Speech, language: str, cache: Path | None, load: Load = load_voice) -> Voice:
+    """The voice that a configuration names for `language` (BCP-47); `cache`: see `load_voice`.
+
+    Raises `ModelError` `voice_missing`, `voice_failed`.
+    """
+    try:
+        return load(speech, language, cache)
+    except ModelError:
+        raise
+    except Exception as error:  # a voice's package may raise anything; the box then answers by sounds, and tells
+        raise ModelError(
+            "voice_failed",
+            f"The voice ({speech.voice}) could not be loaded: {type(error).__name__}.",
+            "Install its package anew, or choose another in speech.voice.",
+        ) from error
+
+
 class Speaking:
     """A sink of stage events: it gives each reply its sound, its words, or both. All in the event loop.
 
@@ -359,13 +376,12 @@ class Speaking:
         self._events.emit("speaking", state, utterance_id=talk.reply.utterance_id, timings=timings)
 
     async def _loaded(self, config: Config) -> Narrator | None:
-        speech = config.speech
         try:
-            voice = await asyncio.to_thread(self._load, speech, config.language, self._cache)
+            voice = await asyncio.to_thread(voice_of, config.speech, config.language, self._cache, self._load)
         except ModelError as error:
             self._events.notice(Notice(code=error.code, what=error.what, todo=error.todo))
             return None
-        return Narrator(voice, config.language, speech.pace)
+        return Narrator(voice, config.language, config.speech.pace)
 
     def _let_go(self, narrator: asyncio.Task[Narrator | None]) -> None:
         """Close a voice that is not used any more, when it has said what it says."""

@@ -20,6 +20,7 @@ from agentbox.asr.wake import (
     LEAST_EVIDENCE,
     LOOK_EVERY_MS,
     PRIOR_WEIGHT,
+    SILENT_MS,
     SURE,
     PhraseScorer,
     Watch,
@@ -138,6 +139,17 @@ def test_looks_are_neither_early_nor_frequent_nor_late(steps: list[int]) -> None
             looked_at = samples
     assert all(FIRST_LOOK_MS <= one <= LAST_LOOK_MS for one in looks)
     assert all(second - first >= LOOK_EVERY_MS - 1e-6 for first, second in pairwise(looks))
+
+
+def test_the_first_silence_after_a_word_is_looked_at_once() -> None:
+    second = SAMPLE_RATE_HZ
+    silent = SILENT_MS * SAMPLE_RATE_HZ // 1000
+    looked_at = second
+    now = second + 2 * silent
+    assert not is_due(now, looked_at), "too soon for another look while somebody speaks"
+    assert is_due(now, looked_at, silence_ms=SILENT_MS)
+    assert not is_due(now + silent, now, silence_ms=2 * SILENT_MS), "it was looked at in this silence"
+    assert not is_due(silent * 2, 0, silence_ms=SILENT_MS), "too short to hold a phrase"
 
 
 def test_a_pause_is_looked_at_unless_it_comes_late() -> None:

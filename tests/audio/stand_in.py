@@ -21,6 +21,7 @@ class Driver:
         self.works_at = (rate_hz, channels)
         self.tried: list[tuple[int, int]] = []
         self.callback: Any = None
+        self.block_frames: int | None = None
 
     def RawInputStream(self, **settings: Any) -> Any:  # noqa: N802 - sounddevice's name
         return self._stream(settings)
@@ -34,6 +35,7 @@ class Driver:
         if wanted != self.works_at:
             raise self.PortAudioError("Invalid sample rate")
         self.callback = settings["callback"]
+        self.block_frames = settings.get("blocksize")
         return SimpleNamespace(start=lambda: None, abort=lambda **_: None, close=lambda **_: None)
 
 

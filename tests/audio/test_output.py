@@ -117,6 +117,9 @@ def test_a_device_that_cannot_do_24_khz_mono_is_played_to_as_it_can(monkeypatch:
         driver.callback(memoryview(block), 441, SimpleNamespace(outputBufferDacTime=1.01, currentTime=1.0), None)
         out += block
     assert driver.tried == [(24_000, 1), (44_100, 1), (44_100, 2)]
+    # Longer than what a sound server takes at once for other programs (25 ms): else it runs dry at the beginning.
+    assert driver.block_frames is not None
+    assert driver.block_frames > 0.025 * 44_100
     left, right = np.frombuffer(out, dtype=np.int16).reshape(-1, 2).T
     np.testing.assert_array_equal(left, right)
     assert left.size == pytest.approx(44_100, abs=1_000)

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime
+from pathlib import Path
 from typing import cast
 
 import msgspec
@@ -14,11 +15,12 @@ import pytest
 
 from agentbox.audio.mixer import RATE_HZ, Lane, Mixer, State, Track
 from agentbox.audio.output import Output
+from agentbox.cli.doctor import _voice
 from agentbox.config import ActivationConfig, Audio, Config, Speech
 from agentbox.daemon.events import Events
-from agentbox.daemon.speaking import Speaking
+from agentbox.daemon.speaking import Speaking, voice_of
 from agentbox.errors import ModelError
-from agentbox.messages import Reply, SoundName, StageEvent
+from agentbox.messages import Notice, Reply, SoundName, StageEvent
 from agentbox.tts.engine import Samples, Voice
 
 LETTER_MS = 20
@@ -209,6 +211,33 @@ async def test_a_voice_that_cannot_be_had_leaves_the_sounds() -> None:
         assert made.speaker.sounds == [("done", "sound", 1.0)]
         assert [event.state for event in made.told if event.stage == "notice"] == ["voice_missing"]
         assert made.states == []
+
+
+async def test_a_voice_with_a_fault_as_it_loads_leaves_the_sounds_and_is_told_once() -> None:
+    def faulty(*_: object) -> Voice:
+        raise KeyError("no such table")
+
+    async with box(load=faulty) as made:
+        for turn in ("1", "2"):
+            made.reply("It is noon.", turn=turn)
+            await made.speaker.pump(lambda turn=turn: len(made.ended) == int(turn), 1_000)  # type: ignore[misc]
+        assert made.speaker.sounds == [("done", "sound", 1.0)] * 2
+        [told] = [event.message for event in made.told if event.stage == "notice"]
+        assert isinstance(told, Notice)
+        assert told.code == "voice_failed"
+        # What the package says may hold anything; its kind is enough.
+        assert "KeyError" in told.what
+        assert "no such table" not in told.what
+
+
+def test_doctor_tells_of_a_voice_that_does_not_load(monkeypatch: pytest.MonkeyPatch) -> None:
+    def faulty(speech: Speech, language: str, cache: Path | None) -> Voice:
+        raise KeyError("no such table")
+
+    monkeypatch.setattr("agentbox.cli.doctor.voice_of", lambda *given: voice_of(*given, faulty))
+    found = _voice(Config())
+    assert (found.state, found.what.endswith("[voice_failed]")) == ("warn", True)
+    assert _voice(Config(speech=Speech(verbosity="sounds"))).state == "ok"
 
 
 async def test_a_voice_that_fails_ends_what_it_said() -> None:
