@@ -234,7 +234,9 @@ def test_doctor_tells_of_a_voice_that_does_not_load(monkeypatch: pytest.MonkeyPa
     def faulty(speech: Speech, language: str, cache: Path | None) -> Voice:
         raise KeyError("no such table")
 
-    monkeypatch.setattr("agentbox.cli.doctor.voice_of", lambda *given: voice_of(*given, faulty))
+    monkeypatch.setattr(
+        "agentbox.cli.doctor.voice_of", lambda speech, language, cache: voice_of(speech, language, cache, faulty)
+    )
     found = _voice(Config())
     assert (found.state, found.what.endswith("[voice_failed]")) == ("warn", True)
     assert _voice(Config(speech=Speech(verbosity="sounds"))).state == "ok"
