@@ -199,6 +199,11 @@ class CloudConfig(Section, frozen=True):
         if LOCAL in names:
             raise ValueError(f"no backend may be called {LOCAL}: that is the box itself")
 
+    @property
+    def is_wanted(self) -> bool:
+        """Whether anything may leave the box at all."""
+        return self.policy != "local_only" and bool(self.backends)
+
 
 class Speech(Section, frozen=True):
     verbosity: Literal["full", "short", "sounds"] = "full"

@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from datetime import datetime
 from typing import Literal
 
-from agentbox.config import CloudConfig
+from agentbox.config import LOCAL, CloudConfig
 from agentbox.daemon.backend import Backend
 from agentbox.daemon.cloud_answer import CloudAnswer
 from agentbox.daemon.egress import Meter
@@ -55,6 +55,7 @@ class Cloud:
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self.backends = list(backends)
+        self._chosen = config.use
         self._config = config
         self._meter = meter
         self._events = events
@@ -69,9 +70,22 @@ class Cloud:
         self.policy: Policy = "cloud_first" if config.policy == "cloud_first" else "local_first"
         """What becomes of a command that the box knows itself."""
 
+    @property
+    def is_on(self) -> bool:
+        """Whether the owner wants anybody to be asked."""
+        return self._chosen != LOCAL
+
+    def use(self, name: str) -> None:
+        """Ask this backend first; `local`: none. A name that is none of them changes nothing."""
+        self._chosen = name
+        self.backends.sort(key=lambda backend: backend.name != name)
+        if name == LOCAL:
+            for backend in self.backends:
+                backend.abandon()
+
     def usable(self) -> list[Backend]:
         """Those that a turn may be given to now, in the owner's order."""
-        if is_quiet(self._config.quiet_hours, self._clock().time()) or not self._meter.is_left:
+        if not self.is_on or is_quiet(self._config.quiet_hours, self._clock().time()) or not self._meter.is_left:
             return []
         return [backend for backend in self.backends if backend.health.is_usable]
 
@@ -215,7 +229,9 @@ class Cloud:
 
     async def _tend_all(self) -> None:
         """Hang up where nothing is said any more, and look for those that are down, until there is nothing to do."""
-        while any(backend.link is not None or backend.health.state is State.DOWN for backend in self.backends):
+        while any(
+            backend.link is not None or (self.is_on and backend.health.state is State.DOWN) for backend in self.backends
+        ):
             await asyncio.sleep(TEND_S)
             now = self._monotonic()
             for backend in self.backends:
@@ -223,7 +239,7 @@ class Cloud:
                 busy = self._answering is not None and not self._answering.done()
                 if link is not None and not busy and (not link.is_fresh() or now - link.used_s > self._config.linger_s):
                     backend.abandon()
-                if backend.health.may_probe(now):
+                if self.is_on and backend.health.may_probe(now):
                     await self._probe(backend)
 
     async def _probe(self, backend: Backend) -> None:

@@ -15,9 +15,13 @@ class Conversation:
     """The `Conversation` that tools see (tools/context)."""
 
     def __init__(
-        self, silence: Callable[[], bool] = lambda: False, monotonic: Callable[[], float] = time.monotonic
+        self,
+        silence: Callable[[], bool] = lambda: False,
+        monotonic: Callable[[], float] = time.monotonic,
+        use_backend: Callable[[str], None] = lambda name: None,
     ) -> None:
         self._silence = silence
+        self._use_backend = use_backend
         self._monotonic = monotonic
         self._last_reply = ""
         self._undo: Undo | None = None
@@ -33,6 +37,9 @@ class Conversation:
 
     def silence(self) -> bool:
         return self._silence()
+
+    def use_backend(self, name: str) -> None:
+        self._use_backend(name)
 
     def said(self, reply: Reply) -> None:
         """Note what the box said, to be able to say it again."""

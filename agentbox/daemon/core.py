@@ -9,10 +9,10 @@ import time
 from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING
 
-from agentbox import paths
+from agentbox import paths, settings
 from agentbox.audio.echo import Echo
 from agentbox.audio.output import Output
-from agentbox.config import LOCAL, Config
+from agentbox.config import Config
 from agentbox.daemon.activation import Activation
 from agentbox.daemon.attention import Attention, Talk
 from agentbox.daemon.conversation import Conversation
@@ -59,7 +59,9 @@ class Core:
             self.speaking = Speaking(config, self.speaker, events, cache=paths.cache_dir(), ended=self._said)
             events.subscribe(self.speaking)
             self.speaking.half_duplex = echo is not None and not echo.cancels
-        self.conversation = Conversation(self.speaking.hush if self.speaking is not None else lambda: False)
+        self.conversation = Conversation(
+            self.speaking.hush if self.speaking is not None else lambda: False, use_backend=self._use_backend
+        )
         self.turn_lock = asyncio.Lock()
         self.cloud: Cloud | None = None
         self._loop = asyncio.get_running_loop()
@@ -119,8 +121,7 @@ class Core:
         await asyncio.to_thread(self.journal.close)
 
     async def _cloud(self) -> Cloud | None:
-        cloud = self.config.cloud
-        if cloud.policy == "local_only" or cloud.use == LOCAL or not cloud.backends:
+        if not self.config.cloud.is_wanted:
             return None
         # Here and not at the top: a box that talks to nobody need not know how.
         from agentbox.daemon.making_cloud import make_cloud
@@ -134,6 +135,12 @@ class Core:
             self.turn_lock,
             lambda: self.attention.talk.mind,
         )
+
+    def _use_backend(self, name: str) -> None:
+        """By voice; remembered over restarts."""
+        if self.cloud is not None:
+            self.cloud.use(name)
+        settings.remember("cloud.use", name)
 
     @property
     def activation(self) -> Activation:

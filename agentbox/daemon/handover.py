@@ -46,6 +46,9 @@ class Switch(Protocol):
 
     policy: Literal["local_first", "cloud_first"]
 
+    @property
+    def is_on(self) -> bool: ...
+
     async def take(self, turn: Handover, host: Host, local: Callable[[], Awaitable[None]]) -> bool: ...
 
 

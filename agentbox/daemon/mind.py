@@ -93,7 +93,8 @@ def load_phrases(config: Config) -> tuple[Phrases, list[Notice]]:
 def load_tools(config: Config) -> Registry:
     """All tools of the configuration. A plugin's code runs here for the first time."""
     secrets_file = Path(config.storage.secrets_file) if config.storage.secrets_file else None
-    return Registry.load(config.tools, Credentials(state_dir() / "secrets", secrets_file))
+    names = [backend.name for backend in config.cloud.backends] if config.cloud.is_wanted else []
+    return Registry.load(config.tools, Credentials(state_dir() / "secrets", secrets_file), names)
 
 
 def make_understander(

@@ -33,6 +33,9 @@ from agentbox.messages import Activation as Activated
 WORDLESS = frozenset({STOP, "HassNevermind"})
 """Intents after which the box must not begin to talk."""
 
+SWITCH = "AgentboxUse_"
+"""Intents by which the owner chooses who is asked."""
+
 Outcome = Literal["done", "failed", "not_understood", "question", "attention", "cancelled"]
 
 
@@ -131,7 +134,7 @@ class Turns:
             if by == "attention" and self._attention.is_asking:
                 # The question stands; whoever was not understood says it again.
                 self._attention.activation.attend(self._monotonic())
-            key = "not_understood" if self.cloud is None else "cloud_unreachable"
+            key = "cloud_unreachable" if self.cloud is not None and self.cloud.is_on else "not_understood"
             return self._reply(turn.id, self._say(key), "failed", "not_understood")
         state = intent.match if decision.outcome == "act" else "unsure"
         self._events.emit("intent", state, utterance_id=turn.id, message=intent, timings={"score": intent.score})
@@ -149,9 +152,14 @@ class Turns:
     def _is_for_cloud(self, meant: Intent | None, by: ActivatedBy) -> bool:
         """Whether the cloud is asked first. Who did not call the box, and what stops it or answers its own question, is
         never the cloud's business."""
-        if self.cloud is None or by == "follow_up" or (self._attention.is_asking and by == "attention"):
+        if (
+            self.cloud is None
+            or not self.cloud.is_on
+            or by == "follow_up"
+            or (self._attention.is_asking and by == "attention")
+        ):
             return False
-        return meant is None or (self.cloud.policy == "cloud_first" and meant.name not in WORDLESS | ANSWERS)
+        return meant is None or (self.cloud.policy == "cloud_first" and not _is_own(meant))
 
     async def _hand_over(
         self, turn: Handover, decision: Decision, by: ActivatedBy, caller: Caller, answered: list[Reply]
@@ -267,6 +275,11 @@ class _ForCloud:
 
     def phrase(self, key: str) -> str:
         return self._turns._say(key)
+
+
+def _is_own(meant: Intent) -> bool:
+    """What concerns the box itself is not asked of others."""
+    return meant.name in WORDLESS | ANSWERS or meant.name.startswith(SWITCH)
 
 
 def _aloud(call: ToolCall, result: ToolResult, intent: Intent | None) -> Speak:

@@ -57,6 +57,9 @@ class Conversation(Protocol):
     def silence(self) -> bool:
         """Stop what the box is playing; whether there was anything."""
 
+    def use_backend(self, name: str) -> None:
+        """Ask this cloud model first from now on; `local`: none."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class ModuleContext:

@@ -11,7 +11,7 @@ import importlib
 import importlib.util
 import stat
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import entry_points
@@ -23,6 +23,7 @@ from agentbox import config
 from agentbox.credentials import Credentials
 from agentbox.errors import AgentboxError, ToolError
 from agentbox.messages import JSON, Notice
+from agentbox.tools.backends import backend_tool
 from agentbox.tools.command import command_tool
 from agentbox.tools.context import Service
 from agentbox.tools.declaration import Tool
@@ -66,11 +67,16 @@ class Registry:
             self._add(module)
 
     @classmethod
-    def load(cls, settings: config.Tools, credentials: Credentials) -> Registry:
-        """Find and import everything. A plugin's code runs here for the first time."""
+    def load(cls, settings: config.Tools, credentials: Credentials, backends: Sequence[str] = ()) -> Registry:
+        """Find and import everything. A plugin's code runs here for the first time.
+
+        `backends`: the names of the owner's cloud models, which may be switched between by voice.
+        """
         finder = _Finder()
         for name, path in BUILTIN.items():
             finder.add(name, True, partial(importlib.import_module, path))
+        if backends:
+            finder.add_tools("cloud", [*backends, config.LOCAL], backend_tool)
         if settings.web:
             # Here and not at the top: a box that asks nobody need not spend 8 MB on an HTTP client.
             from agentbox.tools.web import web_tool

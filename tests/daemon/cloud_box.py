@@ -104,8 +104,7 @@ async def cloud_box(folder: Path, config: dict[str, Any], speed: float = 8.0) ->
 
     playing = asyncio.create_task(play())
     try:
-        local_only = msgspec.structs.replace(checked, cloud=msgspec.structs.replace(checked.cloud, policy="local_only"))
-        async with open_core(Loaded(local_only, None, None, {}), events, services=False) as core:
+        async with open_core(Loaded(checked, None, None, {}), events, services=False) as core:
             cloud = make_cloud(
                 checked, events, core.journal, speaking, core.turn_lock, lambda: core.attention.talk.mind
             )

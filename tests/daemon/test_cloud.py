@@ -277,3 +277,28 @@ async def test_a_backend_that_is_back_is_found_by_a_probe(tmp_path: Path) -> Non
         await box.until(lambda: "back" in box.states("cloud"))
         assert (await box.answered(await box.hear(UNKNOWN))).text == "All right."
         assert "probe" in [row["reason"] for row in await box.egress()]
+
+
+async def test_the_owner_chooses_by_voice_who_is_asked_and_the_box_remembers(tmp_path: Path) -> None:
+    async with OpenAIServer() as first, OpenAIServer() as second:
+        settings = config(first.url, second.url, policy="cloud_first")
+        async with cloud_box(tmp_path, settings) as box:
+            turn = await box.hear("use second")
+            assert [reply.text for reply in box.replies(turn)] == ["From now on I ask second."]
+            await box.answered(await box.hear(UNKNOWN))
+            assert (len(first.requests), len(second.requests)) == (0, 1)
+            turn = await box.hear("switch to local")
+            assert [reply.text for reply in box.replies(turn)] == ["All right. Nothing leaves this box now."]
+            turn = await box.hear(UNKNOWN)
+            assert [reply.text for reply in box.replies(turn)] == ["Sorry, I did not understand that."]
+            assert (len(first.requests), len(second.requests)) == (0, 1)
+        assert (tmp_path / "settings.yaml").read_text() == "cloud:\n  use: local\n"
+
+
+async def test_a_model_may_not_choose_who_is_asked(tmp_path: Path) -> None:
+    def script(number: int, results: Sequence[Any]) -> Sequence[Step]:
+        return [Say(str(results))] if results else [Call("use_second", {})]
+
+    async with OpenAIServer(script) as server, cloud_box(tmp_path, config(server.url, nowhere())) as box:
+        assert "error" in (await box.answered(await box.hear(UNKNOWN))).text
+        assert not (tmp_path / "settings.yaml").exists()

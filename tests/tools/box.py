@@ -59,6 +59,9 @@ class Talk:
     last_undo: Undo | None = None
     playing: bool = False
 
+    def use_backend(self, name: str) -> None:
+        self.backend = name
+
     def silence(self) -> bool:
         was_playing, self.playing = self.playing, False
         return was_playing
