@@ -51,7 +51,7 @@ class Silenced(NamedTuple):
 
 
 @dataclass(slots=True)
-class _Watch:
+class Watch:
     """What left the speaker, and when."""
 
     blocks: list[tuple[Samples, float]] = field(default_factory=list)
@@ -83,7 +83,7 @@ class _Watch:
 
 async def silenced(config: Config, vad: SileroVad, spoken: Sequence[Samples], cache: Path) -> list[Silenced]:
     """Each of `spoken` (16 kHz) interrupts the same reply once. Raises `AudioError` where there is no speaker."""
-    events, watch, failures = Events(), _Watch(), list[Notice]()
+    events, watch, failures = Events(), Watch(), list[Notice]()
     told: list[StageEvent] = []
     events.subscribe(told.append)
     output = Output(config.audio.output_device, failures.append, on_block=watch)
@@ -98,7 +98,7 @@ async def silenced(config: Config, vad: SileroVad, spoken: Sequence[Samples], ca
         for number, sound in enumerate(spoken):
             await _reply(speaking, events, told, watch, failures)
             await asyncio.sleep(draw.uniform(0.5, 2.0))
-            decided_s, onset_s = await _say(sound, Ear(Audio(), vad), events, str(number))
+            decided_s, onset_s = await say_to(sound, Ear(Audio(), vad), events, str(number))
             await asyncio.sleep(0.5)
             silent_s = watch.silent_s(decided_s)
             events.emit("transcript", "not_activated", utterance_id=str(number))
@@ -112,7 +112,7 @@ async def silenced(config: Config, vad: SileroVad, spoken: Sequence[Samples], ca
 
 
 async def _reply(
-    speaking: Speaking, events: Events, told: list[StageEvent], watch: _Watch, failures: list[Notice]
+    speaking: Speaking, events: Events, told: list[StageEvent], watch: Watch, failures: list[Notice]
 ) -> None:
     """Have the box say `TEXT`; returns when it is heard."""
     told.clear()
@@ -140,7 +140,7 @@ async def _until(told: list[StageEvent], state: str, failures: list[Notice]) -> 
     raise AudioError("device_failed", "The speaker plays nothing.", "agentbox doctor tells more.")
 
 
-async def _say(sound: Samples, ear: Ear, events: Events, name: str) -> tuple[float, float]:
+async def say_to(sound: Samples, ear: Ear, events: Events, name: str) -> tuple[float, float]:
     """Give a recording to the ear in real time: when speech was decided on, and when it began."""
     size = BLOCK_MS * SAMPLE_RATE_HZ // 1000
     quiet = np.random.default_rng(1).normal(0, NOISE, 8 * size).astype(np.int16)

@@ -84,14 +84,17 @@ class CloudBox:
 
 
 @asynccontextmanager
-async def cloud_box(folder: Path, config: dict[str, Any], speed: float = 8.0) -> AsyncIterator[CloudBox]:
-    """The speaker plays `speed` times as fast as time passes. `AGENTBOX_STATE` must be set to `folder`."""
+async def cloud_box(
+    folder: Path, config: dict[str, Any], speed: float = 8.0, output: Output | None = None
+) -> AsyncIterator[CloudBox]:
+    """The speaker plays `speed` times as fast as time passes; or `output` is a real one. `AGENTBOX_STATE` must be set
+    to `folder`."""
     checked = msgspec.convert({"storage": {"path": str(folder / "box.db")}, **config}, Config)
     events = Events()
     told: list[StageEvent] = []
     events.subscribe(told.append)
     speaker = Speaker()
-    speaking = Speaking(checked, cast(Output, speaker), events, cache=None, load=lambda *_: Tone())
+    speaking = Speaking(checked, output or cast(Output, speaker), events, cache=None, load=lambda *_: Tone())
     events.subscribe(speaking)
 
     async def play() -> None:
