@@ -104,7 +104,9 @@ def test_a_packet_comes_back_as_it_was_sent(packet: Packet) -> None:
 def test_a_frame_cut_short_or_with_more_behind_it_is_none(packet: Packet, data: st.DataObject) -> None:
     frame = pack(packet)
     cut = data.draw(st.integers(0, len(frame) - 1))
-    if packet.sort is not Sort.ERROR:
+    # Cut right behind its id, a frame about the connection is a whole one without an id.
+    is_named = packet.event in (1, 2, 50, 51, 52) and packet.id
+    if packet.sort is not Sort.ERROR and not is_named:
         assert unpack(frame[:cut]) is None
     if packet.sort is not Sort.ERROR and packet.event not in (350, 351):
         assert unpack(frame + b"\0") is None

@@ -22,6 +22,7 @@ from agentbox.realtime.events import (
     Failed,
     Ready,
 )
+from agentbox.realtime.seed_asr import SeedASR
 from agentbox.realtime.session import Account, Setup
 from tests.realtime import samples_doubao
 from tests.realtime.servers.base import KEY, tone
@@ -158,7 +159,7 @@ def test_no_message_inside_a_frame_breaks_the_adapters(seed: int) -> None:
     draw = random.Random(seed)
     for make, frames, greeting in (
         (samples_doubao.dialog, samples_doubao.DIALOG_FRAMES, samples_doubao.DIALOG_GREETING),
-        (samples_doubao.SeedASR, samples_doubao.ASR_FRAMES, samples_doubao.ASR_FRAMES[:1]),
+        (SeedASR, samples_doubao.ASR_FRAMES, samples_doubao.ASR_FRAMES[:1]),
     ):
         made = make(Account(key=KEY, model=""), Setup())
         made.opened()
@@ -195,3 +196,70 @@ def test_a_text_frame_is_none_of_this_protocol() -> None:
     (failed,) = ready().receive("{}")
     assert isinstance(failed, Failed)
     assert failed.failure.code == "cloud_protocol"
+
+
+def started() -> tuple[DoubaoDialog, str]:
+    """One whose session stands, and the session's name."""
+    made = DoubaoDialog(Account(key=KEY, model=""), Setup())
+    made.opened()
+    made.receive(told(Code.CONNECTION_STARTED, {}, ""))
+    made.receive(told(Code.CONNECTION_STARTED, {}, ""))
+    packets = [unpack(frame) for frame in made.frames() if isinstance(frame, bytes)]
+    # One session, however often the connection stands.
+    assert [packet.event for packet in packets if packet is not None] == [Code.START_CONNECTION, Code.START_SESSION]
+    made.receive(told(Code.SESSION_STARTED, {"dialog_id": "dlg_1"}, made._session_id))
+    return made, made._session_id
+
+
+def test_what_belongs_to_another_session_is_not_told() -> None:
+    made, name = started()
+    made.write("Hello.")
+    reply = {"content": "Yes?", "question_id": "q", "reply_id": "r"}
+    assert made.receive(told(Code.CHAT_RESPONSE, reply, "another")) == []
+    assert made.receive(told(Code.CHAT_RESPONSE, reply, name)) != []
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        (Code.ASR_ENDED, {"no_content": True}),
+        (Code.DIALOG_COMMON_ERROR, {"status_code": "45000002", "message": "Empty audio"}),
+    ],
+)
+def test_no_answer_follows_what_failed(code: Code, message: dict[str, Any]) -> None:
+    made, name = started()
+    made.append(TURN)
+    made.commit()
+    (failed,) = made.receive(told(code, message, name))
+    assert isinstance(failed, Failed)
+    assert not failed.session
+    assert made.receive(told(Code.CHAT_RESPONSE, {"content": "Yes?", "reply_id": "r"}, name)) == []
+
+
+def test_a_conversation_whose_name_is_no_text_can_be_gone_on_with() -> None:
+    again = DoubaoDialog(Account(key=KEY, model=""), Setup())
+    again.opened()
+    again.receive(told(Code.CONNECTION_STARTED, {}, ""))
+    again.receive(told(Code.SESSION_STARTED, {"dialog_id": "\ud800"}, again._session_id))
+    name = again._session_id
+    again.append(TURN)
+    again.discard()
+    again.frames()
+    again.receive(told(Code.SESSION_FINISHED, {}, name))
+    (frame,) = again.frames()
+    assert isinstance(frame, bytes)
+    packet = unpack(frame)
+    assert packet is not None
+    assert json.loads(packet.payload)["dialog"]["dialog_id"] == "?"
+
+
+def test_a_turn_that_began_before_the_session_stood_and_was_not_meant() -> None:
+    made = DoubaoDialog(Account(key=KEY, model=""), Setup())
+    made.opened()
+    made.receive(told(Code.CONNECTION_STARTED, {}, ""))
+    made.append(TURN)
+    made.receive(told(Code.SESSION_STARTED, {}, made._session_id))
+    made.discard()
+    packets = [unpack(frame) for frame in made.frames() if isinstance(frame, bytes)]
+    assert packets[-1] is not None
+    assert packets[-1].event == Code.FINISH_SESSION

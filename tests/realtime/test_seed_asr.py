@@ -154,3 +154,15 @@ def test_sound_does_not_wait_for_an_acknowledgement() -> None:
     made.commit()
     packets = [unpack(frame) for frame in made.frames() if isinstance(frame, bytes)]
     assert [packet.sequence for packet in packets if packet is not None] == [1, 2, 3, 4, 5, -6]
+
+
+def test_the_last_packet_has_sound_wherever_there_is_some() -> None:
+    made = SeedASR(Account(key=KEY, model=""), Setup())
+    made.append(tone(200, 16_000))
+    made.commit()
+    made.opened()
+    _, frame = made.frames()
+    assert isinstance(frame, bytes)
+    packet = unpack(frame)
+    assert packet is not None
+    assert (packet.sequence, packet.is_last, len(packet.payload)) == (-2, True, 6_400)
