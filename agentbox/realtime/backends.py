@@ -23,6 +23,8 @@ class Kind(NamedTuple):
 DIALOGS: dict[str, Kind] = {
     "openai": Kind("openai:OpenAIDialog", "gpt-realtime-2.1", "OpenAI Realtime, and servers that speak as it does"),
     "gemini": Kind("gemini:GeminiDialog", "gemini-3.8-live", "Google Gemini Live"),
+    "doubao": Kind("doubao:DoubaoDialog", "1.2.1.1", "Volcengine Doubao, spoken dialogue"),
+    "doubao_duplex": Kind("doubao_duplex:DoubaoDuplexDialog", "1.2.6.1", "Volcengine Doubao, dialogue 3.0"),
 }
 
 
