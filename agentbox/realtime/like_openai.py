@@ -106,6 +106,11 @@ class Events:
         # New kinds of events are added all the time, and are no error.
         return handler(message) if handler is not None else []
 
+    @property
+    def is_configured(self) -> bool:
+        """The session is what it was to be; errors are about what is done with it."""
+        return self._out.is_open
+
     def is_ready(self, kind: str, message: Message) -> bool:
         """Whether an event acknowledges the configuration."""
         return kind in self.ready_on
@@ -170,7 +175,7 @@ class Events:
     def ends(self, error: JSON, failed: Failure) -> bool:
         """Whether an error ends the session: before it is set up, when it will never work, or when the server gives
         it up."""
-        return not self._out.is_open or failed.kind is not Kind.FATAL_INPUT
+        return not self.is_configured or failed.kind is not Kind.FATAL_INPUT
 
     def _failed(self, failed: Failure, event_id: str, ends: bool) -> list[Event]:
         return [Failed(failed, session=ends)]
@@ -178,8 +183,8 @@ class Events:
     def failure_of(self, error: JSON) -> Failure:
         """What an error object `{type, code, message, param}` means."""
         kind, code, words = (text_of(error, key) for key in ("type", "code", "message"))
-        default = "cloud_refused" if kind == "invalid_request_error" and self._out.is_open else "cloud_down"
-        if kind == "invalid_request_error" and not self._out.is_open:
+        default = "cloud_refused" if kind == "invalid_request_error" and self.is_configured else "cloud_down"
+        if kind == "invalid_request_error" and not self.is_configured:
             default = "cloud_settings"
         # The sort of error is wider than what its words say, and says it where there are none.
         return failure(of_words(code, words, kind, default=default).code, code or kind)

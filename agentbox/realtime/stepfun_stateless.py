@@ -81,6 +81,11 @@ class StepFunStatelessDialog(StepFunDialog):
     def endpoint(self) -> Endpoint:
         return self._endpoint(self.account.url or STATELESS_URL, self._model)
 
+    @property
+    def is_configured(self) -> bool:
+        """What is not sent for a while waits for the session to be restored."""
+        return True
+
     def opened(self) -> list[Event]:
         """Nothing acknowledges a session: a connection is one."""
         self._out.open()
