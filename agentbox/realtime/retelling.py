@@ -4,6 +4,7 @@ written: the answer that was broken off is replaced by the words of it that were
 
 from __future__ import annotations
 
+import math
 from typing import ClassVar
 
 from agentbox.realtime.events import AnswerText, Event
@@ -40,6 +41,10 @@ class RetellingDialog(Dialog):
         self._words: dict[str, str] = {}
 
     def interrupt(self, heard_ms: float) -> None:
+        # Words come before their sound: of what has none yet nothing was heard.
+        silent = [] if math.isinf(heard_ms) else [one for one in self._words if not self._answers.length_ms(one)]
+        for item_id in silent:
+            self.truncate(item_id, 0)
         super().interrupt(heard_ms)
         self._words.clear()
 

@@ -65,7 +65,7 @@ class StepFunService(Events):
     def __init__(self, account: Account, setup: Setup, capabilities: Capabilities) -> None:
         super().__init__(account, setup, capabilities)
         self._greetings = 0
-        for kind in ("invalid_request_error", "server_error", "internal_error"):
+        for kind in ("invalid_request_error", "server_error", "internal_error", "risk"):
             # The guide shows errors without the frame around them.
             self._handlers[kind] = lambda message: self._on_error({"error": message})
 

@@ -86,6 +86,10 @@ class StepFunStatelessDialog(StepFunDialog):
         """What is not sent for a while waits for the session to be restored."""
         return True
 
+    def is_ready(self, kind: str, message: Message) -> bool:
+        """It was from the start."""
+        return False
+
     def opened(self) -> list[Event]:
         """Nothing acknowledges a session: a connection is one."""
         self._out.open()
@@ -116,8 +120,8 @@ class StepFunStatelessDialog(StepFunDialog):
 
     def truncate(self, item_id: str, heard_ms: int) -> None:
         part, length_ms = self._parts.get(item_id), self._answers.length_ms(item_id)
-        if part is not None and length_ms:
-            part.text = heard_words(part.text, heard_ms / length_ms)
+        if part is not None:
+            part.text = heard_words(part.text, heard_ms / length_ms if length_ms else 0.0)
 
     def tell_result(self, call_id: str, text: str) -> None:
         super().tell_result(call_id, text)

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from agentbox.realtime.connection import Connection
 from agentbox.realtime.events import AnswerDone, AnswerSound, AnswerText, Failed, Heard, Ready, ToolCalled
@@ -189,3 +191,120 @@ def test_a_conversation_does_not_grow_for_ever() -> None:
     history: Sequence[Any] = next(f for f in frames if f["type"] == "response.create")["response"]["history"]
     assert len(history) <= 48
     assert history[-1]["content"][0]["text"] == "answer 198"
+
+
+class Rules:
+    """The service's side, as its rules are told: it notes whoever breaks them."""
+
+    def __init__(self, adapter: Any) -> None:
+        self.adapter = adapter
+        self.answers = 0
+        self.state = "idle"
+        self.due: list[dict[str, Any]] = []
+        """What it is going to tell, in order."""
+
+    def take(self) -> None:
+        for frame in map(json.loads, self.adapter.frames()):
+            kind = frame["type"]
+            if kind == "session.restore":
+                assert self.state == "answered", "restored once, and after an answer"
+                self.state = "restoring"
+                self.due.append({"type": "session.restored"})
+            elif kind == "response.create" and frame["response"].get("interrupt_current_response"):
+                if self.state == "answering":
+                    self.due = [
+                        self.response("done"),
+                        self.response("created", "_stop"),
+                        self.response("done", "_stop"),
+                    ]
+            else:
+                assert self.state == "idle", f"{kind} while {self.state}"
+                if kind == "response.create":
+                    self.state = "answering"
+                    self.answers += 1
+                    part = {"response_id": f"resp_{self.answers}", "item_id": f"item_{self.answers}"}
+                    call = {"call_id": f"call_{self.answers}", "name": "f", "arguments": "{}", **part}
+                    self.due += [
+                        self.response("created"),
+                        {"type": "response.audio_transcript.delta", "delta": "It is sunny.", **part},
+                        {"type": "response.audio.delta", "delta": "AAAAAAAA", **part},
+                        *([{"type": "response.function_call_arguments.done", **call}] if self.answers % 3 == 0 else []),
+                        self.response("done"),
+                    ]
+
+    def response(self, what: str, suffix: str = "") -> dict[str, Any]:
+        return {"type": f"response.{what}", "response": {"id": f"resp_{self.answers}{suffix}"}}
+
+    def tell(self) -> None:
+        if not self.due:
+            return
+        message = self.due.pop(0)
+        if message["type"] == "response.done" and self.state == "answering":
+            self.state = "answered"
+        if message["type"] == "session.restored":
+            self.state = "idle"
+        self.adapter.receive(json.dumps(message))
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.lists(st.sampled_from(["append", "commit", "write", "interrupt", "result", "tell", "tell", "tell"]), max_size=80)
+)
+def test_the_rules_are_kept_whatever_happens_when(steps: list[str]) -> None:
+    adapter = StepFunStatelessDialog(Account(KEY, ""), Setup())
+    adapter.opened()
+    rules = Rules(adapter)
+    for step in steps:
+        match step:
+            case "append":
+                adapter.append(bytes(320))
+            case "commit":
+                adapter.commit()
+            case "write":
+                adapter.write("What time is it?")
+            case "interrupt":
+                adapter.interrupt(0.1)
+            case "result":
+                adapter.tool_result(f"call_{rules.answers}", "sunny")
+            case "tell":
+                rules.tell()
+        rules.take()
+    # However it stood, the next turn is answered.
+    adapter.interrupt(0.0)
+    rules.take()
+    while rules.due:
+        rules.tell()
+        rules.take()
+    before = rules.answers
+    adapter.write("Are you there?")
+    rules.take()
+    assert rules.answers == before + 1
+
+
+def test_an_answer_that_was_interrupted_is_not_asked_for_after_all() -> None:
+    adapter = StepFunStatelessDialog(Account(KEY, ""), Setup())
+    adapter.opened()
+    adapter.write("What is the weather?")
+    part = {"response_id": "resp_1", "item_id": "item_1"}
+    call = {"call_id": "call_1", "name": "get_weather", "arguments": "{}", **part}
+    for message in (
+        {"type": "response.created", "response": {"id": "resp_1"}},
+        {"type": "response.function_call_arguments.done", **call},
+        {"type": "response.done", "response": {"id": "resp_1"}},
+    ):
+        adapter.receive(json.dumps(message))
+    adapter.tool_result("call_1", "sunny")
+    adapter.interrupt(0.0)
+    adapter.frames()
+    adapter.receive(json.dumps({"type": "session.restored"}))
+    assert "response.create" not in [json.loads(frame)["type"] for frame in adapter.frames()]
+
+
+def test_nothing_but_its_restoring_opens_the_session_again() -> None:
+    adapter = StepFunStatelessDialog(Account(KEY, ""), Setup())
+    adapter.opened()
+    adapter.write("What time is it?")
+    adapter.frames()
+    adapter.append(bytes(320))
+    assert adapter.receive(json.dumps({"type": "session.updated", "session": {}})) == []
+    assert adapter.frames() == []
