@@ -119,3 +119,27 @@ async def test_a_voice_that_does_not_exist_is_the_owners_to_mend() -> None:
     async with QwenServer() as server, Connection(speech(server, "nobody")) as connection:
         seen = await until_ready(aiter(connection))
         assert of(seen, Failed)[0].failure.code == "cloud_settings"
+
+
+def test_nothing_is_told_or_taken_after_an_interruption() -> None:
+    adapter = ready(QwenTTS(account(""), Setup()))
+    adapter.say("It is noon.")
+    sound = json.dumps({"type": "response.audio.delta", "response_id": "resp_1", "delta": "AAAA"})
+    assert adapter.receive(sound) == [AnswerSound("resp_1", bytes(2))]
+    adapter.interrupt(0.0)
+    adapter.frames()
+    assert adapter.receive(sound) == []
+    adapter.say("Lunch?")
+    adapter.interrupt(0.0)
+    adapter.finish()
+    assert "input_text_buffer.append" not in "".join(adapter.frames())
+    assert adapter.receive(json.dumps({"type": "session.finished"})) == [Finished()]
+
+
+def test_an_answer_of_synthesis_that_failed_says_why() -> None:
+    adapter = ready(QwenTTS(account(""), Setup()))
+    details = {"error": {"type": "server_error", "code": "Throttling.RateQuota", "message": "slow down"}}
+    message = {"type": "response.done", "response": {"id": "resp_1", "status": "failed", "status_details": details}}
+    [failed] = adapter.receive(json.dumps(message))
+    assert failed.failure.code == "cloud_busy"
+    assert not failed.session
