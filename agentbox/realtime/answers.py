@@ -97,6 +97,10 @@ class Answers:
             self.active = None
         return self._had_calls
 
+    def forget(self, answer_id: str) -> None:
+        """Nothing more of this answer is told."""
+        self._kill(answer_id)
+
     def goes_on(self) -> bool:
         """Whether the next answer, the one that knows the tools' results, may be asked for."""
         return self._had_calls and not self._open_calls and self.active is None

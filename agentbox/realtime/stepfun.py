@@ -137,6 +137,7 @@ class StepFunDialog(StepFunService, RetellingDialog):
         told = self._answers.of(answer_id)
         was_active = bool(answer_id) and answer_id == self._answers.active
         self._answers.done(answer_id)
+        self._answers.forget(answer_id)
         if was_active and self._answers.is_waiting:
             self._ask()
         return [AnswerDone(told, "cancelled")] if told is not None and was_active else []

@@ -183,6 +183,17 @@ async def test_a_written_turn_and_a_note() -> None:
     assert roles == ["system", "user"]
 
 
+def test_an_answer_that_the_service_cancels_by_itself_is_told_once() -> None:
+    adapter = ready(StepFunDialog(Account(KEY, ""), Setup()))
+    adapter.write("Tell me a story.")
+    adapter.receive(json.dumps({"type": "response.created", "response": {"id": "resp_1"}}))
+    # Of one that nobody knows it means nothing.
+    assert adapter.receive(json.dumps({"type": "response.cancelled", "response_id": "resp_0"})) == []
+    assert adapter.receive(json.dumps({"type": "response.cancelled"})) == [AnswerDone("resp_1", "cancelled")]
+    end = {"type": "response.done", "response": {"id": "resp_1", "status": "cancelled"}}
+    assert adapter.receive(json.dumps(end)) == []
+
+
 @pytest.mark.parametrize(
     ("status", "ours", "kind"),
     [
