@@ -41,11 +41,11 @@ class RetellingDialog(Dialog):
         self._words: dict[str, str] = {}
 
     def interrupt(self, heard_ms: float) -> None:
-        # Words come before their sound: of what has none yet nothing was heard.
-        silent = [] if math.isinf(heard_ms) else [one for one in self._words if not self._answers.length_ms(one)]
-        for item_id in silent:
-            self.truncate(item_id, 0)
+        silent = [one for one in self._words if not self._answers.length_ms(one)]
         super().interrupt(heard_ms)
+        if self.capabilities.truncates and not math.isinf(heard_ms):
+            for item_id in silent:  # words come before their sound: of what has none yet nothing was heard
+                self.truncate(item_id, 0)
         self._words.clear()
 
     def truncate(self, item_id: str, heard_ms: int) -> None:

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agentbox.realtime.qwen import QwenDialog
 from agentbox.realtime.retelling import heard_words
 from agentbox.realtime.session import Account, Setup
 from agentbox.realtime.stepfun import StepFunDialog
@@ -61,6 +62,7 @@ def test_words_that_had_no_sound_yet_were_not_heard() -> None:
     adapter = answering(StepFunDialog(Account("key", ""), Setup()))
     adapter.interrupt(500.0)
     frames = [json.loads(frame) for frame in adapter.frames()]
+    assert frames[0]["type"] == "response.cancel"
     assert {frame["item_id"] for frame in frames if frame["type"] == "conversation.item.delete"} == {"item_1", "item_2"}
     [item] = [frame["item"] for frame in frames if frame["type"] == "conversation.item.create"]
     assert item["content"][0]["text"] == "It is…"
@@ -70,6 +72,12 @@ def test_nor_are_they_told_again_where_the_box_keeps_the_conversation() -> None:
     adapter = answering(StepFunStatelessDialog(Account("key", ""), Setup()))
     adapter.interrupt(500.0)
     assert [item["content"][0]["text"] for item in adapter.history()] == ["It is…"]
+
+
+def test_where_nothing_can_be_taken_back_nothing_is_tried() -> None:
+    adapter = answering(QwenDialog(Account("key", "qwen3.5-omni-flash-realtime"), Setup()))
+    adapter.interrupt(500.0)
+    assert [json.loads(frame)["type"] for frame in adapter.frames()] == ["response.cancel"]
 
 
 def test_a_new_turn_alone_takes_nothing_back() -> None:
