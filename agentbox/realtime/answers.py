@@ -40,6 +40,10 @@ class Answers:
         self._asked[event_id] = True
         _keep(self._asked)
 
+    def pending(self) -> str:
+        """The oldest request that no answer has come of yet; empty where there is none."""
+        return next(iter(self._asked), "")
+
     def refused(self, event_id: str) -> bool | None:
         """A request was refused: whether its answer is still wanted; null where it was no request for one."""
         return self._asked.pop(event_id, None)
@@ -61,6 +65,10 @@ class Answers:
         """So many bytes more of a part."""
         self._items[item_id] = self._items.get(item_id, 0) + size
         _keep(self._items)
+
+    def length_ms(self, item_id: str) -> float:
+        """Of a part's sound so far."""
+        return self._items.get(item_id, 0) / self._bytes_per_ms
 
     def calls(self, call_id: str) -> bool:
         """A tool is to be called; false where that was told before."""
@@ -88,6 +96,10 @@ class Answers:
         if answer_id == self.active or not answer_id:
             self.active = None
         return self._had_calls
+
+    def forget(self, answer_id: str) -> None:
+        """Nothing more of this answer is told."""
+        self._kill(answer_id)
 
     def goes_on(self) -> bool:
         """Whether the next answer, the one that knows the tools' results, may be asked for."""

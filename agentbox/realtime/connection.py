@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import socket
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -65,11 +65,12 @@ class Connection(Generic[S]):
         self._socket: ClientConnection | None = None
         self._to_send: asyncio.Queue[Frame | None] = asyncio.Queue()
         self._sender: asyncio.Task[None] | None = None
+        self._first: Sequence[Event] = ()
 
     async def __aenter__(self) -> Connection[S]:
         self._socket = await _connected(self.session.endpoint, self._tls, self._open_s)
         self._sender = asyncio.create_task(self._send_all(self._socket), name="cloud-send")
-        self.session.opened()
+        self._first = self.session.opened() or ()
         self.flush()
         return self
 
@@ -101,6 +102,9 @@ class Connection(Generic[S]):
     async def __aiter__(self) -> AsyncIterator[Event]:
         connection = self._socket
         assert connection is not None
+        first, self._first = self._first, ()
+        for event in first:
+            yield event
         over = False
         while not over:
             try:

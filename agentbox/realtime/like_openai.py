@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import ClassVar
 
 from agentbox.messages import JSON
@@ -26,7 +26,7 @@ from agentbox.realtime.events import (
     ToolCalled,
     Used,
 )
-from agentbox.realtime.failures import Failure, Kind, of_words
+from agentbox.realtime.failures import Failure, Kind, failure, of_words
 from agentbox.realtime.session import (
     Account,
     Capabilities,
@@ -47,6 +47,9 @@ Message = dict[str, JSON]
 _MOST_TEXT = 100_000
 """Characters kept of what one turn of the owner's was understood as; speech of an utterance has a hundredth."""
 
+_MOST_HARMLESS = 64
+"""Commands remembered whose errors are not told."""
+
 _STATUS = {"completed": "completed", "cancelled": "cancelled", "incomplete": "incomplete", "failed": "failed"}
 
 
@@ -57,6 +60,8 @@ class Events:
     """What acknowledges the configuration."""
     deltas_replace: ClassVar[bool] = False
     """Partial transcripts tell the whole turn so far, and not what is new of it."""
+    names_all: ClassVar[bool] = False
+    """Every event has an id, those that carry sound as well: some vendors demand it."""
 
     def __init__(self, account: Account, setup: Setup, capabilities: Capabilities) -> None:
         self.account = account
@@ -64,8 +69,8 @@ class Events:
         self.capabilities = capabilities
         self._out = Outbox()
         self._sent = 0
-        self._harmless: set[str] = set()
-        """Ids of commands that may come too late to be of use."""
+        self._harmless: dict[str, str] = {}
+        """Commands that may come too late to be of use: the event's id, and its type."""
         self._heard: dict[str, str] = {}
         self._handlers: dict[str, Callable[[Message], list[Event]]] = {
             "error": self._on_error,
@@ -79,9 +84,12 @@ class Events:
         """The session as the vendor wants it described."""
         raise NotImplementedError
 
-    def opened(self) -> None:
-        session = merged(self.session(), self.account.options)
-        self._out.hello(packed({"type": "session.update", "session": session}))
+    def opened(self) -> Sequence[Event] | None:
+        message: Message = {"type": "session.update", "session": merged(self.session(), self.account.options)}
+        if self.names_all:
+            message["event_id"] = "box_0"
+        self._out.hello(packed(message))
+        return None
 
     def frames(self) -> list[Frame]:
         return self._out.take()
@@ -91,12 +99,24 @@ class Events:
         if message is None:
             return nonsense()
         kind = text_of(message, "type")
-        if kind in self.ready_on and not self._out.is_open:
+        if not self._out.is_open and self.is_ready(kind, message):
             self._out.open()
-            return [Ready(text_of(message, "session", "id"))]
+            return [Ready(self.session_id(message))]
         handler = self._handlers.get(kind)
         # New kinds of events are added all the time, and are no error.
         return handler(message) if handler is not None else []
+
+    @property
+    def is_configured(self) -> bool:
+        """The session is what it was to be; errors are about what is done with it."""
+        return self._out.is_open
+
+    def is_ready(self, kind: str, message: Message) -> bool:
+        """Whether an event acknowledges the configuration."""
+        return kind in self.ready_on
+
+    def session_id(self, message: Message) -> str:
+        return text_of(message, "session", "id")
 
     def closed(self, code: int | None, reason: str) -> list[Event]:
         return [Failed(of_words("", reason, default="cloud_closed"))]
@@ -112,9 +132,11 @@ class Events:
         self._sent += 1
         event_id = f"box_{self._sent}"
         if harmless:
-            self._harmless.add(event_id)
+            self._harmless[event_id] = kind
+            if len(self._harmless) > _MOST_HARMLESS:
+                del self._harmless[next(iter(self._harmless))]
         message: Message = {"type": kind, **fields}
-        if kind != "input_audio_buffer.append":
+        if self.names_all or kind != "input_audio_buffer.append":
             message["event_id"] = event_id
         self._out.add(packed(message))
         return event_id
@@ -122,12 +144,16 @@ class Events:
     def _on_heard_more(self, message: Message) -> list[Event]:
         item = text_of(message, "item_id")
         more = text_of(message, "delta") or text_of(message, "text") + text_of(message, "stash")
-        text = more if self.deltas_replace else self._heard.get(item, "") + more
+        text = self.so_far(self._heard.get(item, ""), more)
         if not text:
             return []
         # One turn at a time is understood: what was left of earlier ones is of no more use.
         self._heard = {item: text[:_MOST_TEXT]}
         return [Heard(text, final=False)]
+
+    def so_far(self, before: str, more: str) -> str:
+        """What was understood of a turn, from what was told before and what is told now."""
+        return more if self.deltas_replace else before + more
 
     def _on_heard(self, message: Message) -> list[Event]:
         self._heard.pop(text_of(message, "item_id"), None)
@@ -135,14 +161,21 @@ class Events:
         return [Heard(text, final=True)] if text else []
 
     def _on_error(self, message: Message) -> list[Event]:
-        event_id = text_of(message, "error", "event_id")
-        if event_id in self._harmless:
-            self._harmless.discard(event_id)
+        error = at(message, "error")
+        event_id = self.blamed(error)
+        if self._harmless.pop(event_id, None) is not None:
             return []
-        failed = self.failure_of(at(message, "error"))
-        # Before it is set up, or when it will never work, or when the server gives it up, there is no session.
-        ends = not self._out.is_open or failed.kind is not Kind.FATAL_INPUT
-        return self._failed(failed, event_id, ends)
+        failed = self.failure_of(error)
+        return self._failed(failed, event_id, self.ends(error, failed))
+
+    def blamed(self, error: JSON) -> str:
+        """The id of the event that an error is about."""
+        return text_of(error, "event_id")
+
+    def ends(self, error: JSON, failed: Failure) -> bool:
+        """Whether an error ends the session: before it is set up, when it will never work, or when the server gives
+        it up."""
+        return not self.is_configured or failed.kind is not Kind.FATAL_INPUT
 
     def _failed(self, failed: Failure, event_id: str, ends: bool) -> list[Event]:
         return [Failed(failed, session=ends)]
@@ -150,10 +183,11 @@ class Events:
     def failure_of(self, error: JSON) -> Failure:
         """What an error object `{type, code, message, param}` means."""
         kind, code, words = (text_of(error, key) for key in ("type", "code", "message"))
-        default = "cloud_refused" if kind == "invalid_request_error" and self._out.is_open else "cloud_down"
-        if kind == "invalid_request_error" and not self._out.is_open:
+        default = "cloud_refused" if kind == "invalid_request_error" and self.is_configured else "cloud_down"
+        if kind == "invalid_request_error" and not self.is_configured:
             default = "cloud_settings"
-        return of_words(code or kind, kind, words, default=default)
+        # The sort of error is wider than what its words say, and says it where there are none.
+        return failure(of_words(code, words, kind, default=default).code, code or kind)
 
 
 class Dialog(Events):
@@ -196,31 +230,38 @@ class Dialog(Events):
         if not self._answers.has_result(call_id):
             return
         text = output if isinstance(output, str) else json.dumps(output, ensure_ascii=False)
-        item = {"type": "function_call_output", "call_id": call_id, "output": text}
-        self._send("conversation.item.create", item=item)
+        self.tell_result(call_id, text)
         if self._answers.goes_on():
             self._ask()
 
+    def tell_result(self, call_id: str, text: str) -> None:
+        """A result that the model waits for."""
+        item: Message = {"type": "function_call_output", "call_id": call_id, "output": text}
+        self._send("conversation.item.create", item=item)
+
     def interrupt(self, heard_ms: float) -> None:
-        active = self._answers.active
+        active = self._answers.of("")  # null where it was stopped before, and its end not told yet
         if active is not None:
-            self._send("response.cancel", harmless=True, **self.cancel(active))
+            self.stop(active)
         if self.capabilities.truncates:
             for item_id, end_ms in self._answers.cut(heard_ms):
-                self._send(
-                    "conversation.item.truncate",
-                    harmless=True,
-                    item_id=item_id,
-                    content_index=0,
-                    audio_end_ms=end_ms,
-                )
+                self.truncate(item_id, end_ms)
         self._answers.drop()
+
+    def truncate(self, item_id: str, heard_ms: int) -> None:
+        """So much of a part of the answer was heard; the rest is to be forgotten."""
+        where: Message = {"item_id": item_id, "content_index": 0, "audio_end_ms": heard_ms}
+        self._send("conversation.item.truncate", harmless=True, **where)
 
     def _begin(self) -> None:
         """A new turn; what is still under way of the one before was heard as far as it came."""
         if self._answers.active is not None:
             self.interrupt(float("inf"))
         self._answers.drop()
+
+    def stop(self, answer_id: str) -> None:
+        """Have the vendor make no more of an answer."""
+        self._send("response.cancel", harmless=True, **self.cancel(answer_id))
 
     def cancel(self, answer_id: str) -> Message:
         """What `response.cancel` names."""
@@ -233,12 +274,16 @@ class Dialog(Events):
     def _ask(self) -> None:
         """Ask for an answer, as soon as the one before has ended: two at once are refused."""
         if self._answers.may_ask():
-            self._answers.asked(self._send("response.create"))
+            self._answers.asked(self._send("response.create", **self.asking()))
+
+    def asking(self) -> Message:
+        """What `response.create` says besides."""
+        return {}
 
     def _on_created(self, message: Message) -> list[Event]:
         answer_id = text_of(message, "response", "id")
         if not self._answers.created(answer_id):
-            self._send("response.cancel", harmless=True, **self.cancel(answer_id))
+            self.stop(answer_id)
             return []
         return [AnswerStarted(answer_id)]
 
@@ -251,11 +296,9 @@ class Dialog(Events):
         answer_id = self._answers.of(text_of(message, "response_id"))
         if answer_id is None:
             return []
-        try:
-            pcm = base64.b64decode(text_of(message, "delta"), validate=True)
-        except (binascii.Error, ValueError):
+        pcm = sound_of(message)
+        if pcm is None:
             return nonsense()
-        pcm = pcm[: len(pcm) // 2 * 2]
         self._answers.sound(text_of(message, "item_id"), len(pcm))
         return [AnswerSound(answer_id, pcm)] if pcm else []
 
@@ -289,7 +332,7 @@ class Dialog(Events):
             if text_of(item, "type") == "function_call":
                 call = (text_of(item, key) for key in ("call_id", "name", "arguments"))
                 events += self._call(answer_id, *call)
-        units = _units(at(response, "usage"))
+        units = units_of(at(response, "usage"))
         if units:
             events.append(Used(units))
         told = self._answers.of(answer_id)
@@ -312,14 +355,32 @@ class Dialog(Events):
         return [] if unwanted else [Failed(failed, session=ends)]
 
 
-def _units(usage: JSON, prefix: str = "") -> dict[str, float]:
+def sound_of(message: Message) -> bytes | None:
+    """The whole samples in an event's `delta`; null where that is no base64."""
+    try:
+        pcm = base64.b64decode(text_of(message, "delta"), validate=True)
+    except (binascii.Error, ValueError):
+        return None
+    return pcm[: len(pcm) // 2 * 2]
+
+
+def nested_tools(setup: Setup) -> list[JSON]:
+    """Tools as chat completions describe them, for those that kept that shape: the function in an object of its own."""
+    tools: list[JSON] = []
+    for tool in setup.tools:
+        function: Message = {"name": tool.name, "description": tool.description, "parameters": tool.parameters}
+        tools.append({"type": "function", "function": function})
+    return tools
+
+
+def units_of(usage: JSON, prefix: str = "") -> dict[str, float]:
     """The counts of a usage object, those of its parts as `input_token_details.audio_tokens`."""
     units: dict[str, float] = {}
     if not isinstance(usage, dict):
         return units
     for name, value in list(usage.items())[:64]:
         if isinstance(value, dict) and not prefix:
-            units |= _units(value, f"{name}.")
+            units |= units_of(value, f"{name}.")
         elif (count := number_of(usage, name)) is not None:
             units[f"{prefix}{name}"] = count
     return units

@@ -11,7 +11,7 @@ order. Commands may be given before the session is `Ready`; their frames wait un
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
@@ -102,8 +102,9 @@ class Session(Protocol):
     @property
     def endpoint(self) -> Endpoint: ...
 
-    def opened(self) -> None:
-        """The connection stands: introduce the session."""
+    def opened(self) -> Sequence[Event] | None:
+        """The connection stands: introduce the session. Gives what that means already: a service that acknowledges
+        nothing is `Ready` at once."""
         ...
 
     def receive(self, frame: Frame) -> list[Event]:

@@ -10,7 +10,7 @@ from typing import Any
 from agentbox.realtime.gemini import GeminiDialog
 from agentbox.realtime.openai import OpenAIDialog, OpenAITranscription
 from agentbox.realtime.session import Account, Frame, Setup
-from tests.realtime import samples_dashscope, samples_doubao, samples_gemini
+from tests.realtime import samples_beta, samples_dashscope, samples_doubao, samples_gemini
 from tests.realtime.talks import WEATHER
 
 ACCOUNT = Account(key="sk-loopback", model="", app_id="app")
@@ -93,6 +93,5 @@ ADAPTERS: dict[str, Sample] = {
 }
 """Every adapter of the house; a test finds those that are missing."""
 
-ADAPTERS |= {name: Sample(*sample) for name, sample in samples_dashscope.SAMPLES.items()}
-
-ADAPTERS |= {name: Sample(*sample) for name, sample in samples_doubao.SAMPLES.items()}
+for samples in (samples_beta, samples_dashscope, samples_doubao):
+    ADAPTERS |= {name: Sample(*sample) for name, sample in samples.SAMPLES.items()}

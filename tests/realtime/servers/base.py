@@ -107,6 +107,7 @@ class VendorServer:
             compression=None,
             ping_interval=None,
             ssl=self.tls,
+            close_timeout=1.0,  # some clients never answer a farewell
         )
         return self
 
