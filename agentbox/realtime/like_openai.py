@@ -289,7 +289,7 @@ class Dialog(Events):
             if text_of(item, "type") == "function_call":
                 call = (text_of(item, key) for key in ("call_id", "name", "arguments"))
                 events += self._call(answer_id, *call)
-        units = _units(at(response, "usage"))
+        units = units_of(at(response, "usage"))
         if units:
             events.append(Used(units))
         told = self._answers.of(answer_id)
@@ -312,14 +312,14 @@ class Dialog(Events):
         return [] if unwanted else [Failed(failed, session=ends)]
 
 
-def _units(usage: JSON, prefix: str = "") -> dict[str, float]:
+def units_of(usage: JSON, prefix: str = "") -> dict[str, float]:
     """The counts of a usage object, those of its parts as `input_token_details.audio_tokens`."""
     units: dict[str, float] = {}
     if not isinstance(usage, dict):
         return units
     for name, value in list(usage.items())[:64]:
         if isinstance(value, dict) and not prefix:
-            units |= _units(value, f"{name}.")
+            units |= units_of(value, f"{name}.")
         elif (count := number_of(usage, name)) is not None:
             units[f"{prefix}{name}"] = count
     return units
