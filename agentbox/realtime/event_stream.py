@@ -61,7 +61,7 @@ class EventStreams:
             async with aclosing(self._data(request)) as events:
                 async for data in events:
                     yield data
-        except (httpx.HTTPError, httpx.InvalidURL, SSEError, OSError, ValueError, OverflowError) as error:
+        except (httpx.HTTPError, httpx.InvalidURL, SSEError, OSError, ValueError) as error:
             # The cause may quote the address or a header.
             raise CloudError(_why(error)) from None
 
@@ -83,7 +83,10 @@ class EventStreams:
                         yield event.data
 
     async def _client_for(self, url: str) -> httpx.AsyncClient:
-        is_local = _is_loopback(url)
+        address = httpx.URL(url)
+        if not 0 < (address.port or 80) < 65_536:
+            raise ValueError  # otherwise found by the operating system only, and told as anything
+        is_local = _is_loopback(address.host)
         if self._client is None or is_local != self._is_local:
             await self.close()
             self._is_local = is_local
@@ -140,8 +143,7 @@ async def _refusal(response: httpx.Response) -> Failure:
     return failure_of(response.status_code, error)
 
 
-def _is_loopback(url: str) -> bool:
-    host = httpx.URL(url).host
+def _is_loopback(host: str) -> bool:
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -152,8 +154,7 @@ def _why(error: Exception) -> Failure:
     match error:
         case httpx.TimeoutException():
             return failure("cloud_timeout")
-        case httpx.InvalidURL() | httpx.UnsupportedProtocol() | ValueError() | OverflowError():
-            # A port over 65535 overflows in the operating system's call only.
+        case httpx.InvalidURL() | httpx.UnsupportedProtocol() | ValueError():
             return failure("cloud_address")
         case httpx.ConnectError():
             return unreachable(_cause(error)).failure

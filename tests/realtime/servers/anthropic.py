@@ -45,7 +45,8 @@ class AnthropicServer(TextServer):
             owed = [block["id"] for block in blocks if block["type"] == "tool_use"]
             if self.thinks and owed and message is messages[-2] and blocks[0] != THOUGHT:
                 raise RefusedError(400, "invalid_request_error", "a final assistant message must start with thinking")
-            results = [block["content"] for block in found]
+            # Words after them begin a turn.
+            results = [block["content"] for block in found] if len(found) == len(blocks) else []
         if role != "user":
             raise RefusedError(400, "invalid_request_error", "the conversation must end with a user message")
         return results
