@@ -242,6 +242,37 @@ async def test_the_time_waited_is_bounded_and_that_of_the_listener_is_free(kind:
 
 
 @both
+async def test_the_time_of_tools_counts_but_none_is_cut_short(kind: str) -> None:
+    done: list[str] = []
+
+    async def slow(call: ToolCalled) -> JSON:
+        await asyncio.sleep(1.2)
+        done.append(call.name)
+        return "sunny"
+
+    async with box(
+        kind, lambda number, results: [Say("Sunny.")] if results else [town("Bonn")], Limits(total_s=1)
+    ) as it:
+        assert await it.fails("Weather?", slow) == "cloud_timeout"
+    assert done == ["get_weather"]
+
+
+@both
+async def test_arguments_that_are_no_object_are_told_the_model(kind: str) -> None:
+    told: list[Any] = []
+    garbled: Any = "town=Bonn"
+
+    def script(number: int, results: Any) -> Any:
+        told.extend(results)
+        return [Say("Sorry.")] if results else [Call("get_weather", garbled)]
+
+    async with box(kind, script) as it:
+        assert await it.ask("Weather?") == "Sorry."
+        assert it.ran == []
+    assert told == ["Not run: the arguments are not a JSON object."]
+
+
+@both
 @pytest.mark.parametrize(
     ("error", "code"),
     [

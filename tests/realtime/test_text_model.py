@@ -286,6 +286,18 @@ def test_a_filtered_answer_and_a_refusal_are_failures_of_the_input() -> None:
     assert reader.closed()[-1].failure.code == "cloud_input"  # type: ignore[union-attr]
 
 
+@pytest.mark.parametrize("reason", ["max_tokens", "model_context_window_exceeded"])
+def test_anthropics_answer_that_was_cut_by_the_limit_runs_no_tool(reason: str) -> None:
+    reader = MessageReader()
+    for event in (
+        sse("content_block_start", index=0, content_block={"type": "tool_use", "id": "a", "name": "f", "input": {}}),
+        sse("content_block_stop", index=0),
+        sse("message_delta", delta={"stop_reason": reason}),
+    ):
+        reader.receive(event.decode().partition("data: ")[2])
+    assert reader.closed() == [AnswerDone("", "incomplete", calls=False)]
+
+
 def test_anthropic_tools_told_whole_with_their_start() -> None:
     reader = MessageReader()
     block = {"type": "tool_use", "id": "a", "name": "f", "input": {"x": None}}
