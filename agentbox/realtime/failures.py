@@ -81,6 +81,14 @@ PROBLEMS: dict[str, Problem] = {
     "cloud_silent": Problem(
         Kind.BACKOFF, "The service accepted the session and then gave no answer.", "Check model and url."
     ),
+    "cloud_loop": Problem(
+        Kind.FATAL_INPUT, "The model asked for tools again and again, and gave no answer.", "Say it in other words."
+    ),
+    "cloud_proxy": Problem(
+        Kind.FATAL_CONFIG,
+        "The proxy that the environment names cannot be used.",
+        "HTTPS_PROXY must hold an http:// address, or none.",
+    ),
     "cloud_input": Problem(Kind.FATAL_INPUT, "The service does not take what was said.", "Say it in other words."),
     "cloud_refused": Problem(Kind.FATAL_INPUT, "The service refused a request.", "Try it again."),
 }
