@@ -23,6 +23,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from websockets.asyncio.server import ServerConnection
 
 from agentbox import paths
@@ -95,12 +96,14 @@ async def interrupted(
     decided_s, onset_s = await say_to(sound, Ear(Audio(), vad), box.core.events, "over")
     silent_s = watch.silent_s(decided_s)
     server.wanted_ms = 100  # type: ignore[attr-defined]
+    for stage, state in (("utterance", "ended"), ("activation", "opened")):
+        box.core.events.emit(stage, state, utterance_id="over")  # type: ignore[arg-type]
     await box.hear(TEXT)
     await box.until(lambda: any(frame["type"] == "conversation.item.truncate" for frame in server.frames))
+    played_ms = sum(np.count_nonzero(block) for block, _ in list(watch.blocks)) * 1000 / RATE_HZ
     told_ms = next(frame["audio_end_ms"] for frame in server.frames if frame["type"] == "conversation.item.truncate")
-    first_s = next(heard_s - (len(block) - _first(block)) / RATE_HZ for block, heard_s in watch.blocks if block.any())
     await box.quiet()
-    return (silent_s - decided_s) * 1000, (silent_s - onset_s) * 1000, abs(told_ms - (silent_s - first_s) * 1000)
+    return (silent_s - decided_s) * 1000, (silent_s - onset_s) * 1000, abs(told_ms - played_ms)
 
 
 async def measure(n: int, data: Path, folder: Path) -> None:

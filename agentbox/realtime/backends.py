@@ -22,6 +22,13 @@ class Kind(NamedTuple):
 
 DIALOGS: dict[str, Kind] = {
     "openai": Kind("openai:OpenAIDialog", "gpt-realtime-2.1", "OpenAI Realtime, and servers that speak as it does"),
+    "qwen": Kind(
+        "qwen:QwenDialog", "qwen-audio-3.0-realtime-plus", "Alibaba Model Studio (DashScope): Qwen-Audio and Qwen-Omni"
+    ),
+    "stepfun": Kind("stepfun:StepFunDialog", "stepaudio-2.5-realtime", "StepFun realtime"),
+    "stepfun_stateless": Kind(
+        "stepfun_stateless:StepFunStatelessDialog", "step-overture-preview", "StepFun realtime, its stateless variant"
+    ),
     "gemini": Kind("gemini:GeminiDialog", "gemini-3.8-live", "Google Gemini Live"),
     "doubao": Kind("doubao:DoubaoDialog", "1.2.1.1", "Volcengine Doubao, spoken dialogue"),
     "doubao_duplex": Kind("doubao_duplex:DoubaoDuplexDialog", "1.2.6.1", "Volcengine Doubao, dialogue 3.0"),
