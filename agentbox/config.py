@@ -205,6 +205,24 @@ class CloudConfig(Section, frozen=True):
         return self.policy != "local_only" and bool(self.backends)
 
 
+class BrainConfig(Section, frozen=True):
+    """A text model for what no sentence matches. `key` names a secret; it is never the key itself."""
+
+    kind: Literal["none", "openai", "anthropic", "dashscope", "stepfun", "ollama", "openclaw", "compatible"] = "none"
+    model: Annotated[str, Meta(max_length=100)] = ""
+    url: Annotated[str, Meta(pattern=r"^(|https?://[^?#\s]+)\Z")] = ""
+    key: Name = "brain"
+    user: Annotated[str, Meta(max_length=100)] = ""
+    auth: Literal["bearer", "x_api_key"] = "bearer"
+    max_tokens: Annotated[int, Meta(ge=16, le=100_000)] = 1024
+    tool_rounds: Annotated[int, Meta(ge=0, le=20)] = 4
+    turns: Annotated[int, Meta(ge=1, le=200)] = 20
+    forget_s: Annotated[float, Meta(ge=0, le=86400)] = 300.0
+    total_s: Annotated[float, Meta(ge=1, le=600)] = 60.0
+    options: dict[str, Any] = field(default_factory=dict)
+    price: Price = field(default_factory=Price)
+
+
 class Speech(Section, frozen=True):
     verbosity: Literal["full", "short", "sounds"] = "full"
     quiet_hours: Annotated[str, Meta(pattern=HOURS)] = ""
@@ -244,6 +262,7 @@ class Config(Section, frozen=True):
     speech: Speech = field(default_factory=Speech)
     persona: Persona = field(default_factory=Persona)
     cloud: CloudConfig = field(default_factory=CloudConfig)
+    brain: BrainConfig = field(default_factory=BrainConfig)
     control: Control = field(default_factory=Control)
     metrics: MetricsConfig = field(default_factory=MetricsConfig)
     log: Log = field(default_factory=Log)

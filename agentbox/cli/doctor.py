@@ -28,11 +28,11 @@ from agentbox.config import Config, Speech
 from agentbox.control.client import Client
 from agentbox.daemon.box import VAD_MODEL
 from agentbox.daemon.sources import echo_way, make_echo
-from agentbox.daemon.speaking import voice_of
 from agentbox.errors import AgentboxError, ExitCode, ModelError
 from agentbox.languages import normal_language
 from agentbox.tools.phrases import LANGUAGES
 from agentbox.tts.espeak import EspeakVoice
+from agentbox.tts.load import voice_of
 
 Status: TypeAlias = dict[str, Any]
 """What a running daemon says of itself (docs/control.md, `status`)."""

@@ -7,9 +7,8 @@ left alone until a probe finds it back, or the owner has mended what it complain
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from typing import Literal
 
@@ -21,15 +20,16 @@ from agentbox.daemon.events import Events
 from agentbox.daemon.handover import Handover, Host
 from agentbox.daemon.manner import is_quiet
 from agentbox.daemon.speaking import Speaking
+from agentbox.daemon.underway import Underway
 from agentbox.messages import JSON, Notice
 from agentbox.realtime.failures import CloudError, Kind
 from agentbox.realtime.health import State
+from agentbox.realtime.link import Link
 
 ALL_S = 2.0
 """So long after the owner's last word another backend may still be tried; then the box answers."""
 
 CONNECT_S = 1.5
-SETTLE_S = 5.0
 PROBE_S = 5.0
 TEND_S = 1.0
 
@@ -60,13 +60,10 @@ class Cloud:
         self._meter = meter
         self._events = events
         self._speaking = speaking
-        self._turns = turns
         self._clock = clock
         self._monotonic = monotonic
-        self._answering: asyncio.Task[None] | None = None
+        self._underway = Underway(turns, speaking)
         self._tending: asyncio.Task[None] | None = None
-        self._lent = asyncio.Event()
-        """A turn waits for the one before: that one need not wait for its end."""
         self.policy: Policy = "cloud_first" if config.policy == "cloud_first" else "local_first"
         """What becomes of a command that the box knows itself."""
 
@@ -95,7 +92,7 @@ class Cloud:
         `local` answers the turn without the cloud; it is called, once at most, when an answer fails after its first
         sound, and never after something with effects was done for this turn.
         """
-        await self._settle()
+        await self._underway.settle()
         for place, backend in enumerate(self.usable()):
             late = self._monotonic() - turn.speech_ended_s > ALL_S
             if place and late:
@@ -103,9 +100,9 @@ class Cloud:
             answer = CloudAnswer(turn, host, self._speaking, monotonic=self._monotonic)
             failed = await self._begin(backend, answer, turn)
             if failed is None:
-                going_on = self._go_on(backend, answer, local, waited_for=not turn.pcm)
-                if turn.pcm:
-                    self._answering = asyncio.create_task(going_on, name="cloud-answer")
+                going_on = self._go_on(backend, answer, local, waited_for=not turn.spoken)
+                if turn.spoken:
+                    self._underway.start(going_on, "cloud-answer")
                 else:
                     await going_on  # whoever typed waits for the whole
                 return True
@@ -138,10 +135,10 @@ class Cloud:
 
     async def close(self) -> None:
         """Say goodbye to everybody."""
-        for task in (self._answering, self._tending):
-            if task is not None:
-                task.cancel()
-                await asyncio.gather(task, return_exceptions=True)
+        await self._underway.close()
+        if self._tending is not None:
+            self._tending.cancel()
+            await asyncio.gather(self._tending, return_exceptions=True)
         for backend in self.backends:
             await backend.close()
 
@@ -180,36 +177,10 @@ class Cloud:
             if waited_for:
                 await answer.rescue(error, local)
             else:
-                async with self._in_turn():
+                async with self._underway.between_turns():
                     await answer.rescue(error, local)
         finally:
             answer.give_up("cancelled")
-
-    @contextlib.asynccontextmanager
-    async def _in_turn(self) -> AsyncIterator[None]:
-        """Between two turns; or within one that waits for this (`_settle`)."""
-        own = asyncio.ensure_future(self._turns.acquire())
-        lent = asyncio.ensure_future(self._lent.wait())
-        try:
-            await asyncio.wait([own, lent], return_when=asyncio.FIRST_COMPLETED)
-            yield
-        finally:
-            lent.cancel()
-            if own.done() and not own.cancelled():
-                self._turns.release()
-            own.cancel()
-
-    async def _settle(self) -> None:
-        """The owner has gone on: what is left of the answer before is told off. One that failed is answered first."""
-        answering, self._answering = self._answering, None
-        if answering is None or answering.done():
-            return
-        if self._speaking is not None:
-            self._speaking.outdate()
-        self._lent.set()
-        await asyncio.wait([answering], timeout=SETTLE_S)
-        self._lent.clear()
-        answering.cancel()
 
     def _failed(self, backend: Backend, error: CloudError) -> None:
         failed = error.failure
@@ -236,11 +207,14 @@ class Cloud:
             now = self._monotonic()
             for backend in self.backends:
                 link = backend.link
-                busy = self._answering is not None and not self._answering.done()
-                if link is not None and not busy and (not link.is_fresh() or now - link.used_s > self._config.linger_s):
+                if link is not None and not self._underway.is_busy and self._is_over(link, now):
                     backend.abandon()
                 if self.is_on and backend.health.may_probe(now):
                     await self._probe(backend)
+
+    def _is_over(self, link: Link, now: float) -> bool:
+        """Whether the talk over a link has ended, or its vendor is about to end it."""
+        return not link.is_fresh() or now - link.used_s > self._config.linger_s
 
     async def _probe(self, backend: Backend) -> None:
         try:

@@ -16,6 +16,7 @@ import soxr
 
 from agentbox.daemon.egress import Use
 from agentbox.daemon.handover import Handover, Host
+from agentbox.daemon.rescue import rescue
 from agentbox.daemon.speaking import Speaking
 from agentbox.daemon.streams import Stream
 from agentbox.messages import JSON, SAMPLE_RATE_HZ, Reply, SoundName, Speak, ToolResult
@@ -57,7 +58,7 @@ class CloudAnswer:
     ) -> None:
         self._turn = turn
         self._host = host
-        self._speaking = speaking if turn.pcm else None
+        self._speaking = speaking if turn.spoken else None
         self._monotonic = monotonic
         self._link: Link
         self._use: Use | None = None
@@ -72,7 +73,7 @@ class CloudAnswer:
         """Send the turn, and go on until the first of its answer is there. Raises `CloudError`."""
         self._link, self._use = link, use
         link.forget()
-        if self._turn.pcm:
+        if self._turn.spoken:
             for chunk in chunks(self._turn.pcm, self._link.dialog.capabilities.input_rate_hz):
                 self._link.send(chunk)
             self._link.dialog.commit()
@@ -95,21 +96,7 @@ class CloudAnswer:
     async def rescue(self, error: CloudError, local: Callable[[], Awaitable[None]]) -> None:
         """The service failed: answer all the same, once."""
         self.give_up(error.code)
-        stream = self._stream
-        if stream is not None and stream.ended.done():
-            return  # the owner has gone on, and waits for nothing
-        if stream is not None and stream.heard_ms > stream.received_ms / 2:
-            stream.finish()
-            await asyncio.wait([stream.ended])
-            self._answer(self._host.phrase("cloud_cut_off"), "failed", "failed", "always")
-            return
-        if stream is not None and self._speaking is not None:
-            self._speaking.outdate()
-        if self.results:
-            text = " ".join(result.text for result in self.results if result.text)
-            self._answer(text, "done", "done", "always" if self._turn.pcm else "never")
-        else:
-            await local()
+        await rescue(self._turn, self._host, self._speaking, self._stream, self.results, local)
 
     def give_up(self, outcome: str) -> None:
         """Nothing more of it is waited for; `outcome` as in `Egress`."""
@@ -181,7 +168,7 @@ class CloudAnswer:
         self._rounds += 1
         if self._rounds > MOST_ROUNDS:
             raise CloudError(failure("cloud_protocol"))
-        call, result = await self._host.run_for_cloud(self._turn.id, event.name, event.arguments)
+        call, result = await self._host.run_tool(self._turn.id, event.name, event.arguments, "cloud")
         if result.error_code == "confirmation_needed":
             # The box asks in its own voice, and the answer comes to the box.
             self._host.ask_owner(call, result.text)
@@ -192,7 +179,7 @@ class CloudAnswer:
             return True
         if call.effects:
             self.results.append(result)
-        self._link.dialog.tool_result(event.call_id, _told(result))
+        self._link.dialog.tool_result(event.call_id, told(result))
         self._link.flush()
         return False
 
@@ -204,7 +191,7 @@ class CloudAnswer:
             raise CloudError(event.failure or failure("cloud_silent"))
         if stream is not None:
             stream.finish()
-        if stream is not None or not self._turn.pcm:
+        if stream is not None or not self._turn.spoken:
             # It is heard already, or read by whoever typed.
             self._answer(self._words.strip(), None, "done", "never")
         else:
@@ -228,11 +215,11 @@ def chunks(pcm: bytes, rate_hz: int) -> list[bytes]:
     return [samples[at : at + size].astype("<i2").tobytes() for at in range(0, len(samples), size)]
 
 
-def _told(result: ToolResult) -> JSON:
+def told(result: ToolResult) -> JSON:
     """What the model is told of a tool's result."""
     if not result.ok:
         return {"error": result.text or result.error_code}
-    told: dict[str, JSON] = {"text": result.text}
+    both: dict[str, JSON] = {"text": result.text}
     if result.data is not None:
-        told["data"] = result.data
-    return told
+        both["data"] = result.data
+    return both

@@ -18,10 +18,11 @@ from agentbox.daemon.attention import Attention, Talk
 from agentbox.daemon.conversation import Conversation
 from agentbox.daemon.events import Events
 from agentbox.daemon.interruption import Interruption
-from agentbox.daemon.mind import open_mind
+from agentbox.daemon.mind import Mind, open_mind
 from agentbox.daemon.questions import Questions
 from agentbox.daemon.speaking import Speaking
 from agentbox.daemon.turn import Turns
+from agentbox.errors import AgentboxError
 from agentbox.intents.followups import FollowUps
 from agentbox.messages import JSON, Caller, Notice, Reply, StageEvent, ToolResult
 from agentbox.settings import Loaded
@@ -29,6 +30,7 @@ from agentbox.storage.journal import Journal
 from agentbox.tools.policy import Confirmations
 
 if TYPE_CHECKING:
+    from agentbox.daemon.brain import TextBrain
     from agentbox.daemon.cloud import Cloud
 
 STOP_S = 1.0
@@ -64,6 +66,7 @@ class Core:
         )
         self.turn_lock = asyncio.Lock()
         self.cloud: Cloud | None = None
+        self.brain: TextBrain | None = None
         self._loop = asyncio.get_running_loop()
         self._minds = contextlib.AsyncExitStack()
         self.attention: Attention
@@ -84,8 +87,7 @@ class Core:
         self.turns = Turns(
             self.attention, self.events, self.conversation, durable=lambda: self.journal.settled(SETTLE_S)
         )
-        self.cloud = await self._cloud()
-        self.turns.cloud = self.cloud
+        await self._open_models()
 
     async def reload(self, loaded: Loaded) -> None:
         """Take over a new configuration: tools, sentences, policies and activation; between two turns."""
@@ -96,9 +98,8 @@ class Core:
             await self._minds.aclose()
             self._minds = contextlib.AsyncExitStack()
             self.attention.talk = await self._talk()
-            if self.cloud is not None:
-                await self.cloud.close()
-            self.turns.cloud = self.cloud = await self._cloud()
+            await self._close_models()
+            await self._open_models()
         self.events.emit("box", "reloaded")
 
     async def ask(self, text: str, caller: Caller = "cli") -> Reply | None:
@@ -111,8 +112,7 @@ class Core:
 
     async def close(self) -> None:
         """End the services, let the last sound out, and close the journal after its last row."""
-        if self.cloud is not None:
-            await self.cloud.close()
+        await self._close_models()
         await self._minds.aclose()
         if self.speaking is not None:
             await self.speaking.close()
@@ -120,21 +120,35 @@ class Core:
             await asyncio.to_thread(self.speaker.close)
         await asyncio.to_thread(self.journal.close)
 
-    async def _cloud(self) -> Cloud | None:
-        if not self.config.cloud.is_wanted:
-            return None
+    async def _open_models(self) -> None:
+        """Those elsewhere, where the owner wants them."""
+        config = self.config
+        if not config.cloud.is_wanted and config.brain.kind == "none":
+            return
         # Here and not at the top: a box that talks to nobody need not know how.
-        from agentbox.daemon.making_cloud import make_cloud
+        from agentbox.daemon.making_cloud import make_brain, make_cloud, may_ask_brain
 
-        return await asyncio.to_thread(
-            make_cloud,
-            self.config,
-            self.events,
-            self.journal,
-            self.speaking,
-            self.turn_lock,
-            lambda: self.attention.talk.mind,
-        )
+        with_all = (config, self.events, self.journal, self.speaking, self.turn_lock, self._mind)
+        if config.cloud.is_wanted:
+            self.cloud = await asyncio.to_thread(make_cloud, *with_all)
+            self.turns.cloud = self.cloud
+        if may_ask_brain(config):
+            try:
+                self.brain = await asyncio.to_thread(make_brain, *with_all)
+                self.turns.brain = self.brain
+            except AgentboxError as error:
+                self.events.notice(Notice(code=error.code, what=error.what, todo=error.todo))
+
+    async def _close_models(self) -> None:
+        cloud, brain = self.cloud, self.brain
+        self.cloud = self.turns.cloud = None
+        self.brain = self.turns.brain = None
+        for model in (cloud, brain):
+            if model is not None:
+                await model.close()
+
+    def _mind(self) -> Mind:
+        return self.attention.talk.mind
 
     def _use_backend(self, name: str) -> None:
         """By voice; remembered over restarts."""

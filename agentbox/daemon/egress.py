@@ -4,22 +4,36 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Literal
+from typing import Literal, Protocol
 
 import msgspec
 
 from agentbox.daemon.events import Events
 from agentbox.messages import Egress, new_id
-from agentbox.realtime.link import Link
 from agentbox.realtime.prices import Budget, Prices
 
 Reason = Literal["connect", "turn", "probe", "test", "close"]
 
 
+class Counts(Protocol):
+    """What counts what goes over a connection: a `Link`, or `TextCounts`."""
+
+    @property
+    def bytes_out(self) -> int: ...
+    @property
+    def bytes_in(self) -> int: ...
+    @property
+    def seconds_out(self) -> float: ...
+    @property
+    def seconds_in(self) -> float: ...
+    @property
+    def units(self) -> dict[str, float]: ...
+
+
 class Use:
     """One use of a backend, from `begin` to `end`. Between them a link may come, and go."""
 
-    def __init__(self, meter: Meter, egress: Egress, prices: Prices, link: Link | None) -> None:
+    def __init__(self, meter: Meter, egress: Egress, prices: Prices, link: Counts | None) -> None:
         self._meter = meter
         self._egress = egress
         self._prices = prices
@@ -28,7 +42,7 @@ class Use:
         self._begun_s = time.monotonic()
         self._over = False
 
-    def over(self, link: Link) -> None:
+    def over(self, link: Counts) -> None:
         """It goes over this link, from the link's first byte on."""
         self._link, self._before = link, _counts(None)
 
@@ -78,7 +92,7 @@ class Meter:
         prices: Prices,
         *,
         turn_id: str = "",
-        link: Link | None = None,
+        link: Counts | None = None,
     ) -> Use:
         """Before anything leaves. `link`: the connection it will go over, where there is one already."""
         egress = Egress(id=new_id(), backend=backend, model=model, reason=reason, turn_id=turn_id)
@@ -92,7 +106,7 @@ class Meter:
         self._events.emit("egress", "ended" if ended else "started", message=egress)
 
 
-def _counts(link: Link | None) -> dict[str, float]:
+def _counts(link: Counts | None) -> dict[str, float]:
     names = ("seconds_out", "seconds_in", "bytes_out", "bytes_in")
     if link is None:
         return dict.fromkeys(names, 0.0)

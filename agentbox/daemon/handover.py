@@ -7,16 +7,18 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from agentbox.daemon.activation import Opened
-from agentbox.messages import JSON, SAMPLE_RATE_HZ, Reply, ToolCall, ToolResult, Utterance
+from agentbox.messages import JSON, SAMPLE_RATE_HZ, Caller, Reply, ToolCall, ToolResult, Utterance
 
 
 @dataclass(frozen=True, slots=True)
 class Handover:
-    """One turn. `pcm`: mono signed 16-bit little-endian, 16 kHz; empty for a written turn."""
+    """One turn. `pcm`: mono signed 16-bit little-endian, 16 kHz; empty where nobody wants it."""
 
     id: str
     text: str
     pcm: bytes
+    spoken: bool
+    """It was said; otherwise it was written, and is answered in writing."""
     speech_ended_s: float
     """On the monotonic clock."""
 
@@ -24,8 +26,10 @@ class Handover:
 class Host(Protocol):
     """Who runs the tools, and answers where the cloud does not."""
 
-    async def run_for_cloud(self, turn_id: str, tool: str, arguments: dict[str, JSON]) -> tuple[ToolCall, ToolResult]:
-        """Run a tool, under the owner's policy for the cloud."""
+    async def run_tool(
+        self, turn_id: str, tool: str, arguments: dict[str, JSON], caller: Caller
+    ) -> tuple[ToolCall, ToolResult]:
+        """Run a tool, under the owner's policy for the caller (`cloud` or `brain`)."""
         ...
 
     def ask_owner(self, call: ToolCall, question: str) -> Reply:

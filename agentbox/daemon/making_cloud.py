@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import Callable
 from datetime import date, datetime
 from pathlib import Path
 
+from agentbox.config import LOOPBACK, Config
 from agentbox.config import Backend as Settings
-from agentbox.config import Config
 from agentbox.credentials import Credentials
 from agentbox.daemon.backend import Backend
+from agentbox.daemon.brain import TextBrain
 from agentbox.daemon.cloud import Cloud
 from agentbox.daemon.egress import Meter
 from agentbox.daemon.events import Events
@@ -19,9 +21,14 @@ from agentbox.daemon.instructions import instructions
 from agentbox.daemon.mind import Mind
 from agentbox.daemon.speaking import Speaking
 from agentbox.errors import InputError
+from agentbox.messages import Caller
 from agentbox.paths import state_dir
+from agentbox.realtime.brain import Brain, Limits
+from agentbox.realtime.event_stream import EventStreams
+from agentbox.realtime.events import Used
 from agentbox.realtime.prices import Budget
-from agentbox.realtime.session import Setup, ToolSpec
+from agentbox.realtime.session import Account, Setup, ToolSpec
+from agentbox.realtime.text_services import SERVICES, Choices, text_model
 from agentbox.storage.journal import Journal
 
 TEST_S = 8.0
@@ -49,7 +56,7 @@ def make_backends(config: Config, meter: Meter, mind: Callable[[], Mind]) -> lis
             instructions=instructions(config.persona, config.language),
             voice=settings.voice,
             language=config.language,
-            tools=tools_for_cloud(mind()),
+            tools=tools_for(mind(), "cloud"),
         )
 
     ordered = sorted(config.cloud.backends, key=lambda settings: settings.name != config.cloud.use)
@@ -77,19 +84,66 @@ def backend_missing(name: str) -> InputError:
     )
 
 
+def make_brain(
+    config: Config,
+    events: Events,
+    journal: Journal,
+    speaking: Speaking | None,
+    turns: asyncio.Lock,
+    mind: Callable[[], Mind],
+) -> TextBrain:
+    """The text model that is asked what nobody else understood. Raises `CloudError` where the owner must name a model
+    or an address, and `ConfigError` for a key that cannot be read."""
+    chosen = config.brain
+    url = chosen.url or SERVICES[chosen.kind].url
+    key = credentials_of(config).find(chosen.key) or ""
+    if url.startswith("http:") and not is_on_this_machine(url):
+        key = ""  # anyone on the way could read it
+    account = Account(key=key, model=chosen.model, url=chosen.url, options=chosen.options)
+    model = text_model(chosen.kind, account, Choices(max_tokens=chosen.max_tokens, user=chosen.user, auth=chosen.auth))
+    limits = Limits(tool_rounds=chosen.tool_rounds, total_s=chosen.total_s)
+
+    def make(used: Callable[[Used], None]) -> Brain:
+        return Brain(model, EventStreams(), limits, on_used=used)
+
+    return TextBrain(
+        chosen,
+        make,
+        instructions(config.persona, config.language),
+        lambda: tools_for(mind(), "brain"),
+        Meter(events, spent_today(config, journal), _today),
+        events,
+        speaking,
+        turns,
+    )
+
+
+def may_ask_brain(config: Config) -> bool:
+    """Whether there is a text model that the owner's policy lets the box ask: with `local_only` one on this machine."""
+    chosen = config.brain
+    if chosen.kind == "none":
+        return False
+    return config.cloud.policy != "local_only" or is_on_this_machine(chosen.url or SERVICES[chosen.kind].url)
+
+
+def is_on_this_machine(url: str) -> bool:
+    """Whether what is sent to `url` stays on this machine."""
+    return re.match(rf"https?://{LOOPBACK}(:|/|$)", url) is not None
+
+
 def credentials_of(config: Config) -> Credentials:
     """Where the owner keeps keys."""
     file = Path(config.storage.secrets_file) if config.storage.secrets_file else None
     return Credentials(state_dir() / "secrets", file)
 
 
-def tools_for_cloud(mind: Mind) -> tuple[ToolSpec, ...]:
-    """The tools that the owner's policy lets a cloud model ask for."""
+def tools_for(mind: Mind, caller: Caller) -> tuple[ToolSpec, ...]:
+    """The tools that the owner's policy lets a model ask for."""
     runner = mind.runner
     return tuple(
         ToolSpec(tool.name, tool.description, tool.schema)
         for tool in runner.registry.tools.values()
-        if runner.policies.decide(tool, "cloud") != "deny"
+        if runner.policies.decide(tool, caller) != "deny"
     )
 
 

@@ -10,20 +10,20 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import msgspec
 
 from agentbox.audio.mixer import RATE_HZ, Track
 from agentbox.audio.output import Output
-from agentbox.config import Config, Speech
+from agentbox.config import Config
 from agentbox.daemon.events import Events
 from agentbox.daemon.manner import Manner, manner, volume
-from agentbox.daemon.streams import Pieces, Stream, next_piece
+from agentbox.daemon.streams import Narration, Pieces, Stream, Unfinished, next_piece
 from agentbox.errors import ModelError
 from agentbox.messages import Notice, Reply, StageEvent
-from agentbox.tts.engine import NOTHING, Voice
-from agentbox.tts.load import load_voice
+from agentbox.tts.engine import NOTHING
+from agentbox.tts.load import Load, load_voice, voice_of
 from agentbox.tts.narrator import Narrator
 
 AHEAD_S = 5.0
@@ -55,8 +55,8 @@ class _Talk:
     words: str
     volume: float
     asked_s: float
-    stream: Stream | None = None
-    """Where its sound comes from; null: it is the voice's."""
+    stream: Unfinished | None = None
+    """Where its words or its sound come from; null: it is complete."""
     track: Track | None = None
     heard: bool = False
     """The first sound of it has left the speaker."""
@@ -68,24 +68,7 @@ class _Talk:
         return self.words if self.stream is None else self.stream.text
 
 
-Load = Callable[[Speech, str, Path | None], Voice]
-
-
-def voice_of(speech: Speech, language: str, cache: Path | None, load: Load = load_voice) -> Voice:
-    """The voice that a configuration names for `language` (BCP-47); `cache`: see `load_voice`.
-
-    Raises `ModelError` `voice_missing`, `voice_failed`.
-    """
-    try:
-        return load(speech, language, cache)
-    except ModelError:
-        raise
-    except Exception as error:  # a voice's package may raise anything; the box then answers by sounds, and tells
-        raise ModelError(
-            "voice_failed",
-            f"The voice ({speech.voice}) could not be loaded: {type(error).__name__}.",
-            "Install its package anew, or choose another in speech.voice.",
-        ) from error
+U = TypeVar("U", bound=Unfinished)
 
 
 class Speaking:
@@ -249,18 +232,24 @@ class Speaking:
     def stream(self, reply: Reply, rate_hz: int) -> Stream | None:
         """Say `reply` with sound that comes from elsewhere, instead of by the box's own voice; its text may still be
         empty. Earlier answers are not waited for. Null: the owner wants no words now."""
-        way = manner(
-            msgspec.structs.replace(reply, text="…"),
-            self._config.speech,
-            self._clock().time(),
-            sounds=self._config.audio.sounds,
-        )
-        if not way.text:
-            return None
+        way = self._unfinished(reply)
+        return None if way is None else self._begin(reply, way, Stream(rate_hz))
+
+    def narrate(self, reply: Reply) -> Narration | None:
+        """Say `reply` by the box's own voice while its text is still being written; otherwise as `stream`."""
+        way = self._unfinished(reply)
+        return None if way is None else self._begin(reply, way, Narration())
+
+    def _unfinished(self, reply: Reply) -> Manner | None:
+        """How a reply is said whose words are not known yet; null: it is not."""
+        reply = msgspec.structs.replace(reply, text="…")
+        way = manner(reply, self._config.speech, self._clock().time(), sounds=self._config.audio.sounds)
+        return way if way.text else None
+
+    def _begin(self, reply: Reply, way: Manner, made: U) -> U:
         self.outdate()
-        stream = Stream(rate_hz)
-        self._enqueue(_Talk(reply, "", way.volume, self._monotonic(), stream))
-        return stream
+        self._enqueue(_Talk(reply, "", way.volume, self._monotonic(), made))
+        return made
 
     def _speak(self, reply: Reply, way: Manner) -> None:
         self._enqueue(_Talk(reply, way.text, way.volume, self._monotonic()))
@@ -279,7 +268,7 @@ class Speaking:
         while self._waiting:
             self._now = self._waiting.popleft()
             try:
-                if self._now.stream is not None:
+                if isinstance(self._now.stream, Stream):
                     await self._play(self._now, self._now.stream.pieces())
                 else:
                     await self._say(self._now)
@@ -299,7 +288,7 @@ class Speaking:
                 self._output.play(talk.reply.sound, volume=talk.volume)
             self._ended(talk.reply, True)
             return
-        await self._play(talk, self._narrated(narrator, talk.text))
+        await self._play(talk, self._narrated(narrator, talk))
 
     async def _play(self, talk: _Talk, sounds: Pieces) -> None:
         """Play pieces of sound, each with its rate in Hz."""
@@ -331,10 +320,15 @@ class Speaking:
                     await asyncio.sleep(LOOK_S)
         track.add(NOTHING, rate_hz, last=True)
 
-    async def _narrated(self, narrator: Narrator, text: str) -> Pieces:
+    async def _narrated(self, narrator: Narrator, talk: _Talk) -> Pieces:
         """A text by the box's own voice."""
         try:
-            async with aclosing(narrator.say(text)) as sounds:
+            if isinstance(talk.stream, Narration):
+                async with aclosing(talk.stream.pieces(narrator)) as pieces:
+                    async for piece in pieces:
+                        yield piece
+                return
+            async with aclosing(narrator.say(talk.text)) as sounds:
                 async for sound in sounds:
                     yield sound, narrator.voice.sample_rate_hz
         except ModelError as error:

@@ -1,30 +1,46 @@
-"""Talks that are made elsewhere while they are said: the answers of a cloud model."""
+"""Talks that are still being made while they are said: a cloud model's sound, and a text model's words."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import TypeAlias
 
 import numpy as np
 
 from agentbox.tts.engine import Samples
+from agentbox.tts.narrator import Narrator
+from agentbox.tts.pieces import written_so_far
 
 Pieces: TypeAlias = AsyncGenerator[tuple[Samples, int], None]
 """Sound, each piece with its rate in Hz."""
 
 
-class Stream:
-    """A talk whose sound and words come from elsewhere, piece by piece: see `Speaking.stream`."""
+class Unfinished:
+    """What both have in common."""
 
-    def __init__(self, rate_hz: int) -> None:
-        self.rate_hz = rate_hz
-        self.received_ms = 0.0
+    def __init__(self) -> None:
         self.text = ""
-        self.ended: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        """Done when nothing more of it will be heard; whether it was heard to its end."""
+        self.received_ms = 0.0
+        """How long it is, as far as it has come."""
         self.heard_ms = 0.0
         """How much of it has left the speaker."""
+        self.ended: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        """Done when nothing more of it will be heard; whether it was heard to its end."""
+
+    def end(self, whole: bool, heard_ms: float) -> None:
+        if not self.ended.done():
+            self.heard_ms = heard_ms
+            self.ended.set_result(whole)
+
+
+class Stream(Unfinished):
+    """A talk whose sound comes from elsewhere, piece by piece: see `Speaking.stream`."""
+
+    def __init__(self, rate_hz: int) -> None:
+        super().__init__()
+        self.rate_hz = rate_hz
         self._pieces: asyncio.Queue[bytes | None] = asyncio.Queue()
 
     def add(self, pcm: bytes) -> None:
@@ -44,10 +60,52 @@ class Stream:
         while (pcm := await self._pieces.get()) is not None:
             yield np.frombuffer(pcm, dtype="<i2"), self.rate_hz
 
-    def end(self, whole: bool, heard_ms: float) -> None:
-        if not self.ended.done():
-            self.heard_ms = heard_ms
-            self.ended.set_result(whole)
+
+class Narration(Unfinished):
+    """A text that is said by the box's own voice while it is still being written: see `Speaking.narrate`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._rest = ""
+        self._sentences: asyncio.Queue[str | None] = asyncio.Queue()
+        self._said: list[tuple[str, float]] = []
+
+    def add_words(self, more: str) -> None:
+        """What is written next; whole sentences are said as soon as they are."""
+        self.text += more
+        whole, self._rest = written_so_far(self._rest + more)
+        for sentence in whole:
+            self._sentences.put_nowait(sentence)
+
+    def finish(self) -> None:
+        """No more is written."""
+        if self._rest.strip():
+            self._sentences.put_nowait(self._rest.strip())
+        self._sentences.put_nowait(None)
+
+    async def pieces(self, narrator: Narrator) -> Pieces:
+        """Raises `ModelError` `voice_failed`."""
+        rate_hz = narrator.voice.sample_rate_hz
+        while (sentence := await self._sentences.get()) is not None:
+            self._said.append((sentence, 0.0))
+            async with aclosing(narrator.say(sentence)) as sounds:
+                async for sound in sounds:
+                    more_ms = sound.size * 1000 / rate_hz
+                    self.received_ms += more_ms
+                    self._said[-1] = (sentence, self._said[-1][1] + more_ms)
+                    yield sound, rate_hz
+
+    def heard_text(self) -> str:
+        """The words that were heard: of a sentence that was cut off, as many as its share of the time."""
+        heard, left_ms = [], self.heard_ms
+        for sentence, ms in self._said:
+            words = sentence.split(" ")
+            share = 1.0 if left_ms >= ms else left_ms / ms
+            heard += words[: int(len(words) * share)]
+            left_ms -= ms
+            if left_ms <= 0:
+                break
+        return " ".join(heard)
 
 
 async def next_piece(pieces: Pieces, over: asyncio.Task[None]) -> tuple[Samples, int] | None:

@@ -62,6 +62,8 @@ class Turns:
         self._monotonic = monotonic
         self.cloud: Switch | None = None
         """Null: the owner's policy is that nothing leaves the box."""
+        self.brain: Switch | None = None
+        """A text model for what nobody else understood; null: there is none."""
         self._by_speech = True
         """Whether the turn under way is a spoken one."""
         self._asked: Intent | None = None
@@ -89,7 +91,7 @@ class Turns:
             return self._reply(utterance.id, "", "heard", "attention")
         decision = self._attention.understand(recognition, opened, utterance.id)
         sound = meant_sound(utterance, opened) if self.cloud is not None else b""
-        turn = Handover(utterance.id, opened.command, sound, heard.speech_ended_s)
+        turn = Handover(utterance.id, opened.command, sound, True, heard.speech_ended_s)
         return await self._mean(turn, decision, opened.by, "speech")
 
     async def asked(self, text: str, caller: Caller = "cli") -> Reply | None:
@@ -101,7 +103,7 @@ class Turns:
         activated = Activated(utterance_id=turn_id, by="control", command=command)
         self._events.emit("activation", "opened", utterance_id=turn_id, message=activated)
         decision = self._attention.understand(None, Opened("control", command), turn_id)
-        return await self._mean(Handover(turn_id, command, b"", self._monotonic()), decision, "control", caller)
+        return await self._mean(Handover(turn_id, command, b"", False, self._monotonic()), decision, "control", caller)
 
     async def call(self, tool: str, arguments: dict[str, JSON], caller: Caller) -> ToolResult:
         """Run one tool directly (`agentbox tools call`), through policy and journal like any other call."""
@@ -120,10 +122,11 @@ class Turns:
         # Whoever leaves the gate open also talks to others: what is not sure to be a command is none.
         asks = decision.outcome == "ask" and by not in UNASKED
         means = intent is not None and (decision.outcome == "act" or asks) and not (asks and intent.name in ANSWERS)
-        if not alone and self._is_for_cloud(intent if means else None, by):
+        if not alone:
             answered: list[Reply] = []
-            if await self._hand_over(turn, decision, by, caller, answered):
-                return answered[-1] if answered else None
+            for asked in self._others(intent if means else None, by):
+                if await self._hand_over(asked, turn, decision, by, caller, answered):
+                    return answered[-1] if answered else None
         if intent is None or not means:
             missed = NotUnderstood(utterance_id=turn.id, text=turn.text)
             self._events.emit(
@@ -134,7 +137,7 @@ class Turns:
             if by == "attention" and self._attention.is_asking:
                 # The question stands; whoever was not understood says it again.
                 self._attention.activation.attend(self._monotonic())
-            key = "cloud_unreachable" if self.cloud is not None and self.cloud.is_on else "not_understood"
+            key = "cloud_unreachable" if self._others(None, by) else "not_understood"
             return self._reply(turn.id, self._say(key), "failed", "not_understood")
         state = intent.match if decision.outcome == "act" else "unsure"
         self._events.emit("intent", state, utterance_id=turn.id, message=intent, timings={"score": intent.score})
@@ -149,27 +152,34 @@ class Turns:
         self._attention.talk.followups.note(intent, self._monotonic())
         return await self._act(call, turn.speech_ended_s, intent)
 
-    def _is_for_cloud(self, meant: Intent | None, by: ActivatedBy) -> bool:
-        """Whether the cloud is asked first. Who did not call the box, and what stops it or answers its own question, is
-        never the cloud's business."""
-        if (
-            self.cloud is None
-            or not self.cloud.is_on
-            or by == "follow_up"
-            or (self._attention.is_asking and by == "attention")
-        ):
-            return False
-        return meant is None or (self.cloud.policy == "cloud_first" and not _is_own(meant))
+    def _others(self, meant: Intent | None, by: ActivatedBy) -> list[Switch]:
+        """Who is asked before the box answers by itself. Who did not call the box, and what stops it or answers its own
+        question, is never others' business."""
+        if by == "follow_up" or (by == "attention" and self._attention.is_asking):
+            return []
+        others = [self.cloud, self.brain] if meant is None else [self.cloud]
+        return [
+            other
+            for other in others
+            if other is not None
+            and other.is_on
+            and (meant is None or (other.policy == "cloud_first" and not _is_own(meant)))
+        ]
 
     async def _hand_over(
-        self, turn: Handover, decision: Decision, by: ActivatedBy, caller: Caller, answered: list[Reply]
+        self,
+        other: Switch,
+        turn: Handover,
+        decision: Decision,
+        by: ActivatedBy,
+        caller: Caller,
+        answered: list[Reply],
     ) -> bool:
         async def local() -> None:
             if (reply := await self._mean(turn, decision, by, caller, alone=True)) is not None:
                 answered.append(reply)
 
-        assert self.cloud is not None
-        return await self.cloud.take(turn, _ForCloud(self, answered), local)
+        return await other.take(turn, _ForCloud(self, answered), local)
 
     def _answer_of_cloud(self, reply: Reply) -> None:
         self._conversation.said(reply)
@@ -260,8 +270,10 @@ class _ForCloud:
         self._turns = turns
         self._answered = answered
 
-    async def run_for_cloud(self, turn_id: str, tool: str, arguments: dict[str, JSON]) -> tuple[ToolCall, ToolResult]:
-        call = self._turns._new_call(turn_id, tool, arguments, "cloud")
+    async def run_tool(
+        self, turn_id: str, tool: str, arguments: dict[str, JSON], caller: Caller
+    ) -> tuple[ToolCall, ToolResult]:
+        call = self._turns._new_call(turn_id, tool, arguments, caller)
         return call, await self._turns._run(call, self._turns._monotonic())
 
     def ask_owner(self, call: ToolCall, question: str) -> Reply:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from agentbox.config import Speech
@@ -29,3 +30,23 @@ def load_voice(speech: Speech, language: str, cache: Path | None) -> Voice:
             "Set speech.voice to auto or espeak.",
         )
     return HibariVoice(cache) if english and speech.voice != "espeak" else EspeakVoice(language)
+
+
+Load = Callable[[Speech, str, Path | None], Voice]
+
+
+def voice_of(speech: Speech, language: str, cache: Path | None, load: Load = load_voice) -> Voice:
+    """The voice that a configuration names for `language` (BCP-47); `cache`: see `load_voice`.
+
+    Raises `ModelError` `voice_missing`, `voice_failed`.
+    """
+    try:
+        return load(speech, language, cache)
+    except ModelError:
+        raise
+    except Exception as error:  # a voice's package may raise anything; the box then answers by sounds, and tells
+        raise ModelError(
+            "voice_failed",
+            f"The voice ({speech.voice}) could not be loaded: {type(error).__name__}.",
+            "Install its package anew, or choose another in speech.voice.",
+        ) from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 
 FIRST_LETTERS = 80
 """A first piece longer than this is cut at a comma: it is what the owner waits for."""
@@ -35,16 +36,34 @@ def pieces(text: str) -> Iterator[str]:
         limit = MOST_LETTERS
 
 
+def written_so_far(text: str) -> tuple[list[str], str]:
+    """The whole sentences of a text that is still being written, and the rest, which may go on."""
+    *whole, last = [0, *_ends(text)]
+    sentences = [text[begin:end].strip() for begin, end in pairwise([*whole, last])]
+    if sentences and not text[last:].strip():
+        # What follows decides whether it was the end of one.
+        return sentences[:-1], text[whole[-1] :]
+    return sentences, text[last:]
+
+
 def _sentences(text: str) -> Iterator[str]:
+    begin = 0
+    for end in _ends(text):
+        yield text[begin:end].strip()
+        begin = end
+    if rest := text[begin:].strip():
+        yield rest
+
+
+def _ends(text: str) -> Iterator[int]:
+    """Where sentences end."""
     begin = 0
     for found in _SENTENCE_END.finditer(text):
         end = found.end()
         sentence = text[begin:end].strip()
         if sentence and (found[0].isspace() or not _goes_on(sentence, text[end:].lstrip()[:1])):
-            yield sentence
+            yield end
             begin = end
-    if rest := text[begin:].strip():
-        yield rest
 
 
 def _goes_on(sentence: str, following: str) -> bool:

@@ -20,7 +20,7 @@ from agentbox.daemon.cloud import Cloud
 from agentbox.daemon.core import Core, open_core
 from agentbox.daemon.events import Events
 from agentbox.daemon.hearing import Heard
-from agentbox.daemon.making_cloud import make_cloud
+from agentbox.daemon.making_cloud import make_brain, make_cloud, may_ask_brain
 from agentbox.daemon.speaking import Speaking
 from agentbox.messages import SAMPLE_RATE_HZ, Reply, StageEvent, Transcript, Utterance, new_id
 from agentbox.settings import Loaded
@@ -108,10 +108,12 @@ async def cloud_box(
     playing = asyncio.create_task(play())
     try:
         async with open_core(Loaded(checked, None, None, {}), events, services=False) as core:
-            cloud = make_cloud(
-                checked, events, core.journal, speaking, core.turn_lock, lambda: core.attention.talk.mind
-            )
-            core.cloud = core.turns.cloud = cloud
+            with_voice = (checked, events, core.journal, speaking, core.turn_lock, lambda: core.attention.talk.mind)
+            cloud = make_cloud(*with_voice)
+            if checked.cloud.is_wanted:
+                core.cloud = core.turns.cloud = cloud
+            if may_ask_brain(checked):
+                core.brain = core.turns.brain = make_brain(*with_voice)
             yield CloudBox(core, speaking, speaker, cloud, told)
             await speaking.close()
     finally:

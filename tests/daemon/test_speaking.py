@@ -18,10 +18,11 @@ from agentbox.audio.output import Output
 from agentbox.cli.doctor import _voice
 from agentbox.config import ActivationConfig, Audio, Config, Speech
 from agentbox.daemon.events import Events
-from agentbox.daemon.speaking import Speaking, voice_of
+from agentbox.daemon.speaking import Speaking
 from agentbox.errors import ModelError
 from agentbox.messages import Notice, Reply, SoundName, StageEvent
 from agentbox.tts.engine import Samples, Voice
+from agentbox.tts.load import voice_of
 
 LETTER_MS = 20
 BLOCK_MS = 10

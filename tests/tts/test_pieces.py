@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentbox.tts.pieces import FIRST_LETTERS, MOST_LETTERS, pieces
+from agentbox.tts.pieces import FIRST_LETTERS, MOST_LETTERS, pieces, written_so_far
 
 
 @pytest.mark.parametrize(
@@ -53,3 +53,29 @@ def test_nothing_is_lost_and_nothing_is_too_long(text: str) -> None:
 def test_what_the_owner_waits_for_first_is_short() -> None:
     long = ", ".join(f"item number {number}" for number in range(40)) + "."
     assert len(next(pieces(long))) <= FIRST_LETTERS
+
+
+@given(
+    st.lists(
+        st.sampled_from(["It is ", "3.5", " Dr. ", "Smith", ". ", "? ", "！", "a b", "No. ", "7", "\n", ", ", "e.g. "])
+    ),
+    st.data(),
+)
+def test_nothing_is_lost_of_a_text_that_is_still_being_written(parts: list[str], data: st.DataObject) -> None:
+    text, rest, said = "".join(parts), "", list[str]()
+    left = text
+    while left:
+        size = data.draw(st.integers(1, len(left)))
+        whole, rest = written_so_far(rest + left[:size])
+        left = left[size:]
+        said += whole
+    last = [rest.strip()] if rest.strip() else []
+    assert "".join("".join([*said, *last]).split()) == "".join(text.split())
+
+
+def test_a_sentence_is_whole_when_the_next_one_has_begun() -> None:
+    assert written_so_far("It is noon. ") == ([], "It is noon. ")
+    assert written_so_far("It is noon. T") == (["It is noon."], " T")
+    assert written_so_far("Dr. S") == ([], "Dr. S")
+    assert written_so_far("好的。计时器") == (["好的。"], "计时器")
+    assert written_so_far("One. Two! Three") == (["One.", "Two!"], " Three")
