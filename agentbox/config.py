@@ -211,10 +211,10 @@ class BrainConfig(Section, frozen=True):
     kind: Literal["none", "openai", "anthropic", "dashscope", "stepfun", "ollama", "openclaw", "compatible"] = "none"
     model: Annotated[str, Meta(max_length=100)] = ""
     url: Annotated[str, Meta(pattern=r"^(|https?://[^?#\s]+)\Z")] = ""
-    key: Name = "brain"
+    key: Name | None = None
     user: Annotated[str, Meta(max_length=100)] = ""
-    auth: Literal["bearer", "x_api_key"] = "bearer"
-    max_tokens: Annotated[int, Meta(ge=16, le=100_000)] = 1024
+    header: Literal["bearer", "x_api_key"] = "bearer"
+    max_length: Annotated[int, Meta(ge=16, le=100_000)] = 1024
     tool_rounds: Annotated[int, Meta(ge=0, le=20)] = 4
     turns: Annotated[int, Meta(ge=1, le=200)] = 20
     forget_s: Annotated[float, Meta(ge=0, le=86400)] = 300.0

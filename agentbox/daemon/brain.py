@@ -27,7 +27,7 @@ from agentbox.realtime.session import ToolSpec
 from agentbox.realtime.text_model import Conversation
 
 NAME = "brain"
-"""In the list of what left the box."""
+"""In the list of what left the box, and its key's among the secrets."""
 
 FIRST_S = 6.0
 """So long it may take to the first words: a model may have to be loaded first, and the owner waits."""

@@ -13,6 +13,7 @@ from agentbox.config import LOOPBACK, Config
 from agentbox.config import Backend as Settings
 from agentbox.credentials import Credentials
 from agentbox.daemon.backend import Backend
+from agentbox.daemon.brain import NAME as BRAIN
 from agentbox.daemon.brain import TextBrain
 from agentbox.daemon.cloud import Cloud
 from agentbox.daemon.egress import Meter
@@ -96,11 +97,11 @@ def make_brain(
     or an address, and `ConfigError` for a key that cannot be read."""
     chosen = config.brain
     url = chosen.url or SERVICES[chosen.kind].url
-    key = credentials_of(config).find(chosen.key) or ""
+    key = credentials_of(config).find(chosen.key or BRAIN) or ""
     if url.startswith("http:") and not is_on_this_machine(url):
         key = ""  # anyone on the way could read it
     account = Account(key=key, model=chosen.model, url=chosen.url, options=chosen.options)
-    model = text_model(chosen.kind, account, Choices(max_tokens=chosen.max_tokens, user=chosen.user, auth=chosen.auth))
+    model = text_model(chosen.kind, account, Choices(max_tokens=chosen.max_length, user=chosen.user, auth=chosen.header))
     limits = Limits(tool_rounds=chosen.tool_rounds, total_s=chosen.total_s)
 
     def make(used: Callable[[Used], None]) -> Brain:
