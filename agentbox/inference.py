@@ -71,8 +71,9 @@ def _share_arena() -> None:
     onnxruntime.create_and_register_allocator(where, onnxruntime.OrtArenaCfg(as_requested))
 
 
-def open_session(path: Path, threads: int) -> onnxruntime.InferenceSession:
-    """Load an `.onnx` or `.ort` file. Raises `ModelError` `model_damaged` when onnxruntime cannot."""
+def open_session(path: Path, threads: int, content: bytes | None = None) -> onnxruntime.InferenceSession:
+    """Load an `.onnx` or `.ort` file, or `content`, which was made of it. Raises `ModelError` `model_damaged` when
+    onnxruntime cannot."""
     _tame_heap()
     _share_arena()
     options = onnxruntime.SessionOptions()
@@ -83,8 +84,12 @@ def open_session(path: Path, threads: int) -> onnxruntime.InferenceSession:
     options.add_session_config_entry("session.use_env_allocators", "1")
     # Threads that wait by spinning cost the box a core for nothing between two steps.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    # Processors without VNNI multiply signed weights fast and wrongly; onnxruntime then takes unsigned ones.
+    options.add_session_config_entry("session.x64quantprecision", "1")
     try:
-        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        return onnxruntime.InferenceSession(
+            str(path) if content is None else content, options, providers=["CPUExecutionProvider"]
+        )
     except OnnxError as error:
         raise ModelError(
             "model_damaged",
