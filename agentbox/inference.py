@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import os
 from pathlib import Path
 
 import onnxruntime
@@ -87,9 +88,14 @@ def open_session(path: Path, threads: int, content: bytes | None = None) -> onnx
     # Processors without VNNI multiply signed weights fast and wrongly; onnxruntime then takes unsigned ones.
     options.add_session_config_entry("session.x64quantprecision", "1")
     try:
-        return onnxruntime.InferenceSession(
-            str(path) if content is None else content, options, providers=["CPUExecutionProvider"]
-        )
+        if content is None:
+            return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        # onnxruntime would keep the bytes for as long as the session lives; of a file it keeps the name.
+        with os.fdopen(os.memfd_create("model"), "wb") as file:
+            file.write(content)
+            file.flush()
+            name = f"/proc/self/fd/{file.fileno()}"
+            return onnxruntime.InferenceSession(name, options, providers=["CPUExecutionProvider"])
     except OnnxError as error:
         raise ModelError(
             "model_damaged",
