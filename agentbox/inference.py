@@ -85,8 +85,6 @@ def open_session(path: Path, threads: int, content: bytes | None = None) -> onnx
     options.add_session_config_entry("session.use_env_allocators", "1")
     # Threads that wait by spinning cost the box a core for nothing between two steps.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    # Processors without VNNI multiply signed weights fast and wrongly; onnxruntime then takes unsigned ones.
-    options.add_session_config_entry("session.x64quantprecision", "1")
     try:
         if content is None:
             return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
@@ -102,6 +100,18 @@ def open_session(path: Path, threads: int, content: bytes | None = None) -> onnx
             f"onnxruntime cannot load the model file {path}.",
             "Run: agentbox models verify",
         ) from error
+
+
+@functools.cache
+def has_vnni() -> bool:
+    """Whether the processor multiplies unsigned by signed bytes exactly and fast (x86 with VNNI). Older ones do it fast
+    and, where the sums are large, wrongly."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return False
+    flags = next((set(line.partition(":")[2].split()) for line in lines if line.startswith("flags")), set())
+    return "avx_vnni" in flags or flags >= {"avx512f", "avx512bw", "avx512dq", "avx512vl", "avx512_vnni"}
 
 
 def return_free_memory() -> None:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from agentbox.asr import lean
 from agentbox.asr.tokens import START
 from agentbox.errors import ModelError
-from agentbox.inference import GIVE_BACK, open_session
+from agentbox.inference import GIVE_BACK, has_vnni, open_session
 
 Floats: TypeAlias = NDArray[np.float32]
 Ints: TypeAlias = NDArray[np.int64]
@@ -58,7 +58,7 @@ class Decoder(Protocol):
 
 def open_decoder(file: Path, threads: int) -> Decoder:
     """The quickest decoder for a file. Raises `ModelError` `model_damaged`."""
-    graphs = lean.build(file) if file.suffix == ".ort" else None
+    graphs = lean.build(file, signed=has_vnni()) if file.suffix == ".ort" else None
     return MergedDecoder(file, threads) if graphs is None else LeanDecoder(graphs, file, threads)
 
 

@@ -8,8 +8,8 @@ anew, with onnxruntime's own operators for rotary positions and attention, as tw
   and values of the p tokens before, f32 [b, heads, p, head_dim] -> logits f32 [b, vocabulary] after the last token, and
   the keys and values with the n tokens
 
-The weights are the same integers. They are handed over as signed ones (128 less, as is their zero point, which changes
-no product), for which processors with VNNI have an instruction, and which take half of the memory once packed.
+The weights are the same integers. Where the processor has VNNI they are handed over as signed ones (128 less, as is
+their zero point, which changes no product): it has an instruction for these.
 """
 
 from __future__ import annotations
@@ -52,11 +52,11 @@ class _UnlikeError(Exception):
 class _Matrix(NamedTuple):
     """A quantised matrix: weight = (values - zero) x scale."""
 
-    values: NDArray[np.int8]
+    values: NDArray[np.int8] | NDArray[np.uint8]
     """[inputs, outputs]"""
     scale: NDArray[np.float32]
     """One for all, or one for each column; `zero` likewise."""
-    zero: NDArray[np.int8]
+    zero: NDArray[np.int8] | NDArray[np.uint8]
 
     def beside(self, *others: _Matrix) -> _Matrix:
         """Several that read the same, as one."""
@@ -64,9 +64,9 @@ class _Matrix(NamedTuple):
         return _Matrix(*(np.concatenate(alike, axis=-1) for alike in zip(*parts, strict=True)))
 
 
-def build(file: Path) -> Graphs | None:
+def build(file: Path, *, signed: bool = False) -> Graphs | None:
     """The graphs for a decoder in onnxruntime's format (`.ort`); null where the file is not put together as the default
-    model's is. Takes a fifth of a second."""
+    model's is. `signed`: with signed weights. Takes a tenth of a second."""
     try:
         from onnxruntime.tools.ort_format_model.ort_flatbuffers_py.fbs.InferenceSession import InferenceSession
     except ImportError:  # onnxruntime need not bring it along for ever
@@ -75,7 +75,7 @@ def build(file: Path) -> Graphs | None:
         content = np.memmap(file, mode="r").data
         if not InferenceSession.InferenceSessionBufferHasIdentifier(content, 0):
             return None
-        weights = _Weights(InferenceSession.GetRootAs(content, 0).Model().Graph())
+        weights = _Weights(InferenceSession.GetRootAs(content, 0).Model().Graph(), signed)
         return Graphs(_sound(weights), _step(weights), weights.layers, weights.heads, weights.head_dim)
     except (_UnlikeError, AttributeError, LookupError, ValueError, struct.error):
         return None  # onnxruntime itself will tell whether the file is damaged
@@ -84,7 +84,8 @@ def build(file: Path) -> Graphs | None:
 class _Weights:
     """The merged decoder's weights, by what they are for."""
 
-    def __init__(self, graph: Any) -> None:
+    def __init__(self, graph: Any, signed: bool) -> None:
+        self._signed = signed
         self._tensors = _tensors_of(graph)
         self._nodes: dict[str, Any] = {}
         branches = _branches(graph)
@@ -118,7 +119,7 @@ class _Weights:
         values, scale, zero = (self._array(inputs[number]) for number in at)
         if values.dtype != np.uint8 or zero.dtype != np.uint8 or values.ndim != 2:
             raise _UnlikeError
-        return _Matrix(_signed(values), scale, _signed(zero))
+        return _Matrix(_signed(values), scale, _signed(zero)) if self._signed else _Matrix(values, scale, zero)
 
     def bias(self, output: str) -> Array:
         """What is added to the product `output`."""

@@ -13,6 +13,7 @@ from agentbox.asr import lean
 from agentbox.asr.decoders import Floats, Ints, LeanDecoder, MergedDecoder, open_decoder
 from agentbox.asr.moonshine import FRAME_SAMPLES, Moonshine, log_softmax
 from agentbox.asr.tokens import START
+from agentbox.inference import has_vnni
 
 LIKELY = -8.0
 """Natural logarithm; what is less likely than this is not compared."""
@@ -59,6 +60,19 @@ def test_token_by_token_it_gives_the_same_numbers(both: Both) -> None:
     assert max(gaps) < 0.5
     assert [cache.shape for cache in begun[0].own] == [cache.shape for cache in begun[1].own]
     assert all(np.abs(a - b).max() < 0.5 for a, b in zip(begun[0].own, begun[1].own, strict=True))
+
+
+def test_signed_and_unsigned_weights_give_the_same_bits(both: Both, models_dir: Path) -> None:
+    if not has_vnni():
+        pytest.skip("this processor multiplies signed weights wrongly")
+    file = models_dir / "moonshine-tiny-en" / "decoder_model_merged.ort"
+    found = []
+    for signed in (False, True):
+        graphs = lean.build(file, signed=signed)
+        assert graphs is not None
+        decoder = LeanDecoder(graphs, file, 1)
+        found.append(decoder.append(ids(START, *both.tokens), decoder.begin(both.hidden))[0])
+    assert np.array_equal(found[0], found[1])
 
 
 def test_a_batch_gives_the_same_numbers_row_by_row(both: Both) -> None:
