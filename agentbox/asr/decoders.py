@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agentbox.asr import lean
-from agentbox.asr.tokens import START
 from agentbox.errors import ModelError
 from agentbox.inference import GIVE_BACK, has_vnni, open_session
 
@@ -74,8 +73,6 @@ class LeanDecoder:
         self._past = [f"past_{part}" for part in parts]
         self._outputs = ["logits", *(f"present_{part}" for part in parts)]
         self._size = (graphs.heads, graphs.head_dim)
-        self._started: DecoderState | None = None
-        """After `START`, over the sound that continuations were last asked for: the same for all of them."""
 
     def begin(self, hidden: Floats, mask_samples: int = 1) -> DecoderState:
         """See `Decoder`; there is no mask."""
@@ -87,14 +84,8 @@ class LeanDecoder:
         return logits, DecoderState(state.sound, tuple(own))
 
     def continuations(self, begun: DecoderState, prefixes: Ints) -> Floats:
-        batch, length = prefixes.shape
-        started = self._started
-        if started is None or started.sound is not begun.sound:
-            started = self._started = self.append(np.array([[START]], dtype=np.int64), begun)[1]
-        ids, own = prefixes, self._nothing(batch)
-        if length > 1:
-            ids, own = prefixes[:, 1:], started.rows([0] * batch).own
-        logits: Floats = self._step.run(["logits"], self._feeds(ids, begun.sound, own), GIVE_BACK)[0]
+        feeds = self._feeds(prefixes, begun.sound, self._nothing(len(prefixes)))
+        logits: Floats = self._step.run(["logits"], feeds, GIVE_BACK)[0]
         return logits
 
     def _feeds(self, ids: Ints, sound: Feeds, own: tuple[Floats, ...]) -> Feeds:
