@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import os
 from pathlib import Path
 
 import onnxruntime
@@ -71,8 +72,9 @@ def _share_arena() -> None:
     onnxruntime.create_and_register_allocator(where, onnxruntime.OrtArenaCfg(as_requested))
 
 
-def open_session(path: Path, threads: int) -> onnxruntime.InferenceSession:
-    """Load an `.onnx` or `.ort` file. Raises `ModelError` `model_damaged` when onnxruntime cannot."""
+def open_session(path: Path, threads: int, content: bytes | None = None) -> onnxruntime.InferenceSession:
+    """Load an `.onnx` or `.ort` file, or `content`, which was made of it. Raises `ModelError` `model_damaged` when
+    onnxruntime cannot."""
     _tame_heap()
     _share_arena()
     options = onnxruntime.SessionOptions()
@@ -84,13 +86,32 @@ def open_session(path: Path, threads: int) -> onnxruntime.InferenceSession:
     # Threads that wait by spinning cost the box a core for nothing between two steps.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
-        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        if content is None:
+            return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        # onnxruntime would keep the bytes for as long as the session lives; of a file it keeps the name.
+        with os.fdopen(os.memfd_create("model"), "wb") as file:
+            file.write(content)
+            file.flush()
+            name = f"/proc/self/fd/{file.fileno()}"
+            return onnxruntime.InferenceSession(name, options, providers=["CPUExecutionProvider"])
     except OnnxError as error:
         raise ModelError(
             "model_damaged",
             f"onnxruntime cannot load the model file {path}.",
             "Run: agentbox models verify",
         ) from error
+
+
+@functools.cache
+def has_vnni() -> bool:
+    """Whether the processor multiplies unsigned by signed bytes exactly and fast (x86 with VNNI). Older ones do it fast
+    and, where the sums are large, wrongly."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return False
+    flags = next((set(line.partition(":")[2].split()) for line in lines if line.startswith("flags")), set())
+    return "avx_vnni" in flags or flags >= {"avx512f", "avx512bw", "avx512dq", "avx512vl", "avx512_vnni"}
 
 
 def return_free_memory() -> None:

@@ -2,15 +2,7 @@
 
 The graphs are those of Moonshine v2 without streaming (moonshine: core/moonshine-model.cpp), as `.ort` or `.onnx`:
 - encoder: input_values f32 [b, samples] (and attention_mask i64 [b, samples] in newer exports) -> f32 [b, t, width]
-- decoder: input_ids i64 [b, n], encoder_hidden_states, past_key_values.{layer}.{decoder,encoder}.{key,value}
-  f32 [b, heads, p, head_dim], use_cache_branch bool [1] (and encoder_attention_mask i64 [b, samples]: the mask of the
-  samples, not of the encoder's frames) -> logits f32 [b, n, vocabulary], present.* in the order of past_key_values.*
-The first decoder call has use_cache_branch false and pasts of length zero; it alone computes the encoder's keys and
-values. Later calls are fed with them and add one position to the decoder's own.
-
-One sound is decoded at a time, so no sample is ever masked. The graphs thin the mask out to one value per frame, which
-is added to the attention scores; a mask for one frame broadcasts to all of them. It gives the same numbers bit for bit
-as a mask of the sound's length (the self-test compares them) and leaves a quarter of a million ones unwritten.
+- decoder: one merged graph; see `decoders`.
 """
 
 from __future__ import annotations
@@ -20,21 +12,18 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from agentbox.asr import guards
+from agentbox.asr.decoders import DecoderState, Floats, Ints, open_decoder
 from agentbox.asr.engine import Aborted, Capabilities, Recognition, Samples
 from agentbox.asr.tokens import END, START, TokenTable
 from agentbox.caches import digest
 from agentbox.errors import InputError, ModelError
 from agentbox.inference import GIVE_BACK, OnnxError, open_session, return_free_memory
 from agentbox.messages import SAMPLE_RATE_HZ
-
-Floats: TypeAlias = NDArray[np.float32]
-Ints: TypeAlias = NDArray[np.int64]
 
 MIN_SAMPLES = SAMPLE_RATE_HZ // 10
 """Under 100 ms there is no word, and the encoder's convolutions soon have nothing left to work on."""
@@ -48,25 +37,9 @@ FRAME_SAMPLES = 895
 class Encoding:
     """Sound after the encoder, to be decoded as often as wanted (freely, under a grammar, for a wake phrase)."""
 
-    hidden: Floats
-    """[1, t, width]"""
+    begun: DecoderState
+    """The state before the first token: one hypothesis."""
     audio_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class DecoderState:
-    """Where a batch of hypotheses stands: one row each. A step makes a new state and leaves the old one valid."""
-
-    sound: dict[str, NDArray[np.generic]]
-    """Decoder inputs that stay the same from one step to the next, by name: one row, which all hypotheses share. The
-    graph broadcasts it, bit for bit as if it were copied to each row, and a beam of 16 takes half the time so."""
-    own: tuple[Floats, ...]
-    """Per layer key and value of the tokens so far: [batch, heads, position, head_dim]."""
-
-    def rows(self, indices: Sequence[int] | Ints) -> DecoderState:
-        """The state whose row i is this one's row `indices[i]`: a beam copies, reorders and drops hypotheses."""
-        at = np.asarray(indices, dtype=np.int64)
-        return DecoderState(self.sound, tuple(cache[at] for cache in self.own))
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,29 +81,13 @@ class Moonshine:
         self.fingerprint = digest(name, *(f"{file.stat().st_size} {file.stat().st_mtime_ns}" for file in files))
         """The same for the same files: what was worked out with them is good for them alone."""
         self._encoder = open_session(_graph(folder, "encoder_model"), threads)
-        self._decoder = open_session(_graph(folder, "decoder_model_merged"), threads)
-        inputs = {node.name: node.shape for node in self._decoder.get_inputs()}
-        self._own = [name for name in inputs if name.startswith("past_key_values") and ".decoder." in name]
-        self._cross = [name for name in inputs if name.startswith("past_key_values") and ".encoder." in name]
+        self._decoder = open_decoder(_graph(folder, "decoder_model_merged"), threads)
         self._encoder_masked = any(node.name == "attention_mask" for node in self._encoder.get_inputs())
-        self._decoder_masked = "encoder_attention_mask" in inputs
-        if not self._own or len(self._own) != len(self._cross):
-            raise ModelError(
-                "model_damaged",
-                f"{folder} has files with a Moonshine model's names, but the decoder's inputs are another model's.",
-                "See docs/models.md for the files a model folder needs.",
-            )
-        _, heads, _, head_dim = inputs[self._own[0]]
-        self._no_past: Floats = np.zeros((1, heads, 0, head_dim), dtype=np.float32)
-        own_out = [name.replace("past_key_values", "present") for name in self._own]
-        cross_out = [name.replace("past_key_values", "present") for name in self._cross]
-        self._first_outputs = ["logits", *own_out, *cross_out]
-        self._outputs = ["logits", *own_out]
         return_free_memory()
 
     def encode(self, samples: Samples) -> Encoding:
         """The encoder's view of `samples`: float32 [n], n >= `MIN_SAMPLES`. Raises `ModelError` `model_failed`."""
-        return Encoding(self._encode(samples, FRAME_SAMPLES), samples.size / SAMPLE_RATE_HZ)
+        return Encoding(self._begin(self._encode(samples, FRAME_SAMPLES), 1), samples.size / SAMPLE_RATE_HZ)
 
     def _encode(self, samples: Samples, mask_samples: int) -> Floats:
         feeds: dict[str, NDArray[np.generic]] = {"input_values": np.ascontiguousarray(samples, np.float32)[None]}
@@ -144,21 +101,13 @@ class Moonshine:
 
     def begin(self, encoding: Encoding) -> DecoderState:
         """The state before the first token: one hypothesis."""
-        return self._begin(encoding.hidden, 1)
+        return encoding.begun
 
     def _begin(self, hidden: Floats, mask_samples: int) -> DecoderState:
-        sound = dict.fromkeys(self._cross, self._no_past)
-        return DecoderState(
-            self._with_sound(sound, hidden, mask_samples, cached=False), (self._no_past,) * len(self._own)
-        )
-
-    def _with_sound(
-        self, cross: dict[str, Floats], hidden: Floats, mask_samples: int, *, cached: bool
-    ) -> dict[str, NDArray[np.generic]]:
-        sound = {**cross, "encoder_hidden_states": hidden, "use_cache_branch": np.array([cached])}
-        if self._decoder_masked:
-            sound["encoder_attention_mask"] = np.ones((len(hidden), mask_samples), dtype=np.int64)
-        return sound
+        try:
+            return self._decoder.begin(hidden, mask_samples)
+        except OnnxError as error:
+            raise self._failed() from error
 
     def step(self, tokens: Sequence[int] | Ints, state: DecoderState) -> tuple[Floats, DecoderState]:
         """Append one token to each hypothesis; `tokens` is [batch], `START` at first.
@@ -174,44 +123,21 @@ class Moonshine:
 
     def _append(self, ids: Ints, state: DecoderState) -> tuple[Floats, DecoderState]:
         """`ids` is [batch, n]; only a state before the first token takes more than one."""
-        first = state.own[0].shape[2] == 0
-        feeds = {"input_ids": ids, **state.sound, **dict(zip(self._own, state.own, strict=True))}
         try:
-            logits, *present = self._decoder.run(self._first_outputs if first else self._outputs, feeds)
+            return self._decoder.append(ids, state)
         except OnnxError as error:
             raise self._failed() from error
-        sound = state.sound
-        if first:
-            # From here on the sound is in these keys and values. The encoder's output must still be given, but nobody
-            # looks at it.
-            cross = dict(zip(self._cross, present[len(self._own) :], strict=True))
-            nothing = np.zeros_like(sound["encoder_hidden_states"][:, :1])
-            sound = self._with_sound(cross, nothing, 1, cached=True)
-        return logits[:, -1], DecoderState(sound, tuple(present[: len(self._own)]))
 
     def continuations(self, encoding: Encoding, prefixes: Sequence[Sequence[int]]) -> Floats:
         """Log-probabilities of the token after each of `prefixes`, [batch, vocabulary], in one run of the decoder.
 
         All prefixes are equally long and begin with `START`. Raises `ModelError` `model_failed`.
         """
-        batch = len(prefixes)
-        # The first run works the sound's keys and values out row by row and does not broadcast them.
-        hidden = np.repeat(encoding.hidden, batch, axis=0)
-        sound = self._with_sound(dict.fromkeys(self._cross, self._nothing(batch)), hidden, 1, cached=False)
-        feeds = {
-            "input_ids": np.array(prefixes, dtype=np.int64),
-            **sound,
-            **dict.fromkeys(self._own, self._nothing(batch)),
-        }
         try:
-            (logits,) = self._decoder.run(["logits"], feeds, GIVE_BACK)
+            logits = self._decoder.continuations(encoding.begun, np.array(prefixes, dtype=np.int64))
         except OnnxError as error:
             raise self._failed() from error
-        return log_softmax(logits[:, -1])
-
-    def _nothing(self, batch: int) -> Floats:
-        """Keys or values of no position."""
-        return np.repeat(self._no_past, batch, axis=0)
+        return log_softmax(logits)
 
     def decode(self, encoding: Encoding, abort: Callable[[], bool] | None = None) -> Decoding:
         """The likeliest token at each step, until the model ends or the cap is reached (`guards.token_cap`)."""

@@ -17,8 +17,9 @@ import numpy as np
 from agentbox.asr.constrain.keys import longer, whole
 from agentbox.asr.constrain.network import Alike, Network, State
 from agentbox.asr.constrain.prior import Context, Prior, context_of
+from agentbox.asr.decoders import Floats, Ints
 from agentbox.asr.engine import Aborted
-from agentbox.asr.moonshine import Encoding, Floats, Ints, Moonshine, log_softmax
+from agentbox.asr.moonshine import Encoding, Moonshine, log_softmax
 from agentbox.asr.tokens import END
 
 PRIOR_WEIGHT = 0.55

@@ -21,7 +21,8 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from agentbox.asr.moonshine import Encoding, Floats, Ints, Moonshine
+from agentbox.asr.decoders import Floats, Ints
+from agentbox.asr.moonshine import Encoding, Moonshine
 from agentbox.asr.tokens import START
 from agentbox.messages import SAMPLE_RATE_HZ
 
