@@ -101,7 +101,9 @@ def make_brain(
     if url.startswith("http:") and not is_on_this_machine(url):
         key = ""  # anyone on the way could read it
     account = Account(key=key, model=chosen.model, url=chosen.url, options=chosen.options)
-    model = text_model(chosen.kind, account, Choices(max_tokens=chosen.max_length, user=chosen.user, auth=chosen.header))
+    model = text_model(
+        chosen.kind, account, Choices(max_tokens=chosen.max_length, user=chosen.user, auth=chosen.header)
+    )
     limits = Limits(tool_rounds=chosen.tool_rounds, total_s=chosen.total_s)
 
     def make(used: Callable[[Used], None]) -> Brain:
