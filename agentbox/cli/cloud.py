@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from agentbox import paths, settings
+from agentbox import choices, paths
 from agentbox.cli.common import Group, echo_json, show_error, with_config, with_json
 from agentbox.config import LOCAL
 from agentbox.control.client import Client
@@ -83,7 +83,7 @@ def use(loaded: Loaded, name: str) -> None:
         raise InputError(
             "backend_missing", f"There is no backend {name!r}.", f"There are: {', '.join([*names, LOCAL])}."
         )
-    settings.remember("cloud.use", name)
+    choices.remember("cloud.use", name)
     client = Client(paths.control_socket(loaded.config))
     if client.is_running():
         client.call("reload")

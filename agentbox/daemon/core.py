@@ -9,7 +9,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING
 
-from agentbox import paths, settings
+from agentbox import choices, paths
 from agentbox.audio.echo import Echo
 from agentbox.audio.output import Output
 from agentbox.config import Config
@@ -154,7 +154,7 @@ class Core:
         """By voice; remembered over restarts."""
         if self.cloud is not None:
             self.cloud.use(name)
-        settings.remember("cloud.use", name)
+        choices.remember("cloud.use", name)
 
     @property
     def activation(self) -> Activation:

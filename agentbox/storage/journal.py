@@ -139,9 +139,8 @@ class Journal:
 
     def record(self, event: StageEvent) -> None:
         """Take an event, from any thread."""
-        # What left the box is kept in any case: it holds no words.
         if not self._keep and not isinstance(event.message, Egress):
-            return
+            return  # what left the box is kept in any case: it holds no words
         with self._changed:
             # A failing disk costs the sound first: it is what would fill the memory.
             if not self._keep_audio or self._failure is not None:
@@ -157,10 +156,8 @@ class Journal:
             self._changed.notify_all()
 
     def settle(self, timeout_s: float = 5.0) -> bool:
-        """Wait until everything recorded so far is on disk. False if it is not, or not after `timeout_s`.
-
-        On a disk that is known to fail this waits for one more attempt and no longer.
-        """
+        """Wait until everything recorded so far is on disk; false if it is not, or not after `timeout_s`. A disk that is
+        known to fail is given one more attempt and no longer."""
         with self._changed:
             wanted, lost, failures, failing = self._taken, self._lost, self._failures, self._failure is not None
             if self._done >= wanted:
@@ -210,8 +207,7 @@ class Journal:
         """Every turn whole, oldest first."""
         ids = self._connection.read(queries.all_ids)
         for start in range(0, len(ids), EXPORT_TURNS):
-            some = ids[start : start + EXPORT_TURNS]
-            yield from self._connection.read(functools.partial(queries.wholes, ids=some))
+            yield from self._connection.read(functools.partial(queries.wholes, ids=ids[start : start + EXPORT_TURNS]))
 
     def egress(self, limit: int = 50, since: float = 0.0) -> list[dict[str, JSON]]:
         """What left the box from `since` on (seconds since 1970), newest first."""
@@ -266,8 +262,7 @@ class Journal:
             raise not_writable(self.path)  # what is deleted in memory only would be back after a restart
 
     def _delete_before(self, until: float) -> int:
-        self._delete(lambda database: queries.delete_egress(database, until))
-        return self._delete(lambda database: queries.delete_between(database, 0.0, until))
+        return self._delete(lambda database: queries.delete_before(database, until))
 
     def _delete(self, work: Callable[[Database], int]) -> int:
         settled = self.settle()

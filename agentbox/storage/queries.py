@@ -112,10 +112,11 @@ def delete_all(database: Database) -> int:
     return delete_between(database, -math.inf, math.inf)
 
 
-def delete_egress(database: Database, until: float) -> int:
-    """What left the box before `until`, a lot of rows at most. It goes by its age alone: it holds no words."""
-    which = "SELECT id FROM egress WHERE started_at < ? LIMIT ?"
-    return int(database.execute(f"DELETE FROM egress WHERE id IN ({which})", [until, LOT]).rowcount)  # noqa: S608
+def delete_before(database: Database, until: float) -> int:
+    """What is older than `until`, a lot of turns at most. What left the box goes by its age alone: it holds no
+    words."""
+    database.execute("DELETE FROM egress WHERE started_at < ?", [until])
+    return delete_between(database, 0.0, until)
 
 
 def egress(database: Database, limit: int, since: float) -> list[dict[str, JSON]]:

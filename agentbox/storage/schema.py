@@ -130,7 +130,7 @@ def m003_clock(db: Database) -> None:
 
 @migrations()
 def m004_egress(db: Database) -> None:
-    """Everything that left the box. It outlives the turn that it belonged to, and holds none of its words."""
+    """Everything that left the box. It outlives the turn that it belonged to, and forgets which one that was."""
     db.executescript(
         """
         CREATE TABLE egress (
@@ -150,6 +150,10 @@ def m004_egress(db: Database) -> None:
             outcome TEXT NOT NULL
         ) STRICT;
         CREATE INDEX egress_by_time ON egress (started_at);
+        CREATE INDEX egress_by_turn ON egress (turn_id);
+        CREATE TRIGGER egress_parts_from_turns AFTER DELETE ON turns BEGIN
+            UPDATE egress SET turn_id = '' WHERE turn_id = old.id;
+        END;
         """
     )
 
