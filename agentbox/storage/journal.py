@@ -156,8 +156,8 @@ class Journal:
             self._changed.notify_all()
 
     def settle(self, timeout_s: float = 5.0) -> bool:
-        """Wait until everything recorded so far is on disk; false if it is not, or not after `timeout_s`. A disk that is
-        known to fail is given one more attempt and no longer."""
+        """Wait until everything recorded so far is on disk; false if it is not, or not after `timeout_s`. A disk that
+        is known to fail is given one more attempt."""
         with self._changed:
             wanted, lost, failures, failing = self._taken, self._lost, self._failures, self._failure is not None
             if self._done >= wanted:
