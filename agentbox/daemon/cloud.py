@@ -25,6 +25,7 @@ from agentbox.messages import JSON, Notice
 from agentbox.realtime.failures import CloudError, Kind
 from agentbox.realtime.health import State
 from agentbox.realtime.link import Link
+from agentbox.realtime.network import NetworkWatch
 
 ALL_S = 2.0
 """So long after the owner's last word another backend may still be tried; then the box answers."""
@@ -64,6 +65,7 @@ class Cloud:
         self._monotonic = monotonic
         self._underway = Underway(turns, speaking)
         self._tending: asyncio.Task[None] | None = None
+        self._network = NetworkWatch(self.reset)
         self.policy: Policy = "cloud_first" if config.policy == "cloud_first" else "local_first"
         """What becomes of a command that the box knows itself."""
 
@@ -85,6 +87,10 @@ class Cloud:
         if not self.is_on or is_quiet(self._config.quiet_hours, self._clock().time()) or not self._meter.is_left:
             return []
         return [backend for backend in self.backends if backend.health.is_usable]
+
+    def start(self) -> None:
+        """Watch the network. In the event loop."""
+        self._network.start()
 
     async def take(self, turn: Handover, host: Host, local: Callable[[], Awaitable[None]]) -> bool:
         """Hand the turn over. True: its answer is on its way, or was given. False: nobody took it.
@@ -135,6 +141,7 @@ class Cloud:
 
     async def close(self) -> None:
         """Say goodbye to everybody."""
+        self._network.close()
         await self._underway.close()
         if self._tending is not None:
             self._tending.cancel()

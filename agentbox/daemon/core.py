@@ -132,6 +132,7 @@ class Core:
         if config.cloud.is_wanted:
             self.cloud = await asyncio.to_thread(make_cloud, *with_all)
             self.turns.cloud = self.cloud
+            self.cloud.start()
         if may_ask_brain(config):
             try:
                 self.brain = await asyncio.to_thread(make_brain, *with_all)

@@ -79,6 +79,8 @@ class Handlers:
             "language": core.config.language,
             "activation": core.activation.mode,
             "config": str(core.loaded.file) if core.loaded.file else None,
+            "cloud": core.config.cloud.policy,
+            "backends": {one["name"]: one["state"] for one in self._backends()},
             "notices": [msgspec.to_builtins(notice) for notice in core.notices.values()],
             **(self._daemon.status() if self._daemon is not None else {"sound": "no daemon runs"}),
         }
@@ -139,6 +141,9 @@ class Handlers:
 
     async def backends_list(self, _: Params) -> JSON:
         """The owner's cloud models, in the order in which they are asked, and how each of them is."""
+        return self._backends()
+
+    def _backends(self) -> list[dict[str, JSON]]:
         core = self._core
         if core.cloud is not None:
             return core.cloud.status()

@@ -302,3 +302,13 @@ async def test_a_model_may_not_choose_who_is_asked(tmp_path: Path) -> None:
     async with OpenAIServer(script) as server, cloud_box(tmp_path, config(server.url, nowhere())) as box:
         assert "error" in (await box.answered(await box.hear(UNKNOWN))).text
         assert not (tmp_path / "settings.yaml").exists()
+
+
+async def test_when_the_network_changes_nobody_waits_for_a_probe(tmp_path: Path) -> None:
+    async with OpenAIServer() as server, cloud_box(tmp_path, config(server.url)) as box:
+        server.refuses = HTTPStatus.SERVICE_UNAVAILABLE
+        await box.hear(UNKNOWN)
+        server.refuses = None
+        box.cloud.backends[0].health.retry_s = float("inf")
+        box.cloud.reset()
+        await box.until(lambda: "back" in box.states("cloud"))
