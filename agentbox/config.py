@@ -167,7 +167,20 @@ class Backend(Section, frozen=True):
     """A cloud model that the owner may hand conversations to. `key` names a secret; it is never the key itself."""
 
     name: Name
-    kind: Literal["openai", "qwen", "stepfun", "stepfun_stateless", "gemini", "doubao", "doubao_duplex"]
+    kind: Literal[
+        "openai",
+        "qwen",
+        "stepfun",
+        "stepfun_stateless",
+        "gemini",
+        "doubao",
+        "doubao_duplex",
+        "openai_asr",
+        "fun_asr",
+        "qwen_asr",
+        "step_asr",
+        "seed_asr",
+    ]
     model: Annotated[str, Meta(pattern=r"^[A-Za-z0-9._:/-]{0,100}\Z")] = ""
     voice: Annotated[str, Meta(max_length=100)] = ""
     url: Annotated[str, Meta(pattern=rf"^(|wss://[^?#\s]+|ws://{LOOPBACK}[:/][^?#\s]*)\Z")] = ""

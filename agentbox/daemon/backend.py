@@ -11,7 +11,7 @@ from agentbox.config import Backend as Settings
 from agentbox.credentials import Credentials
 from agentbox.daemon.egress import Meter, Reason, Use
 from agentbox.errors import ConfigError
-from agentbox.realtime.backends import DIALOGS, make_dialog
+from agentbox.realtime.backends import KINDS, RECOGNISERS, make_session
 from agentbox.realtime.failures import CloudError, Kind, failure
 from agentbox.realtime.health import Health
 from agentbox.realtime.link import Link
@@ -31,12 +31,14 @@ class Backend:
         credentials: Credentials,
         meter: Meter,
         *,
-        make: Make = make_dialog,
+        make: Make = make_session,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self.settings = settings
         self.name = settings.name
-        self.model = settings.model or DIALOGS[settings.kind].model
+        self.model = settings.model or KINDS[settings.kind].model
+        self.recognises = settings.kind in RECOGNISERS
+        """It only writes down what was said."""
         self.prices = Prices(settings.price.minute_out, settings.price.minute_in, settings.price.million)
         self.health = Health()
         self.link: Link | None = None

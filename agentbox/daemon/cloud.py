@@ -14,10 +14,10 @@ from typing import Literal
 
 from agentbox.config import LOCAL, CloudConfig
 from agentbox.daemon.backend import Backend
-from agentbox.daemon.cloud_answer import CloudAnswer
+from agentbox.daemon.cloud_answer import CloudAnswer, recognised
 from agentbox.daemon.egress import Meter
 from agentbox.daemon.events import Events
-from agentbox.daemon.handover import Handover, Host
+from agentbox.daemon.handover import Handover, Host, Written
 from agentbox.daemon.manner import is_quiet
 from agentbox.daemon.speaking import Speaking
 from agentbox.daemon.underway import Underway
@@ -31,6 +31,7 @@ ALL_S = 2.0
 """So long after the owner's last word another backend may still be tried; then the box answers."""
 
 CONNECT_S = 1.5
+RECOGNISE_S = 3.0
 PROBE_S = 5.0
 TEND_S = 1.0
 
@@ -99,7 +100,8 @@ class Cloud:
         sound, and never after something with effects was done for this turn.
         """
         await self._underway.settle()
-        for place, backend in enumerate(self.usable()):
+        dialogs = [backend for backend in self.usable() if not backend.recognises]
+        for place, backend in enumerate(dialogs):
             late = self._monotonic() - turn.speech_ended_s > ALL_S
             if place and late:
                 break
@@ -118,6 +120,44 @@ class Cloud:
             if failed.failure.kind is Kind.FATAL_INPUT:
                 break  # another vendor would be sent what this one found improper
         return False
+
+    async def recognise(self, turn: Handover) -> Written | None:
+        """What a recogniser makes of the turn's sound; null where nobody does."""
+        for backend in self.usable() if turn.pcm else ():
+            if not backend.recognises or self._monotonic() - turn.speech_ended_s > ALL_S:
+                continue
+            text = await self._written(backend, turn)
+            if text:
+                return Written(f"{backend.name}:{backend.model}", text)
+        return None
+
+    async def _written(self, backend: Backend, turn: Handover) -> str:
+        """Empty where it failed, or nothing was heard."""
+        while True:
+            reused = backend.link is not None
+            try:
+                link = await backend.ready(CONNECT_S)
+                use = backend.use("turn", turn_id=turn.id, link=link)
+                try:
+                    text = await recognised(link, turn.pcm, RECOGNISE_S)
+                    use.end()
+                except CloudError as error:
+                    use.end(error.code)
+                    raise
+                finally:
+                    use.end("cancelled")
+            except CloudError as error:
+                self._failed(backend, error)
+                if self._hung_up(backend, error, reused):
+                    continue
+                return ""
+            backend.health.answered()
+            self._tend()
+            return text
+
+    def _hung_up(self, backend: Backend, error: CloudError, reused: bool) -> bool:
+        """Whether the service had only hung up meanwhile: that says nothing about it, and a new connection may do."""
+        return reused and error.failure.kind is Kind.RETRY_NOW and backend.health.is_usable
 
     def reset(self) -> None:
         """The network has changed, or the owner says that something was mended: try all again."""
@@ -160,9 +200,8 @@ class Cloud:
             except CloudError as error:
                 answer.give_up(error.code)
                 self._failed(backend, error)
-                again = reused and error.failure.kind is Kind.RETRY_NOW and not answer.results
-                if again and backend.health.is_usable:
-                    continue  # the service had hung up meanwhile: that says nothing about it
+                if self._hung_up(backend, error, reused) and not answer.results:
+                    continue
                 return error
             break
         backend.health.answered()

@@ -20,7 +20,7 @@ from agentbox.daemon.rescue import rescue
 from agentbox.daemon.speaking import Speaking
 from agentbox.daemon.streams import Stream
 from agentbox.messages import JSON, SAMPLE_RATE_HZ, Reply, SoundName, Speak, ToolResult
-from agentbox.realtime.events import AnswerDone, AnswerSound, AnswerText, Event, Failed, ToolCalled
+from agentbox.realtime.events import AnswerDone, AnswerSound, AnswerText, Event, Failed, Finished, Heard, ToolCalled
 from agentbox.realtime.failures import CloudError, failure
 from agentbox.realtime.link import Link
 
@@ -204,6 +204,26 @@ class CloudAnswer:
 
     def _answer(self, text: str, sound: SoundName | None, outcome: Literal["done", "failed"], speak: Speak) -> None:
         self._host.answer(Reply(utterance_id=self._turn.id, text=text, sound=sound, outcome=outcome, speak=speak))
+
+
+async def recognised(link: Link, pcm: bytes, within_s: float) -> str:
+    """What a recogniser makes of 16 kHz sound. Raises `CloudError`."""
+    link.forget()
+    for chunk in chunks(pcm, link.dialog.capabilities.input_rate_hz):
+        link.send(chunk)
+    link.dialog.commit()
+    link.flush()
+    segments: dict[int, str] = {}
+    try:
+        async with asyncio.timeout(within_s):
+            while not isinstance(event := await link.next(within_s), Finished):
+                if isinstance(event, Heard):
+                    segments[event.segment] = event.text
+                elif isinstance(event, Failed):
+                    raise CloudError(event.failure)
+    except TimeoutError:
+        raise CloudError(failure("cloud_silent")) from None
+    return " ".join(text.strip() for _, text in sorted(segments.items()) if text.strip())
 
 
 def chunks(pcm: bytes, rate_hz: int) -> list[bytes]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 from agentbox.daemon.activation import Opened
 from agentbox.messages import JSON, SAMPLE_RATE_HZ, Caller, Reply, ToolCall, ToolResult, Utterance
@@ -54,6 +54,22 @@ class Switch(Protocol):
     def is_on(self) -> bool: ...
 
     async def take(self, turn: Handover, host: Host, local: Callable[[], Awaitable[None]]) -> bool: ...
+
+
+class Cloud(Switch, Protocol):
+    """A switch that can also have a turn written down."""
+
+    async def recognise(self, turn: Handover) -> Written | None:
+        """What a recogniser makes of the turn's sound; null: there is none, or it made nothing of it."""
+        ...
+
+
+class Written(NamedTuple):
+    """What somebody else heard."""
+
+    by: str
+    """The owner's name for them, and the model."""
+    text: str
 
 
 def meant_sound(utterance: Utterance, opened: Opened) -> bytes:

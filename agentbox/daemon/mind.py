@@ -45,6 +45,8 @@ class Mind:
 
     understander: Understander
     runner: Runner
+    language: str
+    """BCP-47: the one that is spoken."""
 
 
 @contextlib.asynccontextmanager
@@ -78,7 +80,7 @@ async def open_mind(
         for name, life in runner.services().items() if services else ():
             task = asyncio.create_task(_keep_alive(name, life), name=f"service-{name}")
             stack.push_async_callback(_end, task)
-        yield Mind(understander, runner)
+        yield Mind(understander, runner, config.language)
 
 
 def load_phrases(config: Config) -> tuple[Phrases, list[Notice]]:

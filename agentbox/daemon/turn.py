@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Literal
 
 from agentbox.daemon.activation import Opened
 from agentbox.daemon.attention import STOP, UNASKED, Attention
 from agentbox.daemon.conversation import Conversation
 from agentbox.daemon.events import Events
-from agentbox.daemon.handover import Handover, Switch, meant_sound
+from agentbox.daemon.handover import Cloud, Handover, Switch, Written, meant_sound
 from agentbox.daemon.hearing import Heard
 from agentbox.daemon.mind import ANSWERS, YES_OR_NO, Mind
 from agentbox.intents.decide import Decision
@@ -26,6 +27,7 @@ from agentbox.messages import (
     Speak,
     ToolCall,
     ToolResult,
+    Transcript,
     new_id,
 )
 from agentbox.messages import Activation as Activated
@@ -60,7 +62,7 @@ class Turns:
         self._conversation = conversation
         self._durable = durable
         self._monotonic = monotonic
-        self.cloud: Switch | None = None
+        self.cloud: Cloud | None = None
         """Null: the owner's policy is that nothing leaves the box."""
         self.brain: Switch | None = None
         """A text model for what nobody else understood; null: there is none."""
@@ -113,15 +115,29 @@ class Turns:
         return await self._run(self._new_call(turn_id, tool, arguments, caller), self._monotonic())
 
     async def _mean(
-        self, turn: Handover, decision: Decision, by: ActivatedBy, caller: Caller, *, alone: bool = False
+        self,
+        turn: Handover,
+        decision: Decision,
+        by: ActivatedBy,
+        caller: Caller,
+        *,
+        alone: bool = False,
+        reheard: bool = False,
     ) -> Reply | None:
-        """Answer the turn; `alone`: without the cloud. Null where others answer it, or nobody was asked."""
+        """Answer the turn; `alone`: without the cloud; `reheard`: its words are others' already. Null where others
+        answer it, or nobody was asked."""
         intent = decision.intent
         if intent is not None and decision.outcome == "act" and intent.name not in YES_OR_NO:
             intent = self._attention.talk.questions.answered(intent, self._monotonic())
         # Whoever leaves the gate open also talks to others: what is not sure to be a command is none.
         asks = decision.outcome == "ask" and by not in UNASKED
         means = intent is not None and (decision.outcome == "act" or asks) and not (asks and intent.name in ANSWERS)
+        if not (alone or reheard or means) and turn.spoken and self.cloud is not None and self._others(None, by):
+            # Somebody else may have understood the words; what they mean is the box's own to say.
+            written = await self.cloud.recognise(turn)
+            if written is not None:
+                turn, decision = self._reheard(turn, written, by)
+                return await self._mean(turn, decision, by, caller, reheard=True)
         if not alone:
             answered: list[Reply] = []
             for asked in self._others(intent if means else None, by):
@@ -151,6 +167,17 @@ class Turns:
             return self._ask(call, self._mind.runner.phrases.say("did_you_mean", what=intent.text), intent)
         self._attention.talk.followups.note(intent, self._monotonic())
         return await self._act(call, turn.speech_ended_s, intent)
+
+    def _reheard(self, turn: Handover, written: Written, by: ActivatedBy) -> tuple[Handover, Decision]:
+        """The turn by others' words."""
+        transcript = Transcript(
+            utterance_id=turn.id, text=written.text, engine=written.by, language=self._attention.talk.mind.language
+        )
+        self._events.emit("transcript", "reheard", utterance_id=turn.id, message=transcript)
+        opened = self._attention.activation.decide(written.text, by)
+        command = opened.command if opened is not None and opened.command else written.text
+        decision = self._attention.understand(None, Opened(by, command), turn.id)
+        return replace(turn, text=command), decision
 
     def _others(self, meant: Intent | None, by: ActivatedBy) -> list[Switch]:
         """Who is asked before the box answers by itself. Who did not call the box, and what stops it or answers its own

@@ -35,9 +35,22 @@ DIALOGS: dict[str, Kind] = {
 }
 
 
-def make_dialog(kind: str, account: Account, setup: Setup) -> RealtimeDialog:
-    """A session's adapter, not connected. `kind`: a key of `DIALOGS`."""
-    module, name = DIALOGS[kind].adapter.split(":")
+RECOGNISERS: dict[str, Kind] = {
+    "openai_asr": Kind("openai:OpenAITranscription", "gpt-realtime-whisper", "OpenAI Realtime, transcription"),
+    "fun_asr": Kind("dashscope:FunASR", "fun-asr-realtime", "Alibaba Model Studio (DashScope): Fun-ASR realtime"),
+    "qwen_asr": Kind("qwen:QwenASR", "qwen3-asr-flash-realtime", "Alibaba Model Studio (DashScope): Qwen-ASR realtime"),
+    "step_asr": Kind("stepfun:StepFunASR", "step-asr-1.1-stream", "StepFun streaming recognition"),
+    "seed_asr": Kind("seed_asr:SeedASR", "volc.seedasr.sauc.duration", "Volcengine Doubao: Seed-ASR streaming"),
+}
+"""Those that only write down what was said: the box understands it by itself, or asks a text model."""
+
+KINDS = DIALOGS | RECOGNISERS
+
+
+def make_session(kind: str, account: Account, setup: Setup) -> RealtimeDialog:
+    """A session's adapter, not connected. `kind`: a key of `KINDS`; a recogniser is a `StreamingASR`, which has of a
+    dialog what one that only hears needs."""
+    module, name = KINDS[kind].adapter.split(":")
     made = cast(
         Callable[[Account, Setup], RealtimeDialog],
         getattr(importlib.import_module(f"{__package__}.{module}"), name),
