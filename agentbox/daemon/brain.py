@@ -141,8 +141,10 @@ class TextBrain:
         except CloudError as error:
             answer.failed = error
             use.end(error.code)
-        finally:
+        else:
             use.end()
+        finally:
+            use.end("cancelled")
 
     async def _go_on(self, task: asyncio.Task[None], answer: _Answer, local: Callable[[], Awaitable[None]]) -> None:
         try:
@@ -189,6 +191,7 @@ class _Answer:
         self._speaking = speaking
         self._conversation = conversation
         self._words = ""
+        self._is_answered = False
 
     async def run(self, brain: Brain, tools: tuple[ToolSpec, ...]) -> None:
         """Until it was heard, or cut off by the owner. Raises `CloudError`."""
@@ -198,27 +201,33 @@ class _Answer:
                     self._add(more)
                     if self.narration is not None and self.narration.ended.done():
                         break
+            self._answered()
+            if self.narration is not None:
+                self.narration.finish()
+                await asyncio.wait([self.narration.ended])
         except _OwnerAskedError:
             self.begun.set()
-            return
-        self.begun.set()
-        narration = self.narration
-        text = self._words.strip() or self.host.phrase("done")
-        is_heard = narration is not None or not self.turn.spoken
-        self.host.answer(
-            Reply(
-                utterance_id=self.turn.id,
-                text=text,
-                sound=None if is_heard else "done",
-                outcome="done",
-                speak="never" if is_heard else "always",
-            )
-        )
-        if narration is not None:
-            narration.finish()
-            await asyncio.wait([narration.ended])
-            if not narration.ended.result():
+        except asyncio.CancelledError:
+            if self._words:
+                self._answered()  # as far as it came
+            raise
+        finally:
+            narration = self.narration
+            if narration is not None and narration.ended.done() and not narration.ended.result():
                 self._conversation.heard(narration.heard_text())
+
+    def _answered(self) -> None:
+        if self._is_answered:
+            return
+        self._is_answered = True
+        text = self._words.strip() or self.host.phrase("done")
+        if self.narration is not None or not self.turn.spoken:
+            # It is heard already, or read by whoever typed.
+            reply = Reply(utterance_id=self.turn.id, text=text, sound=None, outcome="done", speak="never")
+        else:
+            reply = Reply(utterance_id=self.turn.id, text=text, sound="done", outcome="done")
+        self.host.answer(reply)
+        self.begun.set()
 
     def _add(self, more: str) -> None:
         if not self._words and self._speaking is not None:

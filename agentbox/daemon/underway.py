@@ -9,8 +9,11 @@ from typing import Any
 
 from agentbox.daemon.speaking import Speaking
 
-SETTLE_S = 5.0
-"""So long the next turn waits for an answer that failed to be given otherwise."""
+SETTLE_S = 0.5
+"""So long the next turn waits for the one before to be told off."""
+
+RESCUE_S = 5.0
+"""And so long for one that failed to be answered otherwise."""
 
 
 class Underway:
@@ -22,6 +25,8 @@ class Underway:
         self._task: asyncio.Task[None] | None = None
         self._lent = asyncio.Event()
         """A turn waits for the answer before: that one need not wait for the turn's end."""
+        self._rescuing = False
+        """An answer that failed is about to be given otherwise."""
 
     @property
     def is_busy(self) -> bool:
@@ -33,12 +38,14 @@ class Underway:
     @contextlib.asynccontextmanager
     async def between_turns(self) -> AsyncIterator[None]:
         """Between two turns; or within one that waits for this (`settle`)."""
+        self._rescuing = True
         own = asyncio.ensure_future(self._turns.acquire())
         lent = asyncio.ensure_future(self._lent.wait())
         try:
             await asyncio.wait([own, lent], return_when=asyncio.FIRST_COMPLETED)
             yield
         finally:
+            self._rescuing = False
             lent.cancel()
             if own.done() and not own.cancelled():
                 self._turns.release()
@@ -54,6 +61,8 @@ class Underway:
             self._speaking.outdate()
         self._lent.set()
         await asyncio.wait([task], timeout=SETTLE_S)
+        if self._rescuing:
+            await asyncio.wait([task], timeout=RESCUE_S)
         self._lent.clear()
         await _ended(task)
 

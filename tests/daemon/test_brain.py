@@ -158,3 +158,16 @@ async def test_of_a_text_that_was_cut_off_the_words_that_were_heard_are_known() 
     for heard_ms, words in ((0.0, ""), (1000.0, "One two."), (2000.0, "One two. Three four"), (9000.0, None)):
         narration.heard_ms = heard_ms
         assert narration.heard_text() == (words if words is not None else "One two. Three four five six. Seven.")
+
+
+async def test_a_model_that_stalls_in_the_midst_does_not_keep_the_owner_waiting(tmp_path: Path) -> None:
+    script = lambda number, results: [Say("First. Second. " * 10)] if not number else [Say("Yes?")]  # noqa: E731
+    async with ChatServer(script) as server, cloud_box(tmp_path, config(server)) as box:
+        server.hold_events = 4
+        first = await box.hear(UNKNOWN)
+        await box.until(lambda: box.speaking.heard)
+        server.hold_events = None
+        second = await box.hear(UNKNOWN)
+        assert (await box.answered(second)).text == "Yes?"
+        assert [len(box.replies(turn)) for turn in (first, second)] == [1, 1]
+        assert box.replies(first)[0].text.startswith("First.")
