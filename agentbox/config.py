@@ -183,7 +183,7 @@ class Backend(Section, frozen=True):
     ]
     model: Annotated[str, Meta(pattern=r"^[A-Za-z0-9._:/-]{0,100}\Z")] = ""
     voice: Annotated[str, Meta(max_length=100)] = ""
-    url: Annotated[str, Meta(pattern=rf"^(|wss://[^?#\s]+|ws://{LOOPBACK}[:/][^?#\s]*)\Z")] = ""
+    url: Annotated[str, Meta(pattern=rf"^(|wss://[^?#@\s]+|ws://{LOOPBACK}[:/][^?#@\s]*)\Z")] = ""
     key: Name | None = None
     app_id: str = ""
     workspace: str = ""
@@ -223,7 +223,7 @@ class BrainConfig(Section, frozen=True):
 
     kind: Literal["none", "openai", "anthropic", "dashscope", "stepfun", "ollama", "openclaw", "compatible"] = "none"
     model: Annotated[str, Meta(max_length=100)] = ""
-    url: Annotated[str, Meta(pattern=r"^(|https?://[^?#\s]+)\Z")] = ""
+    url: Annotated[str, Meta(pattern=r"^(|https?://[^?#@\s]+)\Z")] = ""
     key: Name | None = None
     user: Annotated[str, Meta(max_length=100)] = ""
     header: Literal["bearer", "x_api_key"] = "bearer"

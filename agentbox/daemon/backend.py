@@ -42,6 +42,8 @@ class Backend:
         self.prices = Prices(settings.price.minute_out, settings.price.minute_in, settings.price.million)
         self.health = Health()
         self.link: Link | None = None
+        self.users = 0
+        """Turns that use the link just now."""
         self._setup = setup
         self._credentials = credentials
         self._meter = meter
@@ -66,6 +68,9 @@ class Backend:
                     use.end(error.code)
                     if resume and error.failure.kind is Kind.RETRY_NOW:
                         continue  # the handle was refused: begin a new talk
+                    if error.failure.kind is Kind.FATAL_INPUT:
+                        # Nothing was said yet: it is the session itself that they do not like.
+                        raise CloudError(failure("cloud_settings", error.failure.vendor_code)) from None
                     raise
                 use.over(self.link)
                 use.end()
@@ -110,6 +115,8 @@ class Backend:
             raise CloudError(failure("cloud_no_key", error.code)) from error
         if not key and not settings.url:
             raise CloudError(failure("cloud_no_key"))
+        if key and not (key.isascii() and key.isprintable()):
+            raise CloudError(failure("cloud_key"))  # it cannot be sent, and what says so quotes it
         account = Account(
             key=key or "",
             model=self.model,

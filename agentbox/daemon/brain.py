@@ -10,14 +10,15 @@ from typing import Literal
 
 from agentbox.config import BrainConfig
 from agentbox.daemon.cloud_answer import told
+from agentbox.daemon.deeds import Deeds, Done
 from agentbox.daemon.egress import Meter, Use
 from agentbox.daemon.events import Events
 from agentbox.daemon.handover import Handover, Host
-from agentbox.daemon.rescue import rescue
+from agentbox.daemon.rescue import heard_out, rescue
 from agentbox.daemon.speaking import Speaking
 from agentbox.daemon.streams import Narration
 from agentbox.daemon.underway import Underway
-from agentbox.messages import JSON, Notice, Reply, ToolResult
+from agentbox.messages import JSON, Notice, Reply
 from agentbox.realtime.brain import Brain
 from agentbox.realtime.events import ToolCalled, Used
 from agentbox.realtime.failures import CloudError, Kind, failure
@@ -29,7 +30,9 @@ from agentbox.realtime.text_model import Conversation
 NAME = "brain"
 """In the list of what left the box, and its key's among the secrets."""
 
-FIRST_S = 6.0
+LOOK_S = 0.05
+
+FIRST_S = 4.0
 """So long it may take to the first words: a model may have to be loaded first, and the owner waits."""
 
 
@@ -59,6 +62,10 @@ class _OwnerAskedError(Exception):
     """A tool may not run before the owner says yes: the model's answer is not waited for."""
 
 
+class _OwnerGoneError(Exception):
+    """The owner has gone on: nothing more is to be done for this answer."""
+
+
 class TextBrain:
     """A `Switch` for turns that nobody else understood. `make` gives the model, and `tools` what it may use."""
 
@@ -73,11 +80,13 @@ class TextBrain:
         meter: Meter,
         events: Events,
         speaking: Speaking | None,
-        turns: asyncio.Lock,
+        underway: Underway,
         *,
+        allowed: Callable[[], bool],
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._config = config
+        self._allowed = allowed
         self._brain = make(lambda event: self._counts.used(event))
         self._counts = TextCounts(self._brain)
         self._instructions = instructions
@@ -90,17 +99,20 @@ class TextBrain:
         self._health = Health()
         self._conversation = self._new()
         self._last_s = float("-inf")
-        self._underway = Underway(turns, speaking)
+        self._underway = underway
 
     @property
     def is_on(self) -> bool:
-        return True
+        """Whether it may be asked now."""
+        return self._allowed() and self._meter.is_left
+
+    answers = True
 
     async def take(self, turn: Handover, host: Host, local: Callable[[], Awaitable[None]]) -> bool:
         """See `cloud.Cloud.take`."""
         await self._underway.settle()
         now = self._monotonic()
-        if not self._meter.is_left or not (self._health.is_usable or self._health.may_probe(now)):
+        if not (self._health.is_usable or self._health.may_probe(now)):
             return False
         if now - self._last_s > self._config.forget_s:
             self._conversation = self._new()
@@ -109,30 +121,42 @@ class TextBrain:
         use = self._meter.begin(
             NAME, self._config.model or self._config.kind, "turn", self._prices, turn_id=turn.id, link=self._counts
         )
-        answer = _Answer(turn, host, self._speaking if turn.spoken else None, self._conversation)
+        speaking = self._speaking if turn.spoken else None
+        answer = _Answer(turn, host, speaking, self._conversation, self._underway.running)
         task = asyncio.create_task(self._run(answer, use), name="brain-answer")
-        begun = asyncio.create_task(answer.begun.wait())
-        await asyncio.wait([task, begun], timeout=FIRST_S, return_when=asyncio.FIRST_COMPLETED)
-        begun.cancel()
-        if not task.done() and not answer.begun.is_set():
+        try:
+            await self._begun(task, answer)
+        except asyncio.CancelledError:
             task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
-            use.end("cloud_timeout")
-            answer.failed = CloudError(failure("cloud_timeout"))
-        if answer.failed is not None or (task.done() and not turn.spoken):
-            return await self._over(answer, local)
-        timings = {"since_speech_end_ms": (self._monotonic() - turn.speech_ended_s) * 1000, "taken_ms": 0.0}
-        timings["taken_ms"] = (self._monotonic() - now) * 1000
+            raise
+        if task.done():
+            task.result()
+        if answer.has_failed:
+            return await self._failed(answer, local)
+        since_ms, taken_ms = ((self._monotonic() - begun_s) * 1000 for begun_s in (turn.speech_ended_s, now))
+        timings = {"since_speech_end_ms": since_ms, "taken_ms": taken_ms}
         self._events.emit("cloud", "answered", utterance_id=turn.id, timings=timings)
         self._health.answered()
         if turn.spoken:
             self._underway.start(self._go_on(task, answer, local), "brain-go-on")
             return True
-        await asyncio.wait([task])
-        return await self._over(answer, local)
+        await task
+        return not answer.has_failed or await self._failed(answer, local)
+
+    async def _begun(self, task: asyncio.Task[None], answer: _Answer) -> None:
+        """Until the first words are there, or it has failed. The box's own tools are not the service's delay."""
+        begun = asyncio.create_task(answer.begun.wait())
+        left_s = FIRST_S
+        while left_s > 0 and not task.done() and not answer.begun.is_set():
+            await asyncio.wait([task, begun], timeout=LOOK_S, return_when=asyncio.FIRST_COMPLETED)
+            left_s -= 0.0 if answer.deeds.is_busy else LOOK_S
+        begun.cancel()
+        if not task.done() and not answer.begun.is_set():
+            answer.failed = CloudError(failure("cloud_timeout"))
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
 
     async def close(self) -> None:
-        await self._underway.close()
         await self._brain.streams.close()
 
     async def _run(self, answer: _Answer, use: Use) -> None:
@@ -149,28 +173,29 @@ class TextBrain:
     async def _go_on(self, task: asyncio.Task[None], answer: _Answer, local: Callable[[], Awaitable[None]]) -> None:
         try:
             await asyncio.wait([task])
-            if answer.failed is not None:
+            task.result()
+            if answer.has_failed:
+                cut_off = await heard_out(answer.narration)
                 async with self._underway.between_turns():
-                    await self._over(answer, local)
+                    await self._failed(answer, local, cut_off=cut_off)
         finally:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
 
-    async def _over(self, answer: _Answer, local: Callable[[], Awaitable[None]]) -> bool:
-        """Whether the turn was answered."""
-        if answer.failed is None:
-            self._health.answered()
-            return True
+    async def _failed(self, answer: _Answer, local: Callable[[], Awaitable[None]], *, cut_off: bool = False) -> bool:
+        """Whether the turn was answered all the same."""
+        assert answer.failed is not None
         failed = answer.failed.failure
         news = self._health.failed(failed, self._monotonic())
         self._events.emit("cloud", failed.code)
         if news and failed.kind is Kind.FATAL_CONFIG:
             what = f"The text model cannot be used: {failed.what}"
             self._events.notice(Notice(code=failed.code, what=what, todo=failed.todo))
-        if answer.results or answer.begun.is_set():
-            await rescue(answer.turn, answer.host, self._speaking, answer.narration, answer.results, local)
-            return True
-        return False
+        if not answer.deeds.results and not answer.begun.is_set():
+            return False
+        narration = answer.narration
+        await rescue(answer.turn, answer.host, self._speaking, narration, answer.deeds, local, cut_off=cut_off)
+        return True
 
     def _new(self) -> Conversation:
         return Conversation(self._instructions, most_turns=self._config.turns)
@@ -179,19 +204,29 @@ class TextBrain:
 class _Answer:
     """One answer of the model's."""
 
-    def __init__(self, turn: Handover, host: Host, speaking: Speaking | None, conversation: Conversation) -> None:
+    def __init__(
+        self,
+        turn: Handover,
+        host: Host,
+        speaking: Speaking | None,
+        conversation: Conversation,
+        running: set[asyncio.Task[Done]],
+    ) -> None:
         self.turn = turn
         self.host = host
         self.begun = asyncio.Event()
         """The owner hears something of it, or will read it."""
         self.failed: CloudError | None = None
-        self.results: list[ToolResult] = []
-        """Of tools that may have changed something."""
+        self.deeds = Deeds(turn, host, "brain", running)
         self.narration: Narration | None = None
         self._speaking = speaking
         self._conversation = conversation
         self._words = ""
         self._is_answered = False
+
+    @property
+    def has_failed(self) -> bool:
+        return self.failed is not None
 
     async def run(self, brain: Brain, tools: tuple[ToolSpec, ...]) -> None:
         """Until it was heard, or cut off by the owner. Raises `CloudError`."""
@@ -206,12 +241,17 @@ class _Answer:
                 self.narration.finish()
                 await asyncio.wait([self.narration.ended])
         except _OwnerAskedError:
+            self._is_answered = True
             self.begun.set()
+        except _OwnerGoneError:
+            self._answered()
         except asyncio.CancelledError:
-            if self._words:
+            if self._words and not self.deeds.is_left:
                 self._answered()  # as far as it came
             raise
         finally:
+            if self.narration is not None:
+                self.narration.finish()
             narration = self.narration
             if narration is not None and narration.ended.done() and not narration.ended.result():
                 self._conversation.heard(narration.heard_text())
@@ -231,7 +271,8 @@ class _Answer:
 
     def _add(self, more: str) -> None:
         if not self._words and self._speaking is not None:
-            reply = Reply(utterance_id=self.turn.id, text="", sound=None, outcome="done")
+            # The sound is for a voice that cannot be had.
+            reply = Reply(utterance_id=self.turn.id, text="", sound="done", outcome="done")
             self.narration = self._speaking.narrate(reply)
         self._words += more
         if self.narration is not None:
@@ -239,10 +280,10 @@ class _Answer:
         self.begun.set()
 
     async def _tool(self, event: ToolCalled) -> JSON:
-        call, result = await self.host.run_tool(self.turn.id, event.name, event.arguments, "brain")
+        if self.narration is not None and self.narration.ended.done():
+            raise _OwnerGoneError
+        call, result = await self.deeds.run(event.name, event.arguments)
         if result.error_code == "confirmation_needed":
             self.host.ask_owner(call, result.text)
             raise _OwnerAskedError
-        if call.effects:
-            self.results.append(result)
         return told(result)

@@ -41,7 +41,7 @@ Policy = Literal["local_first", "cloud_first"]
 class Cloud:
     """`take` a turn; `close` at the end. All in the event loop.
 
-    `turns` is held while the box takes a turn: an answer that fails later waits for it before the box answers.
+    `underway`: the answer that is being said, whoever gives it.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class Cloud:
         meter: Meter,
         events: Events,
         speaking: Speaking | None,
-        turns: asyncio.Lock,
+        underway: Underway,
         *,
         clock: Callable[[], datetime] = datetime.now,
         monotonic: Callable[[], float] = time.monotonic,
@@ -64,7 +64,7 @@ class Cloud:
         self._speaking = speaking
         self._clock = clock
         self._monotonic = monotonic
-        self._underway = Underway(turns, speaking)
+        self._underway = underway
         self._tending: asyncio.Task[None] | None = None
         self._network = NetworkWatch(self.reset)
         self.policy: Policy = "cloud_first" if config.policy == "cloud_first" else "local_first"
@@ -72,8 +72,14 @@ class Cloud:
 
     @property
     def is_on(self) -> bool:
-        """Whether the owner wants anybody to be asked."""
-        return self._chosen != LOCAL
+        """Whether anybody may be asked now: the owner wants it, and now, and the day's budget is not spent."""
+        quiet = is_quiet(self._config.quiet_hours, self._clock().time())
+        return self._chosen != LOCAL and not quiet and self._meter.is_left
+
+    @property
+    def answers(self) -> bool:
+        """Whether there is anybody who answers, and does not only write down."""
+        return any(not backend.recognises for backend in self.backends)
 
     def use(self, name: str) -> None:
         """Ask this backend first; `local`: none. A name that is none of them changes nothing."""
@@ -82,12 +88,12 @@ class Cloud:
         if name == LOCAL:
             for backend in self.backends:
                 backend.abandon()
+        else:
+            self.reset()
 
     def usable(self) -> list[Backend]:
         """Those that a turn may be given to now, in the owner's order."""
-        if not self.is_on or is_quiet(self._config.quiet_hours, self._clock().time()) or not self._meter.is_left:
-            return []
-        return [backend for backend in self.backends if backend.health.is_usable]
+        return [backend for backend in self.backends if backend.health.is_usable] if self.is_on else []
 
     def start(self) -> None:
         """Watch the network. In the event loop."""
@@ -105,8 +111,7 @@ class Cloud:
             late = self._monotonic() - turn.speech_ended_s > ALL_S
             if place and late:
                 break
-            answer = CloudAnswer(turn, host, self._speaking, monotonic=self._monotonic)
-            failed = await self._begin(backend, answer, turn)
+            answer, failed = await self._begin(backend, turn, host)
             if failed is None:
                 going_on = self._go_on(backend, answer, local, waited_for=not turn.spoken)
                 if turn.spoken:
@@ -114,10 +119,10 @@ class Cloud:
                 else:
                     await going_on  # whoever typed waits for the whole
                 return True
-            if answer.results:
+            if answer.deeds.results:
                 await answer.rescue(failed, local)
                 return True
-            if failed.failure.kind is Kind.FATAL_INPUT:
+            if failed.code == "cloud_input":
                 break  # another vendor would be sent what this one found improper
         return False
 
@@ -135,6 +140,7 @@ class Cloud:
         """Empty where it failed, or nothing was heard."""
         while True:
             reused = backend.link is not None
+            backend.users += 1
             try:
                 link = await backend.ready(CONNECT_S)
                 use = backend.use("turn", turn_id=turn.id, link=link)
@@ -151,6 +157,8 @@ class Cloud:
                 if self._hung_up(backend, error, reused):
                     continue
                 return ""
+            finally:
+                backend.users -= 1
             backend.health.answered()
             self._tend()
             return text
@@ -186,23 +194,29 @@ class Cloud:
         if self._tending is not None:
             self._tending.cancel()
             await asyncio.gather(self._tending, return_exceptions=True)
-        for backend in self.backends:
-            await backend.close()
+        await asyncio.gather(*(backend.close() for backend in self.backends))
 
-    async def _begin(self, backend: Backend, answer: CloudAnswer, turn: Handover) -> CloudError | None:
+    async def _begin(self, backend: Backend, turn: Handover, host: Host) -> tuple[CloudAnswer, CloudError | None]:
         """Until the first output of the answer; what went wrong, if anything did."""
         while True:
+            answer = CloudAnswer(turn, host, self._speaking, self._underway.running, monotonic=self._monotonic)
             reused = backend.link is not None
             began_s = self._monotonic()
+            backend.users += 1
             try:
                 link = await backend.ready(CONNECT_S)
                 await answer.begin(link, backend.use("turn", turn_id=turn.id, link=link))
             except CloudError as error:
+                backend.users -= 1
                 answer.give_up(error.code)
                 self._failed(backend, error)
-                if self._hung_up(backend, error, reused) and not answer.results:
+                if self._hung_up(backend, error, reused) and not answer.deeds.results:
                     continue
-                return error
+                return answer, error
+            except asyncio.CancelledError:
+                backend.users -= 1
+                answer.conclude()
+                raise
             break
         backend.health.answered()
         timings = {
@@ -211,7 +225,7 @@ class Cloud:
         }
         self._events.emit("cloud", "answered", utterance_id=turn.id, timings=timings)
         self._tend()
-        return None
+        return answer, None
 
     async def _go_on(
         self, backend: Backend, answer: CloudAnswer, local: Callable[[], Awaitable[None]], *, waited_for: bool
@@ -220,13 +234,15 @@ class Cloud:
             await answer.go_on()
         except CloudError as error:
             self._failed(backend, error)
+            cut_off = await answer.heard_out()
             if waited_for:
-                await answer.rescue(error, local)
+                await answer.rescue(error, local, cut_off=cut_off)
             else:
                 async with self._underway.between_turns():
-                    await answer.rescue(error, local)
+                    await answer.rescue(error, local, cut_off=cut_off)
         finally:
-            answer.give_up("cancelled")
+            backend.users -= 1
+            answer.conclude()
 
     def _failed(self, backend: Backend, error: CloudError) -> None:
         failed = error.failure
@@ -253,7 +269,7 @@ class Cloud:
             now = self._monotonic()
             for backend in self.backends:
                 link = backend.link
-                if link is not None and not self._underway.is_busy and self._is_over(link, now):
+                if link is not None and not backend.users and self._is_over(link, now):
                     backend.abandon()
                 if self.is_on and backend.health.may_probe(now):
                     await self._probe(backend)

@@ -14,9 +14,10 @@ from typing import Literal
 import numpy as np
 import soxr
 
+from agentbox.daemon.deeds import Deeds, Done
 from agentbox.daemon.egress import Use
 from agentbox.daemon.handover import Handover, Host
-from agentbox.daemon.rescue import rescue
+from agentbox.daemon.rescue import heard_out, rescue
 from agentbox.daemon.speaking import Speaking
 from agentbox.daemon.streams import Stream
 from agentbox.messages import JSON, SAMPLE_RATE_HZ, Reply, SoundName, Speak, ToolResult
@@ -44,6 +45,9 @@ MOST_ROUNDS = 6
 
 CHUNK_MS = 100
 
+_GONE = AnswerDone("", "cancelled")
+"""The owner has gone on: what is left of the answer is of no use."""
+
 
 class CloudAnswer:
     """`begin` until the first output; `go_on` until nothing more of it will be heard."""
@@ -53,6 +57,7 @@ class CloudAnswer:
         turn: Handover,
         host: Host,
         speaking: Speaking | None,
+        running: set[asyncio.Task[Done]],
         *,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -66,8 +71,8 @@ class CloudAnswer:
         self._words = ""
         self._rounds = 0
         self._over = False
-        self.results: list[ToolResult] = []
-        """Of tools that may have changed something."""
+        self._is_answered = False
+        self.deeds = Deeds(turn, host, "cloud", running)
 
     async def begin(self, link: Link, use: Use) -> None:
         """Send the turn, and go on until the first of its answer is there. Raises `CloudError`."""
@@ -93,10 +98,23 @@ class CloudAnswer:
                 self._interrupt(stream)
         self.give_up("ok")
 
-    async def rescue(self, error: CloudError, local: Callable[[], Awaitable[None]]) -> None:
+    async def heard_out(self) -> bool:
+        """See `rescue.heard_out`."""
+        return await heard_out(self._stream)
+
+    async def rescue(self, error: CloudError, local: Callable[[], Awaitable[None]], *, cut_off: bool = False) -> None:
         """The service failed: answer all the same, once."""
         self.give_up(error.code)
-        await rescue(self._turn, self._host, self._speaking, self._stream, self.results, local)
+        self._is_answered = True
+        await rescue(self._turn, self._host, self._speaking, self._stream, self.deeds, local, cut_off=cut_off)
+
+    def conclude(self) -> None:
+        """Whoever waits for it has gone: what was said of it was the answer."""
+        self.give_up("cancelled")
+        if self._stream is not None:
+            self._stream.finish()
+        if self._stream is not None and not self._is_answered and not self.deeds.is_left:
+            self._answer(self._words.strip(), None, "done", "never")
 
     def give_up(self, outcome: str) -> None:
         """Nothing more of it is waited for; `outcome` as in `Egress`."""
@@ -117,6 +135,8 @@ class CloudAnswer:
     async def _next(self, within_s: float) -> Event:
         """The next event. While sound is played nobody need hurry: more must come before it is all heard."""
         stream = self._stream
+        if stream is not None and stream.ended.done():
+            return _GONE
         if stream is not None:
             within_s += max(0.0, stream.received_ms - stream.heard_ms) / 1000
         coming = asyncio.ensure_future(self._link.next(max(0.05, within_s)))
@@ -126,8 +146,7 @@ class CloudAnswer:
                 waiting.add(stream.ended)  # type: ignore[arg-type]
             await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
             if not coming.done():
-                # The owner has gone on. What is left of the answer is of no use.
-                return AnswerDone("", "cancelled")
+                return _GONE
             return coming.result()
         except TimeoutError:
             raise CloudError(failure("cloud_silent")) from None
@@ -143,6 +162,7 @@ class CloudAnswer:
                 self._words += event.more
                 if self._stream is not None:
                     self._stream.add_words(event.more)
+                return self._speaking is None  # it is read, or only marked by a sound
             case ToolCalled():
                 return await self._call(event)
             case AnswerDone(calls=False):
@@ -153,13 +173,13 @@ class CloudAnswer:
 
     def _play(self, event: AnswerSound) -> bool:
         if self._speaking is None:
-            return False
+            return True
         if self._stream is None:
             reply = Reply(utterance_id=self._turn.id, text="", sound=None, outcome="done")
             self._stream = self._speaking.stream(reply, self._link.dialog.capabilities.output_rate_hz)
             if self._stream is None:
                 self._speaking = None  # the owner wants no words: they are shown
-                return False
+                return True
             self._stream.add_words(self._words)
         self._stream.add(event.pcm)
         return True
@@ -168,17 +188,17 @@ class CloudAnswer:
         self._rounds += 1
         if self._rounds > MOST_ROUNDS:
             raise CloudError(failure("cloud_protocol"))
-        call, result = await self._host.run_tool(self._turn.id, event.name, event.arguments, "cloud")
+        call, result = await self.deeds.run(event.name, event.arguments)
         if result.error_code == "confirmation_needed":
             # The box asks in its own voice, and the answer comes to the box.
+            heard_ms = self._stream.heard_ms if self._stream is not None else 0.0
             self._host.ask_owner(call, result.text)
+            self._is_answered = True
             self._link.dialog.tool_result(event.call_id, {"error": "The owner is being asked; say nothing."})
-            self._link.dialog.interrupt(0.0)
+            self._link.dialog.interrupt(heard_ms)
             self._link.flush()
             self._over = True
             return True
-        if call.effects:
-            self.results.append(result)
         self._link.dialog.tool_result(event.call_id, told(result))
         self._link.flush()
         return False
@@ -203,6 +223,7 @@ class CloudAnswer:
         self._link.flush()
 
     def _answer(self, text: str, sound: SoundName | None, outcome: Literal["done", "failed"], speak: Speak) -> None:
+        self._is_answered = True
         self._host.answer(Reply(utterance_id=self._turn.id, text=text, sound=sound, outcome=outcome, speak=speak))
 
 

@@ -22,7 +22,6 @@ from agentbox.daemon.mind import Mind, open_mind
 from agentbox.daemon.questions import Questions
 from agentbox.daemon.speaking import Speaking
 from agentbox.daemon.turn import Turns
-from agentbox.errors import AgentboxError
 from agentbox.intents.followups import FollowUps
 from agentbox.messages import JSON, Caller, Notice, Reply, StageEvent, ToolResult
 from agentbox.settings import Loaded
@@ -30,8 +29,8 @@ from agentbox.storage.journal import Journal
 from agentbox.tools.policy import Confirmations
 
 if TYPE_CHECKING:
-    from agentbox.daemon.brain import TextBrain
     from agentbox.daemon.cloud import Cloud
+    from agentbox.daemon.making_cloud import Models
 
 STOP_S = 1.0
 """So long after its last word "stop" still means what the box says."""
@@ -65,8 +64,8 @@ class Core:
             self.speaking.hush if self.speaking is not None else lambda: False, use_backend=self._use_backend
         )
         self.turn_lock = asyncio.Lock()
-        self.cloud: Cloud | None = None
-        self.brain: TextBrain | None = None
+        self.models: Models | None = None
+        """Those elsewhere."""
         self._loop = asyncio.get_running_loop()
         self._minds = contextlib.AsyncExitStack()
         self.attention: Attention
@@ -95,10 +94,10 @@ class Core:
             self.loaded = loaded
             if self.speaking is not None:
                 self.speaking.configure(loaded.config)
+            await self._close_models()
             await self._minds.aclose()
             self._minds = contextlib.AsyncExitStack()
             self.attention.talk = await self._talk()
-            await self._close_models()
             await self._open_models()
         self.events.emit("box", "reloaded")
 
@@ -126,27 +125,28 @@ class Core:
         if not config.cloud.is_wanted and config.brain.kind == "none":
             return
         # Here and not at the top: a box that talks to nobody need not know how.
-        from agentbox.daemon.making_cloud import make_brain, make_cloud, may_ask_brain
+        from agentbox.daemon.making_cloud import make_models
 
-        with_all = (config, self.events, self.journal, self.speaking, self.turn_lock, self._mind)
-        if config.cloud.is_wanted:
-            self.cloud = await asyncio.to_thread(make_cloud, *with_all)
-            self.turns.cloud = self.cloud
-            self.cloud.start()
-        if may_ask_brain(config):
-            try:
-                self.brain = await asyncio.to_thread(make_brain, *with_all)
-                self.turns.brain = self.brain
-            except AgentboxError as error:
-                self.events.notice(Notice(code=error.code, what=error.what, todo=error.todo))
+        made = (config, self.events, self.journal, self.speaking, self.turn_lock, self._mind)
+        self._use_models(await asyncio.to_thread(make_models, *made))
+
+    def _use_models(self, models: Models) -> None:
+        self.models = models
+        self.turns.cloud, self.turns.brain = models.cloud, models.brain
+        for problem in models.problems:
+            self.events.notice(problem)
+        if models.cloud is not None:
+            models.cloud.start()
 
     async def _close_models(self) -> None:
-        cloud, brain = self.cloud, self.brain
-        self.cloud = self.turns.cloud = None
-        self.brain = self.turns.brain = None
-        for model in (cloud, brain):
-            if model is not None:
-                await model.close()
+        models, self.models = self.models, None
+        self.turns.cloud = self.turns.brain = None
+        if models is not None:
+            await models.close()
+
+    @property
+    def cloud(self) -> Cloud | None:
+        return self.models.cloud if self.models is not None else None
 
     def _mind(self) -> Mind:
         return self.attention.talk.mind

@@ -51,7 +51,14 @@ class Switch(Protocol):
     policy: Literal["local_first", "cloud_first"]
 
     @property
-    def is_on(self) -> bool: ...
+    def is_on(self) -> bool:
+        """Whether it may be asked now."""
+        ...
+
+    @property
+    def answers(self) -> bool:
+        """Whether it gives answers."""
+        ...
 
     async def take(self, turn: Handover, host: Host, local: Callable[[], Awaitable[None]]) -> bool: ...
 

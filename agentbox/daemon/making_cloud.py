@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import re
 import time
 from collections.abc import Callable
 from datetime import date, datetime
 from pathlib import Path
+from typing import NamedTuple
 
-from agentbox.config import LOOPBACK, Config
+from agentbox.config import LOCAL, Config
 from agentbox.config import Backend as Settings
 from agentbox.credentials import Credentials
 from agentbox.daemon.backend import Backend
@@ -19,12 +19,15 @@ from agentbox.daemon.cloud import Cloud
 from agentbox.daemon.egress import Meter
 from agentbox.daemon.events import Events
 from agentbox.daemon.instructions import instructions
+from agentbox.daemon.manner import is_quiet
 from agentbox.daemon.mind import Mind
 from agentbox.daemon.speaking import Speaking
-from agentbox.errors import InputError
-from agentbox.messages import Caller
+from agentbox.daemon.underway import Underway
+from agentbox.errors import AgentboxError, InputError
+from agentbox.messages import Caller, Notice
 from agentbox.paths import state_dir
 from agentbox.realtime.brain import Brain, Limits
+from agentbox.realtime.connection import is_loopback
 from agentbox.realtime.event_stream import EventStreams
 from agentbox.realtime.events import Used
 from agentbox.realtime.prices import Budget
@@ -35,17 +38,42 @@ from agentbox.storage.journal import Journal
 TEST_S = 8.0
 
 
-def make_cloud(
+def make_models(
     config: Config,
     events: Events,
     journal: Journal,
     speaking: Speaking | None,
     turns: asyncio.Lock,
     mind: Callable[[], Mind],
-) -> Cloud:
-    """The switch. `mind` gives what the box can do now; `turns` is held while the box takes a turn."""
+) -> Models:
+    """Those elsewhere, as the owner wants them. `mind` gives what the box can do now; `turns` is held while the box
+    takes a turn. What is wrong with one of them is told, and it is left out."""
     meter = Meter(events, spent_today(config, journal), _today)
-    return Cloud(config.cloud, make_backends(config, meter, mind), meter, events, speaking, turns)
+    underway = Underway(turns, speaking)
+    cloud = brain = None
+    if config.cloud.is_wanted:
+        cloud = Cloud(config.cloud, make_backends(config, meter, mind), meter, events, speaking, underway)
+    problems = []
+    if may_ask_brain(config):
+        try:
+            brain = _make_brain(config, events, meter, speaking, underway, mind, cloud)
+        except AgentboxError as error:
+            problems.append(Notice(code=error.code, what=error.what, todo=error.todo))
+    return Models(cloud, brain, underway, problems)
+
+
+class Models(NamedTuple):
+    """Who is asked beside the box itself."""
+
+    cloud: Cloud | None
+    brain: TextBrain | None
+    underway: Underway
+    problems: list[Notice]
+
+    async def close(self) -> None:
+        """End what is being said, and say goodbye to everybody."""
+        await self.underway.close()
+        await asyncio.gather(*(model.close() for model in (self.cloud, self.brain) if model is not None))
 
 
 def make_backends(config: Config, meter: Meter, mind: Callable[[], Mind]) -> list[Backend]:
@@ -85,20 +113,22 @@ def backend_missing(name: str) -> InputError:
     )
 
 
-def make_brain(
+def _make_brain(
     config: Config,
     events: Events,
-    journal: Journal,
+    meter: Meter,
     speaking: Speaking | None,
-    turns: asyncio.Lock,
+    underway: Underway,
     mind: Callable[[], Mind],
+    cloud: Cloud | None,
 ) -> TextBrain:
     """The text model that is asked what nobody else understood. Raises `CloudError` where the owner must name a model
     or an address, and `ConfigError` for a key that cannot be read."""
     chosen = config.brain
     url = chosen.url or SERVICES[chosen.kind].url
     key = credentials_of(config).find(chosen.key or BRAIN) or ""
-    if url.startswith("http:") and not is_on_this_machine(url):
+    is_here = is_loopback(url)
+    if url.startswith("http:") and not is_here:
         key = ""  # anyone on the way could read it
     account = Account(key=key, model=chosen.model, url=chosen.url, options=chosen.options)
     model = text_model(
@@ -114,11 +144,20 @@ def make_brain(
         make,
         instructions(config.persona, config.language),
         lambda: tools_for(mind(), "brain"),
-        Meter(events, spent_today(config, journal), _today),
+        meter,
         events,
         speaking,
-        turns,
+        underway,
+        # What is on this machine is no cloud.
+        allowed=lambda: is_here or _may_leave(config, cloud),
     )
+
+
+def _may_leave(config: Config, cloud: Cloud | None) -> bool:
+    """Whether the owner lets words leave the box now."""
+    if cloud is not None:
+        return cloud.is_on
+    return config.cloud.use != LOCAL and not is_quiet(config.cloud.quiet_hours, datetime.now().time())  # noqa: DTZ005
 
 
 def may_ask_brain(config: Config) -> bool:
@@ -126,12 +165,7 @@ def may_ask_brain(config: Config) -> bool:
     chosen = config.brain
     if chosen.kind == "none":
         return False
-    return config.cloud.policy != "local_only" or is_on_this_machine(chosen.url or SERVICES[chosen.kind].url)
-
-
-def is_on_this_machine(url: str) -> bool:
-    """Whether what is sent to `url` stays on this machine."""
-    return re.match(rf"https?://{LOOPBACK}(:|/|$)", url) is not None
+    return config.cloud.policy != "local_only" or is_loopback(chosen.url or SERVICES[chosen.kind].url)
 
 
 def credentials_of(config: Config) -> Credentials:

@@ -99,6 +99,8 @@ class Narration(Unfinished):
         """The words that were heard: of a sentence that was cut off, as many as its share of the time."""
         heard, left_ms = [], self.heard_ms
         for sentence, ms in self._said:
+            if ms <= 0:
+                break  # it was not said yet
             words = sentence.split(" ")
             share = 1.0 if left_ms >= ms else left_ms / ms
             heard += words[: int(len(words) * share)]

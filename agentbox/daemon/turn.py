@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Literal
@@ -34,6 +35,8 @@ from agentbox.messages import Activation as Activated
 
 WORDLESS = frozenset({STOP, "HassNevermind"})
 """Intents after which the box must not begin to talk."""
+
+MOST_WRITTEN = 32
 
 SWITCH = "AgentboxUse_"
 """Intents by which the owner chooses who is asked."""
@@ -66,8 +69,8 @@ class Turns:
         """Null: the owner's policy is that nothing leaves the box."""
         self.brain: Switch | None = None
         """A text model for what nobody else understood; null: there is none."""
-        self._by_speech = True
-        """Whether the turn under way is a spoken one."""
+        self._written: deque[str] = deque(maxlen=MOST_WRITTEN)
+        """Turns that were typed: who typed reads the answer."""
         self._asked: Intent | None = None
         """What the open question asks whether it was meant; null where it was clear and is risky."""
 
@@ -77,7 +80,6 @@ class Turns:
 
     async def heard(self, heard: Heard) -> Reply | None:
         """A spoken turn. Null when the words were not for the box, or were none."""
-        self._by_speech = True
         utterance, transcript = heard.utterance, heard.transcript
         opened, state, recognition = self._attention.judge(heard)
         if opened is None:
@@ -92,14 +94,16 @@ class Turns:
             self._attention.activation.attend(self._monotonic())
             return self._reply(utterance.id, "", "heard", "attention")
         decision = self._attention.understand(recognition, opened, utterance.id)
-        sound = meant_sound(utterance, opened) if self.cloud is not None else b""
+        amidst = state == "own_voice"
+        sound = meant_sound(utterance, opened) if self.cloud is not None and not amidst else b""
         turn = Handover(utterance.id, opened.command, sound, True, heard.speech_ended_s)
-        return await self._mean(turn, decision, opened.by, "speech")
+        # What was said amidst the box's own words cannot be told from them.
+        return await self._mean(turn, decision, opened.by, "speech", alone=amidst)
 
     async def asked(self, text: str, caller: Caller = "cli") -> Reply | None:
         """A turn from text, as if it had been heard and was meant for the box."""
-        self._by_speech = False
         turn_id = new_id()
+        self._written.append(turn_id)
         opened = self._attention.activation.decide(text, "control")
         command = opened.command if opened is not None and opened.command else text
         activated = Activated(utterance_id=turn_id, by="control", command=command)
@@ -129,6 +133,8 @@ class Turns:
         intent = decision.intent
         if intent is not None and decision.outcome == "act" and intent.name not in YES_OR_NO:
             intent = self._attention.talk.questions.answered(intent, self._monotonic())
+            # An answer to the box's own question is no others' business.
+            alone = alone or intent is not decision.intent
         # Whoever leaves the gate open also talks to others: what is not sure to be a command is none.
         asks = decision.outcome == "ask" and by not in UNASKED
         means = intent is not None and (decision.outcome == "act" or asks) and not (asks and intent.name in ANSWERS)
@@ -153,7 +159,7 @@ class Turns:
             if by == "attention" and self._attention.is_asking:
                 # The question stands; whoever was not understood says it again.
                 self._attention.activation.attend(self._monotonic())
-            key = "cloud_unreachable" if self._others(None, by) else "not_understood"
+            key = "cloud_unreachable" if any(one.answers for one in self._others(None, by)) else "not_understood"
             return self._reply(turn.id, self._say(key), "failed", "not_understood")
         state = intent.match if decision.outcome == "act" else "unsure"
         self._events.emit("intent", state, utterance_id=turn.id, message=intent, timings={"score": intent.score})
@@ -282,8 +288,7 @@ class Turns:
         return self._mind.runner.phrases.say(key)
 
     def _reply(self, turn_id: str, text: str, sound: SoundName, outcome: Outcome, speak: Speak = "always") -> Reply:
-        # Who typed reads the answer.
-        aloud = speak if self._by_speech else "never"
+        aloud = "never" if turn_id in self._written else speak
         reply = Reply(utterance_id=turn_id, text=text, sound=sound, outcome=outcome, speak=aloud)
         self._conversation.said(reply)
         self._events.emit("reply", outcome, utterance_id=turn_id, message=reply)

@@ -7,6 +7,7 @@ import contextlib
 from collections.abc import AsyncIterator, Coroutine
 from typing import Any
 
+from agentbox.daemon.deeds import Done
 from agentbox.daemon.speaking import Speaking
 
 SETTLE_S = 0.5
@@ -27,6 +28,8 @@ class Underway:
         """A turn waits for the answer before: that one need not wait for the turn's end."""
         self._rescuing = False
         """An answer that failed is about to be given otherwise."""
+        self.running: set[asyncio.Task[Done]] = set()
+        """Tools that models asked for."""
 
     @property
     def is_busy(self) -> bool:
@@ -67,9 +70,16 @@ class Underway:
         await _ended(task)
 
     async def close(self) -> None:
+        """End what is being said, and what runs."""
         task, self._task = self._task, None
+        if self._speaking is not None:
+            self._speaking.outdate()
+        for running in list(self.running):
+            running.cancel()
         if task is not None:
+            await asyncio.wait([task], timeout=SETTLE_S)
             await _ended(task)
+        await asyncio.gather(*self.running, return_exceptions=True)
 
 
 async def _ended(task: asyncio.Task[None]) -> None:

@@ -7,14 +7,24 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ipaddress
 import socket
 import ssl
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
+from urllib.parse import urlsplit
 
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI, WebSocketException
+from websockets.exceptions import (
+    ConnectionClosed,
+    InvalidHandshake,
+    InvalidProxy,
+    InvalidStatus,
+    InvalidURI,
+    ProxyError,
+    WebSocketException,
+)
 
 from agentbox.realtime.events import Event, Failed
 from agentbox.realtime.failures import CloudError, Failure, failure, of_status, of_words
@@ -94,6 +104,14 @@ class Connection(Generic[S]):
             self._sender.cancel()
             await connection.close()
 
+    def abort(self) -> None:
+        """Hang up at once, without a word."""
+        connection, self._socket = self._socket, None
+        if self._sender is not None:
+            self._sender.cancel()
+        if connection is not None:
+            connection.transport.abort()
+
     def flush(self) -> None:
         """Send what the adapter wants sent, in order, without waiting for it."""
         for frame in self.session.frames():
@@ -131,6 +149,15 @@ class Connection(Generic[S]):
             self.traffic.bytes_out += len(frame)
 
 
+def is_loopback(url: str) -> bool:
+    """Whether an address is on this machine."""
+    host = urlsplit(url).hostname or ""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+
+
 async def _connected(endpoint: Endpoint, tls: ssl.SSLContext | None, open_s: float) -> ClientConnection:
     """Raises `CloudError`, whose code is one of `failures.PROBLEMS`."""
     secure = endpoint.url.startswith("wss:")
@@ -139,6 +166,7 @@ async def _connected(endpoint: Endpoint, tls: ssl.SSLContext | None, open_s: flo
             endpoint.url,
             additional_headers=dict(endpoint.headers),
             ssl=(tls or ssl.create_default_context()) if secure else None,
+            proxy=None if is_loopback(endpoint.url) else True,  # what is on this machine is not reached by a proxy
             compression=None,  # sound does not get smaller, and a zip bomb stays small
             open_timeout=open_s,
             ping_interval=endpoint.ping_s,
@@ -147,7 +175,7 @@ async def _connected(endpoint: Endpoint, tls: ssl.SSLContext | None, open_s: flo
             max_size=MAX_FRAME_BYTES,
             user_agent_header="agentbox",
         )
-    except (OSError, WebSocketException, ValueError) as error:
+    except (OSError, WebSocketException, ValueError, ImportError) as error:
         # The cause may quote the address with its query, or a header.
         raise unreachable(error) from None
 
@@ -163,6 +191,9 @@ def _why(error: Exception) -> Failure:
             failed = of_status(error.response.status_code)
             body = (error.response.body or b"")[:4096].decode("utf-8", "replace")
             return of_words(failed.vendor_code, body, default=failed.code)
+        case ImportError() | InvalidProxy() | ProxyError():
+            # A kind of proxy that there is no support for, or none.
+            return failure("cloud_proxy")
         case TimeoutError():
             return failure("cloud_timeout")
         case socket.gaierror():

@@ -6,7 +6,6 @@ is tried again here, and no redirect is followed: the key would go along.
 
 from __future__ import annotations
 
-import ipaddress
 import socket
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator
@@ -15,7 +14,7 @@ from contextlib import aclosing
 import httpx
 from httpx_sse import EventSource, SSEError
 
-from agentbox.realtime.connection import OPEN_S, Traffic, unreachable
+from agentbox.realtime.connection import OPEN_S, Traffic, is_loopback, unreachable
 from agentbox.realtime.failures import CloudError, Failure, failure
 from agentbox.realtime.text_model import Request, error_in, failure_of
 
@@ -86,7 +85,7 @@ class EventStreams:
         address = httpx.URL(url)
         if not 0 < (address.port or 80) < 65_536:
             raise ValueError  # otherwise found by the operating system only, and told as anything
-        is_local = _is_loopback(address.host)
+        is_local = is_loopback(url)
         if self._client is None or is_local != self._is_local:
             await self.close()
             self._is_local = is_local
@@ -141,13 +140,6 @@ async def _refusal(response: httpx.Response) -> Failure:
         # Some refuse politely.
         return failure_of(None, error) if isinstance(error, dict) and "message" in error else failure("cloud_protocol")
     return failure_of(response.status_code, error)
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")
 
 
 def _why(error: Exception) -> Failure:

@@ -89,7 +89,8 @@ class Health:
         return news
 
     def network_changed(self, now: float) -> None:
-        """What could not be reached may be reached now."""
-        if self.state is State.DOWN:
-            self._failures = 0
+        """What could not be reached may be reached now; one that fails again waits longer all the same. So may what
+        seemed to be somebody else, as behind a hotel's log-in page."""
+        if self.state is State.DOWN or (self.failure is not None and self.failure.code == "cloud_tls"):
+            self.state = State.DOWN
             self.retry_s = now

@@ -18,6 +18,10 @@ RENEW = 0.9
 """A session is not used any more when so much of its vendor's limit has passed: a turn must fit in the rest."""
 
 
+MOST_EVENTS = 20_000
+"""That nobody has taken yet: half an hour of sound. A service that says more is out of its mind."""
+
+
 class Link:
     """`await Link.open(dialog)`; `close` when it is of no more use.
 
@@ -57,10 +61,10 @@ class Link:
                 link._reader = asyncio.create_task(link._read(), name="cloud-read")
                 await link._ready()
         except TimeoutError:
-            await connection.close()
+            connection.abort()
             raise CloudError(failure("cloud_timeout")) from None
         except BaseException:
-            await connection.close()
+            connection.abort()
             raise
         return link
 
@@ -141,4 +145,8 @@ class Link:
                     self.handle = event.handle
                 case Failed(session=True):
                     self.broken = event
+            if self._events.qsize() >= MOST_EVENTS:
+                self.broken = Failed(failure("cloud_protocol"))
+                self._connection.abort()
+                return
             self._events.put_nowait(event)

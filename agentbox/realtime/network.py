@@ -56,6 +56,9 @@ class NetworkWatch:
         with contextlib.suppress(OSError):
             while self._socket is not None and self._socket.recv(65536):
                 pass
-        if self._settling is not None:
-            self._settling.cancel()
-        self._settling = asyncio.get_running_loop().call_later(SETTLE_S, self._changed)
+        if self._settling is None:
+            self._settling = asyncio.get_running_loop().call_later(SETTLE_S, self._tell)
+
+    def _tell(self) -> None:
+        self._settling = None
+        self._changed()

@@ -20,7 +20,7 @@ from agentbox.daemon.cloud import Cloud
 from agentbox.daemon.core import Core, open_core
 from agentbox.daemon.events import Events
 from agentbox.daemon.hearing import Heard
-from agentbox.daemon.making_cloud import make_brain, make_cloud, may_ask_brain
+from agentbox.daemon.making_cloud import make_models
 from agentbox.daemon.speaking import Speaking
 from agentbox.messages import SAMPLE_RATE_HZ, Reply, StageEvent, Transcript, Utterance, new_id
 from agentbox.settings import Loaded
@@ -31,12 +31,19 @@ from tests.daemon.test_speaking import BLOCK_MS, Speaker, Tone
 class CloudBox:
     """`hear` words; `replies` and `told` are what came of it."""
 
-    def __init__(self, core: Core, speaking: Speaking, speaker: Speaker, cloud: Cloud, told: list[StageEvent]) -> None:
+    def __init__(
+        self, core: Core, speaking: Speaking, speaker: Speaker, cloud: Cloud | None, told: list[StageEvent]
+    ) -> None:
         self.core = core
         self.speaking = speaking
         self.speaker = speaker
-        self.cloud = cloud
+        self._cloud = cloud
         self.told = told
+
+    @property
+    def cloud(self) -> Cloud:
+        assert self._cloud is not None
+        return self._cloud
 
     async def hear(self, text: str, seconds: float = 1.0, pcm: Samples | None = None) -> str:
         """The owner says something; the turn's id. Returns when the box may be spoken to again."""
@@ -108,12 +115,10 @@ async def cloud_box(
     playing = asyncio.create_task(play())
     try:
         async with open_core(Loaded(checked, None, None, {}), events, services=False) as core:
-            with_voice = (checked, events, core.journal, speaking, core.turn_lock, lambda: core.attention.talk.mind)
-            cloud = make_cloud(*with_voice)
-            if checked.cloud.is_wanted:
-                core.cloud = core.turns.cloud = cloud
-            if may_ask_brain(checked):
-                core.brain = core.turns.brain = make_brain(*with_voice)
+            models = make_models(checked, events, core.journal, speaking, core.turn_lock, core._mind)
+            await core._close_models()
+            core._use_models(models)
+            cloud = models.cloud
             yield CloudBox(core, speaking, speaker, cloud, told)
             await speaking.close()
     finally:

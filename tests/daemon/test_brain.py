@@ -171,3 +171,40 @@ async def test_a_model_that_stalls_in_the_midst_does_not_keep_the_owner_waiting(
         assert (await box.answered(second)).text == "Yes?"
         assert [len(box.replies(turn)) for turn in (first, second)] == [1, 1]
         assert box.replies(first)[0].text.startswith("First.")
+
+
+async def test_switched_to_local_nothing_is_asked_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What stands on this machine is no cloud; here it is taken for one elsewhere."""
+    monkeypatch.setattr("agentbox.daemon.making_cloud.is_loopback", lambda url: False)
+    backend = {"name": "first", "kind": "openai", "url": "ws://127.0.0.1:1/"}
+    async with ChatServer() as server:
+        settings = config(server, url=server.base_url.replace("http:", "https:"))
+        settings["cloud"] = {"policy": "local_first", "backends": [backend]}
+        async with cloud_box(tmp_path, settings) as box:
+            await box.hear("switch to local")
+            turn = await box.hear(UNKNOWN)
+            assert [reply.text for reply in box.replies(turn)] == ["Sorry, I did not understand that."]
+        assert server.connections == 0
+        assert [row["backend"] for row in await box.egress() if row["backend"] == "brain"] == []
+
+
+async def test_a_tool_that_takes_long_is_brought_to_its_end_and_told_of(tmp_path: Path) -> None:
+    slow = {"name": "slow", "argv": ["sleep", "1.5"], "answer": "It is done at last."}
+    settings = {
+        "tools": {
+            "command": {"enabled": True, "commands": [slow]},
+            "policy": {"slow": {"brain": "allow"}},
+        }
+    }
+
+    def script(number: int, results: Sequence[Any]) -> Sequence[Step]:
+        return [Say("Yes?")] if number else [Say("I will. Now then. And so on."), Call("slow", {})]
+
+    async with ChatServer(script) as server, cloud_box(tmp_path, config(server) | settings) as box:
+        first = await box.hear(UNKNOWN)
+        await box.until(lambda: "started" in box.states("tool_call"))
+        second = await box.hear(UNKNOWN)
+        assert (await box.answered(second)).text == "Yes?"
+        await box.until(lambda: bool(box.replies(first)))
+        assert [reply.text for reply in box.replies(first)] == ["It is done at last."]
+        assert tools(box) == ["slow"]

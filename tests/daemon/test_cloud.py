@@ -19,6 +19,7 @@ from tests.realtime.servers.openai import OpenAIServer
 
 UNKNOWN = "why is the sky blue"
 KNOWN = "set a timer for five minutes"
+SORRY = "Sorry, I did not understand that."
 CANNOT = "I can't reach the cloud right now, and I don't know that by myself."
 
 
@@ -185,9 +186,9 @@ async def test_an_answer_of_which_little_was_heard_is_given_by_the_box_instead(t
 
 
 async def test_an_answer_of_which_most_was_heard_was_cut_off(tmp_path: Path) -> None:
-    story = lambda number, results: [Say("A long story.", 4_000)]  # noqa: E731
-    server = Dying("response.output_audio.delta", 12, script=story, piece_s=0.05)
-    async with server, cloud_box(tmp_path, config(server.url, policy="cloud_first"), speed=4.0) as box:
+    story = lambda number, results: [Say("A long story.", 6_000)]  # noqa: E731
+    server = Dying("response.output_audio.delta", 36, script=story, piece_s=0.02)
+    async with server, cloud_box(tmp_path, config(server.url, policy="cloud_first"), speed=5.0) as box:
         turn = await box.hear(KNOWN)
         assert (await box.answered(turn)).text == "Sorry, the answer was cut off."
         await box.quiet()
@@ -235,10 +236,10 @@ async def test_a_day_has_its_budget(tmp_path: Path) -> None:
         async with cloud_box(tmp_path, settings) as box:
             assert (await box.answered(await box.hear(UNKNOWN))).text == "All right."
             await box.quiet()
-            assert (await box.answered(await box.hear(UNKNOWN))).text == CANNOT
+            assert (await box.answered(await box.hear(UNKNOWN))).text == SORRY
         # The day is not over because the box was started anew.
         async with cloud_box(tmp_path, settings) as box:
-            assert (await box.answered(await box.hear(UNKNOWN))).text == CANNOT
+            assert (await box.answered(await box.hear(UNKNOWN))).text == SORRY
 
 
 OPEN = "ws://127.0.0.1:1/"
@@ -312,3 +313,64 @@ async def test_when_the_network_changes_nobody_waits_for_a_probe(tmp_path: Path)
         box.cloud.backends[0].health.retry_s = float("inf")
         box.cloud.reset()
         await box.until(lambda: "back" in box.states("cloud"))
+
+
+async def test_after_stop_no_further_tool_is_run(tmp_path: Path) -> None:
+    slow = {"name": "slow", "argv": ["sleep", "0.7"], "answer": "It is done at last."}
+    settings = {
+        "tools": {
+            "command": {"enabled": True, "commands": [slow]},
+            "policy": {"slow": {"cloud": "allow"}},
+        }
+    }
+
+    def script(number: int, results: Sequence[Any]) -> Sequence[Step]:
+        return [Say("Sure.", 3_000), Call("slow", {}, "call_1"), Call("start_timer", {"minutes": 5}, "call_2")]
+
+    async with OpenAIServer(script) as server, cloud_box(tmp_path, config(server.url) | settings) as box:
+        turn = await box.hear(UNKNOWN)
+        await box.until(lambda: "started" in box.states("tool_call"))
+        box.speaking.hush()
+        await box.until(lambda: bool(box.replies(turn)))
+        await asyncio.sleep(0.3)
+        assert tools(box) == ["slow"]
+        assert len(box.replies(turn)) == 1
+
+
+async def test_a_reload_in_the_midst_of_an_answer_leaves_nothing_stuck(tmp_path: Path) -> None:
+    script = lambda number, results: [Say("A long story.", 60_000)]  # noqa: E731
+    async with OpenAIServer(script, piece_s=0.05) as server, cloud_box(tmp_path, config(server.url)) as box:
+        turn = await box.hear(UNKNOWN)
+        await box.until(lambda: box.speaking.heard)
+        await box.core._close_models()
+        await box.quiet(2.0)
+        assert len(box.replies(turn)) == 1
+
+
+async def test_a_backend_that_was_down_is_looked_at_when_it_is_chosen_again(tmp_path: Path) -> None:
+    async with OpenAIServer() as server, cloud_box(tmp_path, config(server.url)) as box:
+        server.refuses = HTTPStatus.SERVICE_UNAVAILABLE
+        await box.hear(UNKNOWN)
+        await box.hear("switch to local")
+        server.refuses = None
+        await asyncio.sleep(1.2)
+        await box.hear("use first")
+        await box.until(lambda: "back" in box.states("cloud"))
+
+
+async def test_a_long_answer_is_waited_for_by_whoever_reads_it(tmp_path: Path) -> None:
+    script = lambda number, results: [Say("A long story.", 6_000)]  # noqa: E731
+    async with OpenAIServer(script, piece_s=0.08) as server, cloud_box(tmp_path, config(server.url)) as box:
+        reply = await box.core.ask(UNKNOWN)
+        assert reply is not None
+        assert reply.text == "A long story."
+
+
+async def test_a_session_that_is_refused_for_its_settings_is_not_tried_again(tmp_path: Path) -> None:
+    async with OpenAIServer() as server, cloud_box(tmp_path, config(server.url)) as box:
+        server.refuses = HTTPStatus.UNAVAILABLE_FOR_LEGAL_REASONS
+        for _ in range(3):
+            await box.hear(UNKNOWN)
+        await asyncio.sleep(1.5)
+        assert len(server.requests) == 1
+        assert box.states("notice") == ["cloud_settings"]

@@ -37,10 +37,11 @@ ECHO_VOLUME = "45%"
 
 LONG_S = 30.0
 
+PATIENCE_S = 10.0
 MOST_REPEATS = 2
-"""So often in all of the dialogues the owner says something again that the box did not take as meant for it, as one
-does: how often it hears over its own voice is what `agentbox bench echo` measures, and a test machine under load loses
-a block of sound now and then."""
+"""So often in all of the dialogues the owner says something again that the box did not hear or take as meant for it, as
+one does: how often it hears over its own voice is what `agentbox bench echo` measures, and a test machine under load
+loses a block of sound now and then."""
 
 
 class Room:
@@ -54,6 +55,7 @@ class Room:
         self._intents: dict[str, str] = {}
         self._seen: deque[tuple[str, str, str | None]] = deque(maxlen=30)
         self._said = ""
+        self._since_said_s: float | None = None
         self.repeats = 0
         self.home = home
         self.process = subprocess.Popen(
@@ -89,6 +91,7 @@ class Room:
     def say(self, text: str) -> None:
         """The owner speaks."""
         self._said = text
+        self._since_said_s = time.monotonic()
         file = self._folder / f"{abs(hash(text))}.wav"
         if not file.exists():
             sound = self._voice.say(text).astype(np.float64)
@@ -101,13 +104,19 @@ class Room:
     def answer(self) -> dict[str, Any]:
         """The next reply; that a timer rings on is none."""
         while True:
-            event = self.until("reply", "transcript")
-            if event["stage"] == "reply" and (event["state"] != "alert" or event["message"]["text"]):
+            event = self.until("reply", "transcript", within_s=LONG_S)
+            told = event["stage"] == "reply" and (event["state"] != "alert" or event["message"]["text"])
+            if told:
+                self._since_said_s = None
                 return event
-            if event["stage"] == "transcript" and event["state"] != "final":
+            ignored = event["stage"] == "transcript" and event["state"] != "final"
+            if ignored or self._is_tired_of_waiting():
                 self.repeats += 1
                 assert self.repeats <= MOST_REPEATS, self._seen
                 self.say(self._said)
+
+    def _is_tired_of_waiting(self) -> bool:
+        return self._since_said_s is not None and time.monotonic() - self._since_said_s > PATIENCE_S
 
     def told(self, reply: dict[str, Any]) -> list[str]:
         """A reply, as dialogues.yaml writes it."""
