@@ -106,6 +106,7 @@ class Cloud:
         sound, and never after something with effects was done for this turn.
         """
         await self._underway.settle()
+        self._tend()  # nobody looked for those that are down while nobody might be asked
         dialogs = [backend for backend in self.usable() if not backend.recognises]
         for place, backend in enumerate(dialogs):
             late = self._monotonic() - turn.speech_ended_s > ALL_S

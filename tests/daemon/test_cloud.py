@@ -6,10 +6,12 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Sequence
+from datetime import datetime
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from agentbox.messages import ToolResult
@@ -374,3 +376,17 @@ async def test_a_session_that_is_refused_for_its_settings_is_not_tried_again(tmp
         await asyncio.sleep(1.5)
         assert len(server.requests) == 1
         assert box.states("notice") == ["cloud_settings"]
+
+
+async def test_after_quiet_hours_those_that_were_down_are_looked_for(tmp_path: Path) -> None:
+    async with OpenAIServer() as server, cloud_box(tmp_path, config(server.url)) as box:
+        server.refuses = HTTPStatus.SERVICE_UNAVAILABLE
+        await box.hear(UNKNOWN)
+        box.cloud._clock = lambda: datetime(2026, 11, 22, 23, 0)  # noqa: DTZ001 - a clock on the wall
+        box.cloud._config = msgspec.structs.replace(box.cloud._config, quiet_hours="22:00-07:00")
+        server.refuses = None
+        await box.until(lambda: box.cloud._tending is not None and box.cloud._tending.done())
+        assert "probe" not in [row["reason"] for row in await box.egress()]
+        box.cloud._clock = lambda: datetime(2026, 11, 23, 8, 0)  # noqa: DTZ001 - a clock on the wall
+        await box.hear(UNKNOWN)
+        await box.until(lambda: "back" in box.states("cloud"))
