@@ -194,6 +194,8 @@ class TextBrain:
         if not answer.deeds.results and not answer.begun.is_set():
             return False
         narration = answer.narration
+        if narration is not None and narration.ended.done() and not cut_off:
+            answer.answered()  # who has gone on has had it, as far as it came
         await rescue(answer.turn, answer.host, self._speaking, narration, answer.deeds, local, cut_off=cut_off)
         return True
 
@@ -236,7 +238,7 @@ class _Answer:
                     self._add(more)
                     if self.narration is not None and self.narration.ended.done():
                         break
-            self._answered()
+            self.answered()
             if self.narration is not None:
                 self.narration.finish()
                 await asyncio.wait([self.narration.ended])
@@ -244,10 +246,10 @@ class _Answer:
             self._is_answered = True
             self.begun.set()
         except _OwnerGoneError:
-            self._answered()
+            self.answered()
         except asyncio.CancelledError:
             if self._words and not self.deeds.is_left:
-                self._answered()  # as far as it came
+                self.answered()  # as far as it came
             raise
         finally:
             if self.narration is not None:
@@ -256,7 +258,8 @@ class _Answer:
             if narration is not None and narration.ended.done() and not narration.ended.result():
                 self._conversation.heard(narration.heard_text())
 
-    def _answered(self) -> None:
+    def answered(self) -> None:
+        """Its words, as far as they came, are the answer."""
         if self._is_answered:
             return
         self._is_answered = True

@@ -1,7 +1,7 @@
 """The answer of a cloud model to one turn: its sound, its tools, and how it ends, whatever happens.
 
 Whichever way it goes wrong, the owner hears exactly one answer, and nothing is done twice: what a tool did is reported;
-of an answer more than half of which was heard, that it was cut off; in all other cases the box answers by itself.
+of an answer most of which was heard, that it was cut off; in all other cases the box answers by itself.
 """
 
 from __future__ import annotations
@@ -105,7 +105,9 @@ class CloudAnswer:
     async def rescue(self, error: CloudError, local: Callable[[], Awaitable[None]], *, cut_off: bool = False) -> None:
         """The service failed: answer all the same, once."""
         self.give_up(error.code)
-        self._is_answered = True
+        # Who has gone on meanwhile has had the answer, as far as it came.
+        gone = self._stream is not None and self._stream.ended.done() and not cut_off
+        self._is_answered = not gone
         await rescue(self._turn, self._host, self._speaking, self._stream, self.deeds, local, cut_off=cut_off)
 
     def conclude(self) -> None:

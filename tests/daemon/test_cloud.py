@@ -390,3 +390,16 @@ async def test_after_quiet_hours_those_that_were_down_are_looked_for(tmp_path: P
         box.cloud._clock = lambda: datetime(2026, 11, 23, 8, 0)  # noqa: DTZ001 - a clock on the wall
         await box.hear(UNKNOWN)
         await box.until(lambda: "back" in box.states("cloud"))
+
+
+async def test_who_stops_an_answer_that_has_failed_has_had_it(tmp_path: Path) -> None:
+    story = lambda number, results: [Say("A long story.", 60_000)]  # noqa: E731
+    server = Dying("response.output_audio.delta", 60, script=story, piece_s=0.02)
+    async with server, cloud_box(tmp_path, config(server.url, policy="cloud_first"), speed=4.0) as box:
+        turn = await box.hear(KNOWN)
+        await box.until(lambda: "cloud_closed" in box.states("cloud"))
+        box.speaking.hush()
+        await box.quiet()
+        assert (await box.answered(turn)).text == "A long story."
+        assert len(box.replies(turn)) == 1
+        assert tools(box) == []
