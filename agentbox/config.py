@@ -180,6 +180,9 @@ class Backend(Section, frozen=True):
         "qwen_asr",
         "step_asr",
         "seed_asr",
+        "cosyvoice",
+        "qwen_tts",
+        "step_tts",
     ]
     model: Annotated[str, Meta(pattern=r"^[A-Za-z0-9._:/-]{0,100}\Z")] = ""
     voice: Annotated[str, Meta(max_length=100)] = ""
@@ -254,6 +257,23 @@ class Control(Section, frozen=True):
     socket: str | None = None
 
 
+class Page(Section, frozen=True):
+    enabled: bool = True
+    lan: bool = False
+    port: Annotated[int, Meta(ge=0, le=65535)] = 8443
+    name: Annotated[str, Meta(max_length=63)] = ""
+    mdns: bool = True
+    certificate: str | None = None
+    guests_read: bool = False
+
+
+class UpdatesConfig(Section, frozen=True):
+    """Whether the box asks for newer versions, and where; without an address it never does."""
+
+    check: bool = False
+    url: Annotated[str, Meta(pattern=rf"^(|https://[^?#@\s]+|http://{LOOPBACK}[:/][^?#@\s]*)\Z")] = ""
+
+
 class Log(Section, frozen=True):
     level: Literal["debug", "info", "warning", "error"] = "info"
     format: Literal["text", "json"] = "text"
@@ -278,6 +298,8 @@ class Config(Section, frozen=True):
     brain: BrainConfig = field(default_factory=BrainConfig)
     control: Control = field(default_factory=Control)
     metrics: MetricsConfig = field(default_factory=MetricsConfig)
+    page: Page = field(default_factory=Page)
+    updates: UpdatesConfig = field(default_factory=UpdatesConfig)
     log: Log = field(default_factory=Log)
 
     @property

@@ -7,12 +7,28 @@ import re
 import stat
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 import yaml
 
 from agentbox.errors import ConfigError
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
+
+MOST_LENGTH = 8192
+"""Longer than any key or token; a vendor's service account in one line fits."""
+
+SHORT = 8
+"""Of a secret so short nothing is shown."""
+
+_MASK = "••••"
+
+
+class Located(NamedTuple):
+    """A secret and where it is: `environment`, `page`, `systemd` or `file`."""
+
+    source: str
+    value: str
 
 
 class Credentials:
@@ -46,19 +62,84 @@ class Credentials:
 
     def find(self, name: str) -> str | None:
         """As `get`, but null where no source has the secret."""
+        found = self.locate(name)
+        return None if found is None else found.value
+
+    def locate(self, name: str) -> Located | None:
+        """As `find`, with where the secret is."""
         if not _NAME.fullmatch(name):
-            raise ConfigError("secret_name", f"{name!r} cannot be a secret's name.", "Use a-z, 0-9 and _.")
+            raise _no_name(name)
         if value := self._environ.get(f"AGENTBOX_SECRET_{name.upper()}"):
-            return value
+            return Located("environment", value)
         if value := _read(self._folder / name).strip():
-            return value
+            return Located("page", value)
         directory = self._environ.get("CREDENTIALS_DIRECTORY")
         # systemd itself guards this folder; its files are 0400 or 0440 and may belong to root.
         if directory and (value := _read(Path(directory) / name, private=False).strip()):
-            return value
+            return Located("systemd", value)
         if self._file is not None and (value := _read_mapping(self._file).get(name)):
-            return value
+            return Located("file", value)
         return None
+
+    def kept(self) -> list[str]:
+        """The names of the secrets in the page's folder."""
+        try:
+            return sorted(file.name for file in self._folder.iterdir() if _NAME.fullmatch(file.name))
+        except OSError:
+            return []
+
+    def keep(self, name: str, value: str) -> None:
+        """Write a secret into the page's folder, where this user alone can read it; the old one is gone at once.
+
+        Raises `ConfigError`: `secret_name`, `secret_value`, `secret_unwritable`.
+        """
+        value = value.strip()
+        if not _NAME.fullmatch(name):
+            raise _no_name(name)
+        if not value or len(value) > MOST_LENGTH or not value.isprintable():
+            raise ConfigError(
+                "secret_value", f"That cannot be the secret {name}.", f"It is one line of {MOST_LENGTH} signs at most."
+            )
+        written = self._folder / f".{name}.new"
+        try:
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            written.unlink(missing_ok=True)
+            # Made anew and with its mode: at no moment may another user read it.
+            with os.fdopen(
+                os.open(written, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8"
+            ) as file:
+                file.write(value)
+                file.flush()
+                os.fsync(file.fileno())
+            written.replace(self._folder / name)
+        except OSError as error:
+            raise _unwritable(name, error) from None
+
+    def forget(self, name: str) -> bool:
+        """Delete a secret from the page's folder; whether it was there. Raises `ConfigError` as `keep`."""
+        if not _NAME.fullmatch(name):
+            raise _no_name(name)
+        try:
+            (self._folder / name).unlink()
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            raise _unwritable(name, error) from None
+        return True
+
+
+def masked(value: str) -> str:
+    """What may be shown of a secret: enough of a long one to tell it from another."""
+    return f"{_MASK}{value[-4:]}" if len(value) > SHORT else _MASK
+
+
+def _no_name(name: str) -> ConfigError:
+    return ConfigError("secret_name", f"{name[:64]!r} cannot be a secret's name.", "Use a-z, 0-9 and _.")
+
+
+def _unwritable(name: str, error: OSError) -> ConfigError:
+    reason = error.strerror or "the disk failed"
+    return ConfigError("secret_unwritable", f"The secret {name} cannot be written: {reason}.", "Look at the disk.")
 
 
 def _read(path: Path, private: bool = True) -> str:

@@ -27,6 +27,9 @@ class ExitCode(IntEnum):
     """The state directory or the database cannot be used."""
     UNREACHABLE = 7
     """A running daemon is needed and none answers, or one runs already."""
+    RESTART = 75
+    """The daemon ends to begin anew (EX_TEMPFAIL of sysexits.h, which no part of Python or systemd uses): its service
+    manager starts it again."""
 
 
 class AgentboxError(Exception):

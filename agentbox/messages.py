@@ -25,6 +25,13 @@ JSON: TypeAlias = Any
 Caller: TypeAlias = Literal["speech", "cli", "cloud", "brain", "page", "plugin"]
 """Who asks for a tool call; the policy is looked up by it."""
 
+Role: TypeAlias = Literal["owner", "guest", "script"]
+"""What a paired device is: an owner's phone, a guest's, or a program of the owner's with a token."""
+
+Scope: TypeAlias = Literal["state", "talk", "words", "settings", "admin"]
+"""What a device may do: see how the box is; talk to it by text; read what was said; change settings; let devices in and
+out, set secrets, and end it all. None includes another."""
+
 MatchKind: TypeAlias = Literal["exact", "forgiving", "spoken"]
 
 ActivatedBy: TypeAlias = Literal["always", "wake_phrase", "attention", "follow_up", "push_to_talk", "control"]
@@ -116,6 +123,10 @@ class Intent(_Message, frozen=True):
     alternatives: list[dict[str, JSON]] = msgspec.field(default_factory=list)
     """What else the sound may have meant, the likeliest first: `name`, `slots`, `text`, and `behind`, how much less
     likely each is than the first (natural logarithm)."""
+    said: dict[str, JSON] = msgspec.field(default_factory=dict)
+    """The slots as text: what was said for them, numbers in digits; without those that the sentence brings itself."""
+    response: str = ""
+    """The name of the response that the sentence asks for; empty: the default one."""
 
 
 class NotUnderstood(_Message, frozen=True):
@@ -149,6 +160,10 @@ class ToolResult(_Message, frozen=True):
     undo: Undo | None = None
     asks: bool = False
     """It failed for want of something, and `text` asks for that."""
+    warns: bool = False
+    """It went well and did not do what was asked ("milk is already on your list"): `text` says why."""
+    aloud: str = ""
+    """What is told in place of `text` to whoever asked, and to nobody else: no event ever carries it."""
 
 
 class Undo(_Message, frozen=True):
@@ -206,9 +221,9 @@ class Egress(_Message, frozen=True):
     backend: str
     """The owner's name for it."""
     model: str
-    reason: Literal["connect", "turn", "probe", "test", "close"]
+    reason: Literal["connect", "turn", "reply", "probe", "test", "close", "update"]
     """`connect`: a session was set up (who the box is, and what it can do); `turn`: something was said to it; `probe`,
-    `test`: to see if it works; `close`: a farewell, and what came late."""
+    `test`: to see if it works; `close`: a farewell, and what came late; `update`: is there a newer version."""
     turn_id: str = ""
     seconds_out: float = 0.0
     """Of sound."""
@@ -222,6 +237,19 @@ class Egress(_Message, frozen=True):
     duration_ms: float = 0.0
     outcome: str = ""
     """`ok`, or the code of what went wrong; empty: it never ended."""
+
+
+class Audit(_Message, frozen=True):
+    """What a paired device changed, or who tried to come in. No value of anything, and no code or token."""
+
+    action: str
+    """The control method (docs/control.md)."""
+    target: str = ""
+    """What it was done to: an id, a key of the configuration, the name of a secret."""
+    device_id: str = ""
+    """Empty: none yet, or a command on the box itself."""
+    device_name: str = ""
+    address: str = ""
 
 
 Message: TypeAlias = (
@@ -238,6 +266,7 @@ Message: TypeAlias = (
     | Reply
     | Notice
     | Egress
+    | Audit
 )
 
 Stage: TypeAlias = Literal[
@@ -256,6 +285,7 @@ Stage: TypeAlias = Literal[
     "speaking",
     "cloud",
     "egress",
+    "audit",
     "notice",
 ]
 

@@ -60,6 +60,41 @@ def settings_file() -> Path:
     return state_dir() / "settings.yaml"
 
 
+def mute_file() -> Path:
+    """There while the owner has muted the box."""
+    return state_dir() / "muted.json"
+
+
+def set_up_file() -> Path:
+    """There once the owner has been led through the set-up, or skipped it."""
+    return state_dir() / "set-up"
+
+
+def sentences_dir() -> Path:
+    """The owner's sentences that were written on the page."""
+    return state_dir() / "sentences"
+
+
+def secrets_dir() -> Path:
+    """Secrets that were set on the page, a file each."""
+    return state_dir() / "secrets"
+
+
+def page_dir() -> Path:
+    """The page's certificate and its key."""
+    return state_dir() / "page"
+
+
+def page_sentences() -> Path:
+    """Sentences that were written on the page; they are read after those of the configuration."""
+    return state_dir() / "sentences" / "page.yaml"
+
+
+def page_socket(config: Config) -> Path:
+    """Where the page asks the daemon: there nothing is answered without a device's token."""
+    return control_socket(config).with_name("page.sock")
+
+
 def control_socket(config: Config) -> Path:
     """The daemon's Unix socket: `control.socket`, `$AGENTBOX_SOCKET`, systemd's `$RUNTIME_DIRECTORY`,
     a socket of the installed service when it is there, else `$XDG_RUNTIME_DIR`, else the state directory."""

@@ -7,6 +7,7 @@ import logging
 import os
 import socket
 import sys
+from collections import deque
 from collections.abc import Mapping
 
 
@@ -51,6 +52,36 @@ class _JsonFormatter(logging.Formatter):
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
         return json.dumps(line, ensure_ascii=False)
+
+
+class LastRecords(logging.Handler):
+    """The last records of the log, in memory, for who cannot look into the log itself. Use as `with`."""
+
+    def __init__(self, most: int = 500) -> None:
+        super().__init__()
+        self._lines: deque[dict[str, str | float]] = deque(maxlen=most)
+
+    def __enter__(self) -> LastRecords:
+        logging.getLogger().addHandler(self)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        logging.getLogger().removeHandler(self)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        # Not the record: with a traceback it would keep alive whatever the frames hold.
+        self._lines.append(
+            {
+                "at": round(record.created, 3),
+                "level": record.levelname.lower(),
+                "from": record.name,
+                "message": record.getMessage(),
+            }
+        )
+
+    def lines(self, limit: int) -> list[dict[str, str | float]]:
+        """The newest first: `at` (seconds since 1970), `level`, `from`, `message`. Without tracebacks."""
+        return list(self._lines)[::-1][:limit]
 
 
 def set_up_log(level: str, form: str) -> None:

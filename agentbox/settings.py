@@ -34,6 +34,7 @@ _PATHS = (
     ("storage", "path"),
     ("storage", "secrets_file"),
     ("control", "socket"),
+    ("page", "certificate"),
 )
 _NAMES = (("asr", "model"), ("speech", "piper_program"))
 """A model or a program by its name, unless there is a slash in it."""
@@ -130,6 +131,11 @@ def read_yaml(path: Path) -> tuple[dict[str, Any], dict[Key, int]]:
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise ConfigError("config_unreadable", f"{path} cannot be read: {reason}.", "Check the file.") from error
+    return parse_yaml(text, path)
+
+
+def parse_yaml(text: str, path: Path) -> tuple[dict[str, Any], dict[Key, int]]:
+    """As `read_yaml`, for the text of a file that is called `path`. Raises `ConfigError` `config_syntax`."""
     lines: dict[Key, int] = {}
     try:
         loader = _Loader(text)

@@ -1,12 +1,15 @@
 """What the box adds to a cloud model's answer, and how soon it is silent when the owner speaks over one.
 
     python -m benchmarks.cloud_speech --n 20
+    python -m benchmarks.cloud_speech --first --n 20 --handshake-ms 300
 
 A virtual sound card (needs PulseAudio), the real voice detector, mixer and speaker, and the test server of the OpenAI
 protocol, which answers at once. *Added*: from the last of the turn's sound reaching the server to the first of the
 answer leaving the speaker, without the server's own time in between. *Silent*: from the voice detector's decision, and
 from the first sound of the owner's voice, until nothing leaves the speaker. *Told*: what the vendor is told was heard,
-against what left the speaker.
+against what left the speaker. *First*: from the end of the owner's words to the first of the answer where no session
+stands, with a service that takes `--handshake-ms` to acknowledge one: without, and with a wake phrase noticed a second
+before the end.
 """
 
 from __future__ import annotations
@@ -60,9 +63,10 @@ class Timed(OpenAISession):
 
 
 class TimedServer(OpenAIServer):
-    last_sound_s = first_sound_s = 0.0
+    last_sound_s = first_sound_s = handshake_s = 0.0
 
     async def session(self, client: ServerConnection) -> None:
+        await asyncio.sleep(self.handshake_s)
         await Timed(self, client).run()
 
 
@@ -81,6 +85,33 @@ async def added(box: CloudBox, server: TimedServer, watch: Watch) -> float:
 
 def _first(block: Any) -> int:
     return int((block != 0).argmax())
+
+
+async def first(box: CloudBox, server: TimedServer, *, noticed: bool) -> float:
+    """Milliseconds to the first of an answer, where no session stood when the owner began to speak."""
+    server.wanted_ms = 100  # type: ignore[attr-defined]
+    box.cloud.backends[0].abandon()
+    await box.until(lambda: not server.clients)
+    if noticed:
+        box.core.events.emit("activation", "noticed", utterance_id="first")
+    await asyncio.sleep(1.0)  # the owner goes on to speak
+    turn = await box.hear(TEXT)
+    await box.quiet()
+    told = (one for one in box.told if (one.stage, one.state, one.utterance_id) == ("cloud", "answered", turn))
+    return next(told).timings["since_speech_end_ms"]
+
+
+async def measure_first(n: int, folder: Path, handshake_ms: float) -> None:
+    os.environ["AGENTBOX_SECRET_FIRST"] = KEY
+    os.environ["AGENTBOX_STATE"] = str(folder)
+    server = TimedServer(lambda number, results: [Say("It is.", server.wanted_ms)])  # type: ignore[attr-defined]
+    server.handshake_s = handshake_ms / 1000
+    async with server:
+        backend = {"name": "first", "kind": "openai", "url": server.url}
+        async with cloud_box(folder, {"cloud": {"policy": "cloud_first", "backends": [backend]}}) as box:
+            for noticed in (False, True):
+                times = [await first(box, server, noticed=noticed) for _ in range(n)]
+                print(f"first answer, {'called ahead' if noticed else 'not called ahead'}, {n}: {_spread(times)} ms")
 
 
 async def interrupted(
@@ -147,8 +178,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--n", type=int, default=20)
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
+    parser.add_argument("--first", action="store_true", help="the first turn of a talk, and nothing else")
+    parser.add_argument("--handshake-ms", type=float, default=300.0)
     parser.add_argument("--inner", type=Path, help=argparse.SUPPRESS)
     args = parser.parse_args()
+    if args.first:
+        with tempfile.TemporaryDirectory() as folder:
+            asyncio.run(measure_first(args.n, Path(folder), args.handshake_ms))
+        return
     if args.inner is not None:
         asyncio.run(measure(args.n, args.data, args.inner))
         return

@@ -4,8 +4,10 @@
 
 Fed on standard input: spoken orders in kitchen noise and in quiet, talk that is no command (benchmarks/
 make_negative_talk.py), noise, and silence. Every quarter of an hour of sound: memory (PSS) in the midst of work and at
-rest (what decoding takes is given back then), file descriptors, threads, rows of the journal. Printed at the end: the
-growth of memory at rest in 24 hours of sound, by the slope after the first two hours.
+rest (what decoding takes is given back then), and of that what is the daemon's alone: a library's or a file's pages
+count less while another process has them too, so that PSS grows when a neighbour ends. File descriptors, threads, rows
+of the journal. Printed at the end: the growth of its own memory at rest in 24 hours of sound, by the slope after the
+first two hours.
 """
 
 from __future__ import annotations
@@ -39,7 +41,10 @@ from agentbox.messages import SAMPLE_RATE_HZ
 SAMPLE_S = 900.0
 REST_S = 4.0
 """The daemon rests after two seconds without work."""
+AT_REST_CPU = 0.05
+"""Of one core. Work that tells nothing (a talk that is no command, read in vain) is work too."""
 WARM_UP_S = 7200.0
+MB = 1 << 20
 
 
 class Sample(NamedTuple):
@@ -50,6 +55,8 @@ class Sample(NamedTuple):
     """PSS as it stood in the midst of work."""
     pss_mb: float
     """PSS at rest."""
+    own_mb: float
+    """Of that, what no file backs (Pss_Anon)."""
     files: int
     threads: int
     turns: int
@@ -81,18 +88,25 @@ def sounds(data: Path, talk: Path | None, seed: int) -> Iterator[np.ndarray[tupl
             yield quiet(draw.uniform(5.0, 60.0))
 
 
+def cpu_s(folder: Path) -> float:
+    """What the process has worked so far (proc(5): utime and stime, the 14th and 15th field of stat)."""
+    fields = (folder / "stat").read_text(encoding="ascii").rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def sampled(process: subprocess.Popen[bytes], database: Path, sound_s: float, seen: Counter[str]) -> Sample:
     folder = Path(f"/proc/{process.pid}")
-    busy_mb = (memory_bytes(process.pid) or 0) / (1 << 20)
-    before = -1
-    while seen.total() != before:
-        before = seen.total()
+    busy_mb = (memory_bytes(process.pid) or 0) / MB
+    before, worked_s = -1, 0.0
+    while seen.total() != before or cpu_s(folder) - worked_s > AT_REST_CPU * REST_S:
+        before, worked_s = seen.total(), cpu_s(folder)
         time.sleep(REST_S)
     with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as journal:
         (turns,) = journal.execute("SELECT count(*) FROM turns").fetchone()
     threads = len(list((folder / "task").iterdir()))
-    resting_mb = (memory_bytes(process.pid) or 0) / (1 << 20)
-    return Sample(sound_s, busy_mb, resting_mb, len(list((folder / "fd").iterdir())), threads, turns)
+    files = len(list((folder / "fd").iterdir()))
+    pss_mb, own_mb = (memory_bytes(process.pid, kind=kind) or 0 for kind in ("Pss", "Pss_Anon"))
+    return Sample(sound_s, busy_mb, pss_mb / MB, own_mb / MB, files, threads, turns)
 
 
 def growth_mb_a_day(samples: Sequence[Sample]) -> float:
@@ -100,7 +114,7 @@ def growth_mb_a_day(samples: Sequence[Sample]) -> float:
     later = [one for one in samples if one.sound_s >= WARM_UP_S]
     if len(later) < 3:
         return float("nan")
-    slope, _ = np.polyfit([one.sound_s / 86_400 for one in later], [one.pss_mb for one in later], 1)
+    slope, _ = np.polyfit([one.sound_s / 86_400 for one in later], [one.own_mb for one in later], 1)
     return float(slope)
 
 
@@ -141,17 +155,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         reader.start()
         samples: list[Sample] = []
         fed_s = 0.0
-        print(
-            f"{'hours of sound':>14} {'busy MB':>8} {'at rest':>8} {'files':>6} {'threads':>8} {'turns':>6}", flush=True
-        )
+        heads = f"{'hours of sound':>14} {'busy MB':>8} {'at rest':>8} {'its own':>8}"
+        print(f"{heads} {'files':>6} {'threads':>8} {'turns':>6}", flush=True)
         for piece in sounds(options.data, options.talk, options.seed):
             process.stdin.write(piece.astype("<i2").tobytes())
             fed_s += piece.size / SAMPLE_RATE_HZ
             if fed_s >= SAMPLE_S * (len(samples) + 1):
                 samples.append(one := sampled(process, state / "agentbox.db", fed_s, seen))
                 print(
-                    f"{one.sound_s / 3600:14.2f} {one.busy_mb:8.1f} {one.pss_mb:8.1f} {one.files:6} {one.threads:8}"
-                    f" {one.turns:6}",
+                    f"{one.sound_s / 3600:14.2f} {one.busy_mb:8.1f} {one.pss_mb:8.1f} {one.own_mb:8.1f} {one.files:6}"
+                    f" {one.threads:8} {one.turns:6}",
                     flush=True,
                 )
             if fed_s >= options.hours * 3600:

@@ -5,10 +5,35 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from agentbox.asr.catalogue import Catalogue
 from agentbox.asr.pull import ensure
+
+# No test asserts on wall time, hypothesis' own deadline included: a machine that is busy is no mistake of ours.
+hypothesis.settings.register_profile("house", deadline=None)
+hypothesis.settings.load_profile("house")
+
+REAL_TIME = (
+    *("audio/test_capture", "audio/test_mixer", "audio/test_output", "audio/test_speaker_device", "daemon/test_box"),
+    *("daemon/test_dialogues", "daemon/test_health", "daemon/test_hearing", "daemon/test_interruption"),
+    *(
+        "daemon/test_microphone",
+        "daemon/test_mute",
+        "daemon/test_noise",
+        "daemon/test_speaking",
+        "daemon/test_stopping",
+        "page/test_walk",
+    ),
+)
+"""Tests that hear and speak as time passes: another one beside them would make both late."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if f"{item.path.parent.name}/{item.path.stem}" in REAL_TIME:
+            item.add_marker(pytest.mark.alone)
 
 
 @pytest.fixture(scope="session")

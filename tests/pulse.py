@@ -56,6 +56,16 @@ class Pulse:
         subprocess.run(["paplay", "--device=spk", str(file)], env=self._env(), check=True, timeout=120)
 
     @contextmanager
+    def playing(self, file: Path) -> Iterator[None]:
+        """A sound file is played meanwhile; cut off at the end."""
+        player = subprocess.Popen(["paplay", "--device=spk", str(file)], env=self._env())
+        try:
+            yield
+        finally:
+            player.terminate()
+            player.wait()
+
+    @contextmanager
     def recording(self, file: Path) -> Iterator[None]:
         """What is played within the block, in `file`: 16 kHz mono int16 without a header."""
         command = ["parec", "--latency-msec=20", "-d", "spk.monitor", "--rate=16000", "--channels=1", "--format=s16le"]

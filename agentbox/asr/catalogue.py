@@ -92,7 +92,7 @@ class Model(_Shape, frozen=True):
     files: dict[FileName, ModelFile]
     sources: Annotated[list[Source], Meta(min_length=1)]
     """Tried in this order."""
-    tokens_per_second: float = 6.5
+    tokens_per_second: float | None = None
     memory_mb: int | None = None
     rtf: float | None = None
     encoder_rms: float | None = None

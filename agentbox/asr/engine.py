@@ -58,6 +58,43 @@ class Recognition:
     """What the candidates are held against: the free reading of the same stretch; null where there are none."""
     constrain_ms: float | None = None
     """Time for decoding under the grammar; null where that was not done."""
+    token_ms: tuple[int, ...] = ()
+    """When each of `tokens` begins, in milliseconds of the sound; empty where the model does not tell."""
+    language: str | None = None
+    """Which language the model heard (BCP-47), where it tells."""
+    emotion: str | None = None
+    """How it was said (`happy`, `sad`, `angry`, `neutral` ...), where the model tells."""
+    sound_event: str | None = None
+    """What else was heard (`speech`, `music`, `applause`, `laughter` ...), where the model tells."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hints:
+    """What helps an engine beyond the sound; whoever cannot use it leaves it."""
+
+    hotwords: tuple[str, ...] = ()
+    """Names and terms that may have been said, the likeliest first."""
+    before: str = ""
+    """What was said just before this stretch."""
+
+
+NO_HINTS = Hints()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opening:
+    """How a model is to be opened."""
+
+    name: str
+    languages: tuple[str, ...] = ()
+    """BCP-47; empty where nobody knows (a folder of the owner's)."""
+    language: str = "en"
+    """The one it is wanted for."""
+    threads: int = 1
+    tokens_per_second: float | None = None
+    """The most that its guards allow; null: what the family knows."""
+    encoder_rms: float | None = None
+    """Root mean square of the encoder's output in the self-test, where the catalogue knows it."""
 
 
 class Aborted(Exception):  # noqa: N818 - not an error: the caller said it no longer wants the answer
@@ -82,11 +119,14 @@ class Engine(Protocol):
         language: str,
         speech_ms: int | None = None,
         abort: Callable[[], bool] | None = None,
+        hints: Hints = NO_HINTS,
+        partial: Callable[[str], None] | None = None,
     ) -> Recognition:
         """The words in `samples`, a stretch of at most some 25 s; longer sound is cut by the caller.
 
         `speech_ms` is how much of it the voice detector took for speech; null where nobody measured.
-        `abort` is asked between the steps of a long decoding.
+        `abort` is asked between the steps of a long decoding. `partial` is told the text so far, where an engine writes
+        it piece by piece.
 
         Raises `InputError` `audio_not_finite`, `ModelError` `model_failed`, `Aborted`.
         """

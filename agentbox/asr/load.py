@@ -3,16 +3,30 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Protocol
 
 from agentbox.asr import moonshine
 from agentbox.asr.catalogue import Catalogue, Model
-from agentbox.asr.engine import Engine
-from agentbox.asr.guards import DENSE_TOKENS_PER_SECOND, TOKENS_PER_SECOND
+from agentbox.asr.engine import Engine, Opening
 from agentbox.asr.pull import Progress, ensure
 from agentbox.errors import ConfigError, ModelError
 
-_DENSE = ("ar", "he", "hi", "ja", "ko", "th", "uk", "vi", "zh")
-"""Languages whose text takes Moonshine more tokens; moonshine's docs/api/options.md says "many non-Latin"."""
+
+class Family(Protocol):
+    """Models of one kind: a module that knows their files."""
+
+    NEEDED: str
+    """The files that such a folder has, in words."""
+
+    def is_model_folder(self, folder: Path) -> bool: ...
+
+    def open_model(self, folder: Path, opening: Opening) -> Engine:
+        """Loaded, and past its self-test. Raises `ModelError` `model_damaged`."""
+        ...
+
+
+FAMILIES: dict[str, Family] = {"moonshine": moonshine}
+"""By the catalogue's name for them. A folder of the owner's is the first one's that knows its files."""
 
 
 def load_engine(
@@ -39,15 +53,15 @@ def load_engine(
     model = catalogue.get(name_or_folder)
     check_language(model, language, catalogue)
     folder = ensure(model, models_dir, fetch_missing=fetch_missing, progress=progress)
-    engine = moonshine.Moonshine(
-        folder,
+    opening = Opening(
         name=model.name,
-        languages=model.languages,
+        languages=tuple(model.languages),
+        language=language,
         threads=threads,
         tokens_per_second=model.tokens_per_second,
+        encoder_rms=model.encoder_rms,
     )
-    engine.self_test(model.encoder_rms)
-    return engine
+    return FAMILIES[model.family].open_model(folder, opening)
 
 
 def is_folder(name_or_folder: str) -> bool:
@@ -77,19 +91,8 @@ def _load_folder(folder: Path, language: str, threads: int) -> Engine:
     """A model of the owner's: nobody knows its hashes, so the self-test is all there is."""
     if not folder.is_dir():
         raise ModelError("model_missing", f"There is no folder {folder}.", "Check asr.model.")
-    if not moonshine.is_model_folder(folder):
-        raise ModelError(
-            "model_missing",
-            f"{folder} holds no model: encoder_model and decoder_model_merged (.ort or .onnx) and tokenizer.bin are "
-            "needed.",
-            "See docs/models.md.",
-        )
-    dense = language.split("-")[0].lower() in _DENSE
-    engine = moonshine.Moonshine(
-        folder,
-        name=folder.name,
-        threads=threads,
-        tokens_per_second=DENSE_TOKENS_PER_SECOND if dense else TOKENS_PER_SECOND,
-    )
-    engine.self_test()
-    return engine
+    family = next((family for family in FAMILIES.values() if family.is_model_folder(folder)), None)
+    if family is None:
+        needed = "; or ".join(family.NEEDED for family in FAMILIES.values())
+        raise ModelError("model_missing", f"{folder} holds no model. Needed are {needed}.", "See docs/models.md.")
+    return family.open_model(folder, Opening(name=folder.name, language=language, threads=threads))

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from agentbox.asr import guards
 from agentbox.asr.decoders import DecoderState, Floats, Ints, open_decoder
-from agentbox.asr.engine import Aborted, Capabilities, Recognition, Samples
+from agentbox.asr.engine import NO_HINTS, Aborted, Capabilities, Hints, Opening, Recognition, Samples
 from agentbox.asr.tokens import END, START, TokenTable
 from agentbox.caches import digest
 from agentbox.errors import InputError, ModelError
@@ -50,6 +50,27 @@ class Decoding:
     logprobs: tuple[float, ...]
     capped: bool
     """The cap stopped it, not the model."""
+
+
+NEEDED = "encoder_model and decoder_model_merged (.ort or .onnx) and tokenizer.bin"
+
+_DENSE = ("ar", "he", "hi", "ja", "ko", "th", "uk", "vi", "zh")
+"""Languages whose text takes more tokens; moonshine's docs/api/options.md says "many non-Latin"."""
+
+
+def open_model(folder: Path, opening: Opening) -> Moonshine:
+    """See `load.Family`."""
+    dense = opening.language.split("-")[0].lower() in _DENSE
+    usual = guards.DENSE_TOKENS_PER_SECOND if dense else guards.TOKENS_PER_SECOND
+    engine = Moonshine(
+        folder,
+        name=opening.name,
+        languages=opening.languages,
+        threads=opening.threads,
+        tokens_per_second=opening.tokens_per_second or usual,
+    )
+    engine.self_test(opening.encoder_rms)
+    return engine
 
 
 def is_model_folder(folder: Path) -> bool:
@@ -164,6 +185,8 @@ class Moonshine:
         language: str,
         speech_ms: int | None = None,
         abort: Callable[[], bool] | None = None,
+        hints: Hints = NO_HINTS,
+        partial: Callable[[str], None] | None = None,
     ) -> Recognition:
         """See `Engine.transcribe`. A model knows one language; `language` is taken as checked by `load_engine`."""
         return self.listen(samples, speech_ms=speech_ms, abort=abort)[0]

@@ -149,14 +149,18 @@ class Microphone:
             return samples
         return self._converter.convert(samples.reshape(-1, self._channels).astype(np.float32) / 32768.0)
 
+    def stop(self) -> None:
+        """No more blocks are given; `close` follows."""
+        self._closed = True
+        self._ready.set()
+
     async def close(self) -> bool:
         """Let go of the device. False when the driver hung: the stream is then left to a thread that waits for it.
 
         `abort`, never `stop`: `stop` waits for ever on a device that is gone, and even `abort` can hang while the
         sound server is frozen, so it runs beside the loop with a time limit.
         """
-        self._closed = True
-        self._ready.set()
+        self.stop()
         stream, self._stream = self._stream, None
         if stream is None:
             return True

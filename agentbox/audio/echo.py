@@ -32,7 +32,8 @@ LEAD_MS = 30
 on it may lose it for good (measured over half an hour; agentbox bench echo), so that it is found here."""
 
 MOVED_MS = 10
-"""A delay that differs by more is another one: the box was moved, or its speaker changed."""
+"""A delay that differs by more is another one: the box was moved, or its speaker changed. Unless the filter goes on
+taking the echo out: where two ways through the room are equally loud, now the one is found and now the other."""
 
 NO_ECHO_S = 4.0
 """Of the box's own sound: whoever has not heard it come back by then does not hear it at all (a headset)."""
@@ -49,6 +50,22 @@ KEPT_S = 4.0
 
 RESIDUE = 0.003
 """Of the energy (-25 dB): what the canceller leaves less of is the rest of an echo, and nobody's voice."""
+
+USUAL_FRAMES = 100
+"""What the linear filter usually leaves of the box's own sound is the middle one of so many frames (1 s of its being
+heard); whoever speaks is above it before they change it."""
+
+OVER_USUAL = 4.0
+"""Only what it leaves so many times more of is somebody's ..."""
+
+WORKS = 0.1
+"""A filter that usually leaves less of the box's sound knows the way through the room."""
+
+MOST_RESIDUE = 0.2
+"""... but what it leaves a fifth of always may be: where people talk on over the box, the usual is their talk."""
+
+LOUD = 1e-6
+"""Mean square, of 1, from which a frame tells about the filter and not about the microphone's own noise."""
 
 JUMP = 160
 """Samples that the two clocks may drift apart before they are set anew: the filter follows slow drift by itself, and
@@ -126,6 +143,7 @@ class Echo:
         self._near = 0
         self._delay = EchoDelay()
         self._filter = EchoFilter()
+        self._presence = _Presence()
         self._used: int | None = None
         """The delay that the canceller works with, in samples; null: none is known yet."""
         self._learnt = 0
@@ -194,13 +212,17 @@ class Echo:
             if self._delay.looked_s < NO_ECHO_S:
                 return self._unlearnt(near)
             delay = 0
-        if self._used is None or abs(delay - self._used) > MOVED_MS * SAMPLE_RATE_HZ // 1000:
+        most = MOVED_MS * SAMPLE_RATE_HZ // 1000
+        if self._used is None or (abs(delay - self._used) > most and not self._presence.filter_works):
             self._used, self._learnt = delay, 0
+            # What knows its old way for sure is slow to learn another.
+            self._filter, self._canceller, self._presence = EchoFilter(), self._make(), _Presence()
         lead = LEAD_MS * SAMPLE_RATE_HZ // 1000
         far = self._shown(self._near - self._used + lead, near.size)
         words = presence = self._filtered(near, far)
         if self._canceller is not None:
-            presence = _present(np.asarray(self._canceller.process(near, far), dtype=np.float32), near)
+            presence = np.asarray(self._canceller.process(near, far), dtype=np.float32)
+            presence = self._presence.of(presence, words, near)
         if self._learnt < LEARN_S * SAMPLE_RATE_HZ:
             self._learnt += near.size if far.any() else 0
             return self._unlearnt(near)
@@ -253,11 +275,40 @@ def _resampler() -> soxr.ResampleStream:
     return soxr.ResampleStream(PLAYED_RATE_HZ, SAMPLE_RATE_HZ, 1, dtype="float32", quality="LQ")
 
 
-def _present(presence: Floats, near: Floats) -> Floats:
-    """`presence` without the frames in which it is too little of `near` to be somebody."""
-    left, whole = (np.square(sound.reshape(-1, FRAME)).sum(axis=1) for sound in (presence, near))
-    somebody: NDArray[np.bool_] = np.repeat(left >= RESIDUE * whole, FRAME)
-    return np.where(somebody, presence, np.float32(0))
+class _Presence:
+    """Leaves what may be somebody's of the canceller's sound, frame by frame."""
+
+    def __init__(self) -> None:
+        self._usual: deque[float] = deque(maxlen=USUAL_FRAMES)
+
+    def of(self, presence: Floats, words: Floats, near: Floats) -> Floats:
+        """`presence` without the frames in which it is too little of `near` to be somebody.
+
+        Nor is there more of anybody than `words` has: what the linear filter took out was the box's, though the
+        canceller, whose own filter is shorter, at times leaves much more of a room that sounds on for long.
+        """
+        left, most, whole = (np.square(sound.reshape(-1, FRAME)).sum(axis=1) for sound in (presence, words, near))
+        share = np.sqrt(np.minimum(1.0, most / np.maximum(left, 1e-12)))
+        shares = most / np.maximum(whole, 1e-12)
+        for frame, is_loud in enumerate(whole > LOUD * FRAME):
+            if is_loud:
+                self._usual.append(float(shares[frame]))
+            if min(left[frame], most[frame]) < self._residue() * whole[frame]:
+                share[frame] = 0.0
+        return presence * np.repeat(share, FRAME).astype(np.float32)
+
+    @property
+    def filter_works(self) -> bool:
+        usual = self._middle()
+        return usual is not None and usual < WORKS
+
+    def _residue(self) -> float:
+        """What is less of the microphone's sound is nobody's."""
+        usual = self._middle()
+        return RESIDUE if usual is None else min(max(RESIDUE, OVER_USUAL * usual), MOST_RESIDUE)
+
+    def _middle(self) -> float | None:
+        return sorted(self._usual)[USUAL_FRAMES // 2] if len(self._usual) == USUAL_FRAMES else None
 
 
 def _as_int16(sound: Floats) -> Samples:

@@ -66,6 +66,7 @@ class Track:
         self._on_change = on_change
         self._pieces: deque[Floats] = deque()
         self._resampler: soxr.ResampleStream | None = None
+        self._rate_hz = RATE_HZ
         self._complete = False
         """No more pieces come."""
         self._ending = False
@@ -87,18 +88,22 @@ class Track:
         return self.state in (State.DONE, State.STOPPED)
 
     def add(self, samples: Samples, rate_hz: int = RATE_HZ, *, last: bool = False) -> None:
-        """The next piece, mono int16; all pieces of a track have one rate. `last`: no other comes. What is given after
-        that, or to a track that is over or was stopped, is dropped."""
+        """The next piece, mono int16; its rate may be another than that of the piece before. `last`: no other comes.
+        What is given after that, or to a track that is over or was stopped, is dropped."""
         if self._complete or self._ending or self.over:
             return
         sound = samples.astype(np.float32) * np.float32(self.volume)
-        if rate_hz != RATE_HZ:
-            if self._resampler is None:
+        before = np.zeros(0, dtype=np.float32)
+        if rate_hz != self._rate_hz:
+            if self._resampler is not None:
+                before = self._resampler.resample_chunk(before, last=True)
+            self._rate_hz, self._resampler = rate_hz, None
+            if rate_hz != RATE_HZ:
                 self._resampler = soxr.ResampleStream(rate_hz, RATE_HZ, 1, dtype="float32", quality="HQ")
+        if self._resampler is not None:
             sound = self._resampler.resample_chunk(sound, last=last)
         with self._lock:
-            if sound.size:
-                self._pieces.append(sound)
+            self._pieces.extend(piece for piece in (before, sound) if piece.size)
             self._complete = last
         self._on_change()
 

@@ -99,6 +99,10 @@ class Output:
         self._thread = threading.Thread(target=self._run, name="speaker", daemon=True)
         self._thread.start()
 
+    def use(self, device: str | int) -> None:
+        """Play to another device, from the next time on that one is opened."""
+        self._wanted = device
+
     def play(self, name: SoundName, lane: Lane = "sound", volume: float = 1.0) -> bool:
         """Queue a short sound. False when too many wait and this one was left out."""
         if len(self.mixer.tracks(lane)) >= MOST_WAITING:

@@ -83,13 +83,14 @@ class Memory:
 
 
 def replies(count: int, seed: int = 1, language: str = "en") -> list[str]:
-    """`count` different replies of all kinds, in one of `phrases.LANGUAGES`."""
+    """`count` different replies in one of `phrases.LANGUAGES`: one of each kind, as far as they go, then any."""
     draw = random.Random(seed)
     phrases = Phrases(language)
     kinds = sorted((key, text) for key, text in load(language).items() if "." not in key)
+    each_once = draw.sample(kinds, len(kinds))
     found: dict[str, None] = {}
     while len(found) < count:
-        key, template = kinds[draw.randrange(len(kinds))]
+        key, template = each_once.pop() if each_once else draw.choice(kinds)
         names = {name for _, name, _, _ in string.Formatter().parse(template) if name}
         text = phrases.say(key, **{name: _value(name, phrases, draw) for name in sorted(names)}).strip()
         if len(text) > 5 and "…" not in text and (language != "en" or " " in text):

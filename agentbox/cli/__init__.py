@@ -17,16 +17,24 @@ _COMMANDS = {
     "ask": "talk",
     "listen": "talk",
     "say": "say",
+    "mute": "mute",
+    "unmute": "mute",
     "status": "talk",
     "tools": "talk",
     "transcripts": "transcripts",
     "backends": "cloud",
     "egress": "cloud",
+    "pair": "pairing",
+    "devices-paired": "pairing",
     "devices": "devices",
     "models": "models",
     "config": "config",
     "sentences": "sentences",
     "doctor": "doctor",
+    "restart": "system",
+    "backup": "system",
+    "restore": "system",
+    "factory-reset": "system",
     "bench": "bench",
 }
 """Command -> the module it is in, imported when it is used: `agentbox ask` need not wait for the speech engine."""
@@ -40,7 +48,7 @@ class _Lazy(Group):
         if cmd_name not in _COMMANDS:
             return None
         module = importlib.import_module(f"agentbox.cli.{_COMMANDS[cmd_name]}")
-        command = getattr(module, cmd_name)
+        command = getattr(module, cmd_name.replace("-", "_"))
         assert isinstance(command, click.Command)
         return command
 

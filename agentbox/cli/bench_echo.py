@@ -25,7 +25,10 @@ from agentbox.daemon.mind import only_sentences
 from agentbox.settings import Loaded
 from agentbox.tts.load import load_voice
 
-ROOMS = [measured.Room(delay_ms, level_db) for delay_ms in (0, 60, 200) for level_db in (-6, -13, -20)]
+PLACES = [(delay_ms, level_db) for delay_ms in (0, 60, 200) for level_db in (-6, -13, -20)]
+ROOMS = [measured.Room(delay_ms, level_db, seed=number) for number, (delay_ms, level_db) in enumerate(PLACES, 1)]
+"""Each is another one: in some the first sound to come back is not the loudest."""
+
 REPLIES_A_MINUTE = 11
 SPOKEN_OVER = measured.Room(60, -10)
 

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
-
 import click
 import msgspec
 import yaml
 
-from agentbox.asr.catalogue import Catalogue
-from agentbox.asr.load import check_language, is_folder
 from agentbox.cli.common import Group, echo_json, with_config, with_json
-from agentbox.config import Config
-from agentbox.daemon.mind import load_phrases, load_tools, make_understander, problems_of
-from agentbox.errors import AgentboxError, ExitCode
-from agentbox.messages import Notice
+from agentbox.daemon.changeable import flat, source_of
+from agentbox.daemon.checks import problems
+from agentbox.daemon.mind import load_phrases
+from agentbox.errors import ExitCode
 from agentbox.settings import Loaded, masked
 
 
@@ -51,18 +46,6 @@ def check(ctx: click.Context, loaded: Loaded, as_json: bool) -> None:
         ctx.exit(int(ExitCode.USAGE))
 
 
-def problems(config: Config) -> Iterator[Notice]:
-    """What is wrong beyond the file itself."""
-    try:
-        if not is_folder(config.asr.model):
-            catalogue = Catalogue.load()
-            check_language(catalogue.get(config.asr.model), config.language, catalogue)
-    except AgentboxError as error:
-        yield Notice(code=error.code, what=error.what, todo=error.todo, level="error")
-    registry = load_tools(config)
-    yield from problems_of(config, registry, make_understander(config, registry), load_phrases(config)[1])
-
-
 @config.command()
 @with_config
 @with_json
@@ -73,8 +56,8 @@ def show(loaded: Loaded, as_json: bool) -> None:
     Example:
       agentbox config show
     """
-    for key, value in _flat(masked(loaded.config)):
-        source = next((loaded.sources[part] for part in _heads(key) if part in loaded.sources), "default")
+    for key, value in flat(masked(loaded.config)):
+        source = source_of(key, loaded.sources) or "default"
         if as_json:
             echo_json({"key": key, "value": value, "source": source})
         else:
@@ -94,19 +77,3 @@ def replies(loaded: Loaded) -> None:
     for problem in problems:
         click.echo(f"{problem.what} [{problem.code}]", err=True)
     click.echo(yaml.safe_dump(dict(phrases.sentences), allow_unicode=True, sort_keys=False, width=1000), nl=False)
-
-
-def _flat(values: dict[str, Any], head: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in values.items():
-        name = f"{head}.{key}" if head else key
-        if isinstance(value, dict) and value:
-            yield from _flat(value, name)
-        else:
-            yield name, value
-
-
-def _heads(key: str) -> Iterator[str]:
-    """`a.b.c`, `a.b`, `a`: a list or an empty mapping is set as a whole."""
-    while key:
-        yield key
-        key = key.rpartition(".")[0]

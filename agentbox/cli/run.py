@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 
 import click
 
+from agentbox.cli.codes import show_offer
 from agentbox.cli.common import echo_json, with_config, with_json
 from agentbox.cli.show import echo_event
 from agentbox.daemon.box import Box
+from agentbox.errors import ExitCode
 from agentbox.messages import StageEvent, public_json
-from agentbox.service import set_up_log
+from agentbox.service import is_supervised, set_up_log
 from agentbox.settings import Loaded
 
 
@@ -43,10 +46,19 @@ def run(loaded: Loaded, source: str, fast: bool, exit_when_done: bool, show_word
         else:
             echo_event(event, words=words)
 
-    sys.exit(
-        asyncio.run(
-            Box(
-                loaded, source=source, fast=fast, exit_when_done=exit_when_done, show=show, watched=words or as_json
-            ).run()
-        )
+    box = Box(
+        loaded,
+        source=source,
+        fast=fast,
+        exit_when_done=exit_when_done,
+        show=show,
+        watched=words or as_json,
+        # Only to eyes: what is no terminal may be a log.
+        greet=show_offer if sys.stdout.isatty() and not as_json else None,
     )
+    code = asyncio.run(box.run())
+    if code == ExitCode.RESTART and not is_supervised():
+        # Nobody else would start it again. Under a service manager only that knows all that belongs to a start.
+        sys.stdout.flush()
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606
+    sys.exit(code)

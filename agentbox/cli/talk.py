@@ -139,7 +139,7 @@ def call(ctx: click.Context, loaded: Loaded, name: str, arguments: str, as_json:
     if as_json:
         echo_json(result)
     else:
-        click.echo(result["text"] or json.dumps(result["data"], ensure_ascii=False))
+        click.echo(result["aloud"] or result["text"] or json.dumps(result["data"], ensure_ascii=False))
     if not result["ok"]:
         why = result["data"]
         click.echo(f"[{result['error_code']}] {why['what']} {why['todo']}", err=True)

@@ -42,7 +42,7 @@ class Client:
         for answer in self._answers(method, params, timeout_s):
             if answer.result is not UNSET:
                 return answer.result
-        raise _gone()
+        raise gone()
 
     def stream(
         self, method: str, params: dict[str, JSON] | None = None, timeout_s: float | None = None
@@ -53,7 +53,7 @@ class Client:
                 yield answer.item
             else:
                 return
-        raise _gone()
+        raise gone()
 
     def _answers(self, method: str, params: dict[str, JSON] | None, timeout_s: float | None) -> Iterator[Answer]:
         request = encode(Request(id=1, method=method, params=params or {}))
@@ -71,9 +71,9 @@ class Client:
                             raise answer.error.error()
                         yield answer
             except TimeoutError as error:
-                raise _slow() from error
+                raise slow() from error
             except OSError as error:
-                raise _gone() from error
+                raise gone() from error
 
     def _connect(self) -> socket.socket:
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -82,21 +82,21 @@ class Client:
             connection.connect(str(self._path))
         except OSError as error:
             connection.close()
-            raise _unreachable(error) from error
+            raise unreachable(error) from error
         return connection
 
 
-def _unreachable(error: OSError) -> ControlError:
+def unreachable(error: OSError) -> ControlError:
     if isinstance(error, PermissionError):
         return ControlError("not_allowed", "This user may not speak to the daemon.", "Use sudo, or join its group.")
     if isinstance(error, BlockingIOError | TimeoutError):  # the daemon lives and does not take new clients
-        return _slow()
+        return slow()
     return ControlError("not_running", "No agentbox daemon is running.", "Start one: agentbox run")
 
 
-def _slow() -> ControlError:
+def slow() -> ControlError:
     return ControlError("daemon_slow", "The daemon does not answer in time.", "agentbox status")
 
 
-def _gone() -> ControlError:
+def gone() -> ControlError:
     return ControlError("daemon_gone", "The daemon hung up before it had answered.", "Its log says why.")

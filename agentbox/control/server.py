@@ -82,6 +82,11 @@ class ControlServer:
             await asyncio.wait(self._clients, timeout=CLOSE_LIMIT_S)
         self._held.close()
 
+    @property
+    def is_asking(self) -> bool:
+        """Whether who runs now answers one of its clients, and would be cancelled were it closed."""
+        return asyncio.current_task() in self._clients
+
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.create_task(self._serve(reader, writer), name="control client")
         self._clients.add(task)

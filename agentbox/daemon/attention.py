@@ -50,6 +50,10 @@ class OwnVoice(Protocol):
 
     def said(self, begin_s: float, end_s: float) -> str: ...
 
+    def confiding(self, begin_s: float, end_s: float) -> bool:
+        """Whether it said between two moments what is kept nowhere."""
+        ...
+
 
 @dataclass(slots=True)
 class Talk:
@@ -155,6 +159,13 @@ class Attention:
             opened = None
         return Verdict(opened, "not_activated" if text else "suppressed", recognition)
 
+    def confiding(self, heard: Heard) -> bool:
+        """Whether the box said meanwhile what is kept nowhere: no word of that may be kept as something heard."""
+        return self.confided(heard.speech_ended_s - heard.utterance.speech_ms / 1000, heard.speech_ended_s)
+
+    def confided(self, begin_s: float, end_s: float) -> bool:
+        return self._voice is not None and self._voice.confiding(begin_s, end_s)
+
     def _opened(self, heard: Heard) -> Opened | None:
         """Whether the words are for the box. While it rings or speaks, "stop" always is; whatever else is said then is
         not.
@@ -190,6 +201,8 @@ class Attention:
         own = self._voice.said(heard.speech_ended_s - heard.utterance.speech_ms / 1000, heard.speech_ended_s)
         if not own:
             return ""
+        if self.confiding(heard):
+            return own
         words, share, _ = overlap(heard.transcript.text, own)
         if self._voice.half_duplex:
             return own if share > 0.0 else ""

@@ -11,7 +11,7 @@ from agentbox.config import Backend as Settings
 from agentbox.credentials import Credentials
 from agentbox.daemon.egress import Meter, Reason, Use
 from agentbox.errors import ConfigError
-from agentbox.realtime.backends import KINDS, RECOGNISERS, make_session
+from agentbox.realtime.backends import DIALOGS, KINDS, RECOGNISERS, VOICES, make_session
 from agentbox.realtime.failures import CloudError, Kind, failure
 from agentbox.realtime.health import Health
 from agentbox.realtime.link import Link
@@ -37,8 +37,11 @@ class Backend:
         self.settings = settings
         self.name = settings.name
         self.model = settings.model or KINDS[settings.kind].model
+        self.answers = settings.kind in DIALOGS
         self.recognises = settings.kind in RECOGNISERS
         """It only writes down what was said."""
+        self.speaks = settings.kind in VOICES
+        """It only says the box's own answers."""
         self.prices = Prices(settings.price.minute_out, settings.price.minute_in, settings.price.million)
         self.health = Health()
         self.link: Link | None = None
@@ -54,7 +57,13 @@ class Backend:
 
     async def ready(self, within_s: float, reason: Reason = "connect") -> Link:
         """A session that is configured: the one that is open, or a new one. Raises `CloudError`."""
-        async with self._opening:
+        by_s = self._monotonic() + within_s
+        try:
+            async with asyncio.timeout(within_s):
+                await self._opening.acquire()
+        except TimeoutError:
+            raise CloudError(failure("cloud_timeout")) from None
+        try:
             if self.link is not None and self.link.is_fresh():
                 return self.link
             # A session that comes to its vendor's limit is gone on with, where the vendor can: the talk goes on.
@@ -63,7 +72,8 @@ class Backend:
             for resume in dict.fromkeys((handle, "")):
                 use = self.use(reason)
                 try:
-                    self.link = await self._open(within_s, resume)
+                    self.link = await self._open(by_s, resume, use)
+                    use.end()
                 except CloudError as error:
                     use.end(error.code)
                     if resume and error.failure.kind is Kind.RETRY_NOW:
@@ -72,12 +82,14 @@ class Backend:
                         # Nothing was said yet: it is the session itself that they do not like.
                         raise CloudError(failure("cloud_settings", error.failure.vendor_code)) from None
                     raise
-                use.over(self.link)
-                use.end()
+                finally:
+                    use.end("cancelled")
                 break
             assert self.link is not None
             self.health.configured()
             return self.link
+        finally:
+            self._opening.release()
 
     async def probe(self, within_s: float, reason: Reason = "probe") -> None:
         """See whether it works, as far as the acknowledged configuration: that costs nothing. Raises `CloudError`."""
@@ -107,10 +119,13 @@ class Backend:
         """Put down that something is about to leave the box."""
         return self._meter.begin(self.name, self.model, reason, self.prices, turn_id=turn_id, link=link)
 
-    async def _open(self, within_s: float, handle: str) -> Link:
+    async def _open(self, by_s: float, handle: str, use: Use) -> Link:
         settings = self.settings
         try:
-            key = await asyncio.to_thread(self._credentials.find, settings.key or settings.name)
+            async with asyncio.timeout(by_s - self._monotonic()):
+                key = await asyncio.to_thread(self._credentials.find, settings.key or settings.name)
+        except TimeoutError:
+            raise CloudError(failure("cloud_timeout")) from None
         except ConfigError as error:
             raise CloudError(failure("cloud_no_key", error.code)) from error
         if not key and not settings.url:
@@ -127,4 +142,7 @@ class Backend:
         )
         setup = replace(self._setup(settings), resume=handle)
         dialog = self._make(settings.kind, account, setup)
-        return await Link.open(dialog, open_s=within_s, monotonic=self._monotonic)
+        link = Link(dialog, open_s=max(0.0, by_s - self._monotonic()), monotonic=self._monotonic)
+        use.over(link)
+        await link.open()
+        return link

@@ -8,7 +8,7 @@ import logging
 import signal
 import sys
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import msgspec
@@ -24,17 +24,24 @@ from agentbox.audio.ear import Ear
 from agentbox.audio.vad import SileroVad
 from agentbox.config import Config
 from agentbox.control.client import Client
-from agentbox.control.server import ControlServer, already_running
+from agentbox.control.server import ControlServer, Handler, already_running
+from agentbox.daemon import anew
+from agentbox.daemon.access import guarded
 from agentbox.daemon.core import Core, open_core
+from agentbox.daemon.entrance import Entrance
 from agentbox.daemon.events import Events, Sink, log_event
 from agentbox.daemon.figures import Figures, memory_bytes
-from agentbox.daemon.handlers import Handlers
 from agentbox.daemon.health import Health
 from agentbox.daemon.hearing import Heard, Hearing
-from agentbox.daemon.sources import Source, echo_way, make_echo, make_source
+from agentbox.daemon.methods import methods
+from agentbox.daemon.mute import Mute
+from agentbox.daemon.paired import open_devices
+from agentbox.daemon.pairing_handlers import PairingHandlers
+from agentbox.daemon.sources import MicrophoneSource, Source, echo_way, make_echo, make_source
+from agentbox.daemon.updates import Updates
 from agentbox.errors import AgentboxError, ControlError, ExitCode, StorageError
 from agentbox.messages import JSON, Notice
-from agentbox.service import notify
+from agentbox.service import LastRecords, notify
 from agentbox.settings import Loaded
 
 _log = logging.getLogger(__name__)
@@ -48,13 +55,20 @@ SWEEP_EVERY_S = 900.0
 FIXED = ("audio", "asr", "storage", "control", "metrics", "log")
 """Sections of the configuration that count from the next start on; a reload takes over the others."""
 
+DEVICES = ("input_device", "output_device", "sounds")
+"""Keys of the section `audio` that a reload takes over all the same."""
+
+RESTART_S = 0.5
+"""Between the word to restart and the end, so that whoever said it gets an answer."""
+
 VAD_MODEL = "silero-vad-16k"
 
 
 class Box:
     """`await Box(loaded, ...).run()` is the daemon's whole life; it gives the exit code.
 
-    `source`: `mic`, `-` or a file; `show`: a sink for the screen; `watched`: where somebody looks on.
+    `source`: `mic`, `-` or a file; `show`: a sink for the screen; `watched`: where somebody looks on; `greet`: shows
+    the first codes of a box that no phone was paired with.
     """
 
     def __init__(
@@ -66,8 +80,10 @@ class Box:
         exit_when_done: bool = False,
         show: Sink | None = None,
         watched: bool = True,
+        greet: Callable[[dict[str, JSON]], None] | None = None,
     ) -> None:
         self._loaded = loaded
+        self._greet = greet
         self._fast = fast
         self._source_name = source
         self._exit_when_done = exit_when_done
@@ -78,28 +94,38 @@ class Box:
         if show is not None:
             self.events.subscribe(show, watches=watched)
         self._stop = asyncio.Event()
+        self.mute = Mute(self.events)
+        self._code = ExitCode.OK
+        self._last_log = LastRecords()
         self.core: Core
         self.hearing: Hearing
         self.source: Source
         self.worker: InferenceThread
         self.health: Health
+        self.entrance: Entrance
 
     async def run(self) -> int:
         began_s = time.monotonic()
-        loaded = self._loaded
-        # A file that cannot be read is told before anything else is started.
-        echo = make_echo(self._source_name, loaded.config.audio)
-        self._echo = echo_way(echo)
-        self.source = make_source(self._source_name, loaded.config.audio, self.events, echo=echo, fast=self._fast)
-        socket = paths.control_socket(loaded.config)
+        socket = paths.control_socket(self._loaded.config)
         if Client(socket).is_running():
             # Told before a second set of timers begins to ring; the server's lock is what makes sure.
             raise already_running()
+        loaded, anew_told = await asyncio.to_thread(anew.begin, self._loaded)
+        self._loaded = loaded
+        # A file that cannot be read is told before anything else is started.
+        echo = make_echo(self._source_name, loaded.config.audio)
+        self._echo = echo_way(echo)
+        make = (self._source_name, loaded.config.audio, self.events)
+        self.source = make_source(*make, mute=self.mute, echo=echo, fast=self._fast)
         async with contextlib.AsyncExitStack() as stack:
+            stack.enter_context(self._last_log)
+            self.mute.recall()
             # The model loads beside everything else: it takes longest.
             engine_task = asyncio.create_task(asyncio.to_thread(_load_models, loaded))
             stack.callback(engine_task.cancel)
             self.core = await stack.enter_async_context(open_core(loaded, self.events, services=True, echo=echo))
+            for notice in anew_told:
+                self.events.notice(notice)
             engine, vad = await engine_task
             self.worker = InferenceThread(
                 engine, loaded.config.language, cache=paths.cache_dir(), notify=self.events.notice
@@ -121,7 +147,7 @@ class Box:
             stack.callback(
                 self.events.subscribe(lambda event: self.health.look() if event.stage == "capture" else None)
             )
-            await self._open_socket(socket, stack)
+            await self._open_ways_in(socket, stack)
             await self._open_metrics(stack)
             self._catch_signals(stack)
             self.events.emit("box", "started", timings={"start_ms": (time.monotonic() - began_s) * 1000})
@@ -136,8 +162,28 @@ class Box:
         spoken = self.core.attention.talk.mind.understander.spoken
         self.worker.prepare(Sentences(spoken.grammar, tuple(spoken.active({}))))
 
-    async def _open_socket(self, path: Path, stack: contextlib.AsyncExitStack) -> None:
-        server = ControlServer(path, Handlers(self.core, daemon=self).table())
+    async def _open_ways_in(self, path: Path, stack: contextlib.AsyncExitStack) -> None:
+        """For commands, and for paired devices."""
+        devices = open_devices(self.core.journal)
+        self.entrance = Entrance(self._loaded.config, self.events, devices)
+        self.core.conversation.letting_in = self.entrance.invite_by_voice
+        known = (self.core, devices, self, self.entrance, self.mute)
+        await self._open_socket(path, methods(*known), stack)
+        from_page = methods(*known, "page")
+        unpaired = PairingHandlers(self.core, devices, self.entrance, self.mute).open_table()
+        stack.push_async_callback(self.entrance.close)
+        # Beside the rest: the first start makes a certificate, and the ears need not wait for that.
+        table = guarded(from_page, devices, self.events) | unpaired
+        opening = asyncio.create_task(self._open_entrance(table), name="entrance")
+        stack.callback(opening.cancel)
+
+    async def _open_entrance(self, table: dict[str, Handler]) -> None:
+        await self.entrance.open(table)
+        if self._greet is not None and self.entrance.awaits_first:
+            self._greet(self.entrance.offer("owner"))
+
+    async def _open_socket(self, path: Path, table: dict[str, Handler], stack: contextlib.AsyncExitStack) -> None:
+        server = ControlServer(path, table)
         try:
             await stack.enter_async_context(server)
         except (ControlError, StorageError) as error:
@@ -163,7 +209,7 @@ class Box:
             "healthy": float(self.health.problem() is None),
             "listening": float(self.source.device is not None),
             "queue": float(self.worker.behind),
-            "level_dbfs": self.hearing.level_dbfs,
+            "level_dbfs": None if self.mute.muted else self.hearing.level_dbfs,
             "memory_bytes": memory_bytes(),
             "utterances_last_hour": float(self.figures.utterances_last_hour),
         }
@@ -174,6 +220,7 @@ class Box:
         turning = asyncio.create_task(self._take_turns(), name="turns")
         sweeping = asyncio.create_task(self._sweep(), name="sweep")
         watching = asyncio.create_task(self.health.watch(), name="health")
+        updating = asyncio.create_task(Updates(self.core).run(), name="updates")
         stopping = asyncio.create_task(self._stop.wait(), name="stop")
         try:
             await asyncio.wait({feeding, turning, stopping}, return_when=asyncio.FIRST_COMPLETED)
@@ -188,11 +235,11 @@ class Box:
             self.events.notice(Notice(code=error.code, what=error.what, todo=error.todo, level="error"))
             return int(error.exit_code)
         finally:
-            tasks = (feeding, turning, sweeping, watching, stopping)
+            tasks = (feeding, turning, sweeping, watching, updating, stopping)
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-        return int(ExitCode.OK)
+        return int(self._code)
 
     async def _take_turns(self) -> None:
         """Each utterance in the order it was spoken."""
@@ -215,7 +262,12 @@ class Box:
             await asyncio.sleep(SWEEP_EVERY_S)
 
     def press(self) -> None:
-        """Listen to the next utterance without a wake phrase (key, SIGUSR1, `agentbox listen`)."""
+        """Listen to the next utterance without a wake phrase (key, SIGUSR1, `agentbox listen`).
+
+        Raises `ControlError` `muted`.
+        """
+        if self.mute.muted:
+            raise ControlError("muted", "The box is muted: it hears nothing.", "agentbox unmute opens the microphone.")
         self.core.activation.press(time.monotonic(), PRESS_S)
         self.events.emit("activation", "pressed")
 
@@ -225,7 +277,9 @@ class Box:
             "sound": self.source.state,
             "microphone": self.source.device,
             "echo": self._echo,
-            "level_dbfs": round(self.hearing.level_dbfs, 1),
+            "muted": self.mute.muted,
+            "muted_until": self.mute.until,
+            "level_dbfs": None if self.mute.muted else round(self.hearing.level_dbfs, 1),
             "speaking": self.hearing.speaking,
             "inference": self.worker.alive(),
             "queue": self.worker.behind,
@@ -242,14 +296,34 @@ class Box:
         try:
             loaded = await asyncio.to_thread(settings.load, self._loaded.file)
             kept = {name: getattr(self._loaded.config, name) for name in FIXED}
+            devices = {name: getattr(loaded.config.audio, name) for name in DEVICES}
+            kept["audio"] = msgspec.structs.replace(kept["audio"], **devices)
             later = [name for name, section in kept.items() if getattr(loaded.config, name) != section]
-            await self.core.reload(loaded._replace(config=msgspec.structs.replace(loaded.config, **kept)))
+            config = msgspec.structs.replace(loaded.config, **kept)
+            await self.core.reload(loaded._replace(config=config))
+            if isinstance(self.source, MicrophoneSource):
+                self.source.use(config.audio)
             self._prepare()
+            await self.entrance.configure(config)
         finally:
             notify("READY=1")
         if later:
             what = f"Changes of {', '.join(later)} count from the next start on."
             self.events.notice(Notice(code="restart_needed", what=what, todo="Restart agentbox.", level="info"))
+
+    def _press_by_hand(self) -> None:
+        try:
+            self.press()
+        except ControlError as error:
+            self.events.notice(Notice(code=error.code, what=error.what, todo=error.todo, level="info"))
+
+    def restart(self) -> None:
+        """End soon with `ExitCode.RESTART`: the service manager, or `agentbox run` itself, begins anew."""
+        self._code = ExitCode.RESTART
+        asyncio.get_running_loop().call_later(RESTART_S, self._stop.set)
+
+    def last_log(self, limit: int) -> JSON:
+        return self._last_log.lines(limit)
 
     async def _reload_on_signal(self) -> None:
         try:
@@ -271,7 +345,7 @@ class Box:
             (signal.SIGTERM, self._stop.set),
             (signal.SIGINT, self._stop.set),
             (signal.SIGHUP, reload),
-            (signal.SIGUSR1, self.press),
+            (signal.SIGUSR1, self._press_by_hand),
         ):
             loop.add_signal_handler(number, action)
             stack.callback(loop.remove_signal_handler, number)
@@ -282,7 +356,7 @@ class Box:
 
     def _key(self) -> None:
         if sys.stdin.readline():
-            self.press()
+            self._press_by_hand()
         else:
             asyncio.get_running_loop().remove_reader(sys.stdin.fileno())
 

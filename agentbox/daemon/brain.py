@@ -44,6 +44,7 @@ class TextCounts:
     def __init__(self, brain: Brain) -> None:
         self._brain = brain
         self.units: dict[str, float] = {}
+        self.late: Callable[[], None] = lambda: None
 
     @property
     def bytes_out(self) -> int:
@@ -56,6 +57,7 @@ class TextCounts:
     def used(self, event: Used) -> None:
         for name, count in event.units.items():
             self.units[name] = self.units.get(name, 0.0) + count
+        self.late()
 
 
 class _OwnerAskedError(Exception):
@@ -112,7 +114,8 @@ class TextBrain:
         """See `cloud.Cloud.take`."""
         await self._underway.settle()
         now = self._monotonic()
-        if not (self._health.is_usable or self._health.may_probe(now)):
+        left_s = turn.left_s(now)
+        if not left_s or not (self._health.is_usable or self._health.may_probe(now)):
             return False
         if now - self._last_s > self._config.forget_s:
             self._conversation = self._new()
@@ -125,14 +128,14 @@ class TextBrain:
         answer = _Answer(turn, host, speaking, self._conversation, self._underway.running)
         task = asyncio.create_task(self._run(answer, use), name="brain-answer")
         try:
-            await self._begun(task, answer)
+            await self._begun(task, answer, min(FIRST_S, left_s))
         except asyncio.CancelledError:
             task.cancel()
             raise
-        if task.done():
-            task.result()
         if answer.has_failed:
             return await self._failed(answer, local)
+        if task.done():
+            task.result()
         since_ms, taken_ms = ((self._monotonic() - begun_s) * 1000 for begun_s in (turn.speech_ended_s, now))
         timings = {"since_speech_end_ms": since_ms, "taken_ms": taken_ms}
         self._events.emit("cloud", "answered", utterance_id=turn.id, timings=timings)
@@ -143,13 +146,13 @@ class TextBrain:
         await task
         return not answer.has_failed or await self._failed(answer, local)
 
-    async def _begun(self, task: asyncio.Task[None], answer: _Answer) -> None:
+    async def _begun(self, task: asyncio.Task[None], answer: _Answer, left_s: float) -> None:
         """Until the first words are there, or it has failed. The box's own tools are not the service's delay."""
         begun = asyncio.create_task(answer.begun.wait())
-        left_s = FIRST_S
         while left_s > 0 and not task.done() and not answer.begun.is_set():
-            await asyncio.wait([task, begun], timeout=LOOK_S, return_when=asyncio.FIRST_COMPLETED)
-            left_s -= 0.0 if answer.deeds.is_busy else LOOK_S
+            looked_s = self._monotonic()
+            await asyncio.wait([task, begun], timeout=min(LOOK_S, left_s), return_when=asyncio.FIRST_COMPLETED)
+            left_s -= 0.0 if answer.deeds.is_busy else self._monotonic() - looked_s
         begun.cancel()
         if not task.done() and not answer.begun.is_set():
             answer.failed = CloudError(failure("cloud_timeout"))
@@ -168,7 +171,7 @@ class TextBrain:
         else:
             use.end()
         finally:
-            use.end("cancelled")
+            use.end("cancelled" if answer.failed is None else answer.failed.code)
 
     async def _go_on(self, task: asyncio.Task[None], answer: _Answer, local: Callable[[], Awaitable[None]]) -> None:
         try:

@@ -14,14 +14,14 @@ from typing import Literal
 
 from agentbox.config import LOCAL, CloudConfig
 from agentbox.daemon.backend import Backend
-from agentbox.daemon.cloud_answer import CloudAnswer, recognised
+from agentbox.daemon.cloud_answer import LEAST_S, CloudAnswer, recognised
 from agentbox.daemon.egress import Meter
 from agentbox.daemon.events import Events
 from agentbox.daemon.handover import Handover, Host, Written
 from agentbox.daemon.manner import is_quiet
 from agentbox.daemon.speaking import Speaking
 from agentbox.daemon.underway import Underway
-from agentbox.messages import JSON, Notice
+from agentbox.messages import JSON, Activation, Notice, StageEvent
 from agentbox.realtime.failures import CloudError, Kind
 from agentbox.realtime.health import State
 from agentbox.realtime.link import Link
@@ -66,6 +66,11 @@ class Cloud:
         self._monotonic = monotonic
         self._underway = underway
         self._tending: asyncio.Task[None] | None = None
+        self._calling: asyncio.Task[None] | None = None
+        """A session is being set up for a turn that is not over yet."""
+        self._answered_s = float("-inf")
+        """When the last turn was answered by one of them."""
+        self._deafen: Callable[[], None] = lambda: None
         self._network = NetworkWatch(self.reset)
         self.policy: Policy = "cloud_first" if config.policy == "cloud_first" else "local_first"
         """What becomes of a command that the box knows itself."""
@@ -78,14 +83,16 @@ class Cloud:
 
     @property
     def answers(self) -> bool:
-        """Whether there is anybody who answers, and does not only write down."""
-        return any(not backend.recognises for backend in self.backends)
+        """Whether there is anybody who answers, and does not only write down or speak."""
+        return any(backend.answers for backend in self.backends)
 
     def use(self, name: str) -> None:
         """Ask this backend first; `local`: none. A name that is none of them changes nothing."""
         self._chosen = name
         self.backends.sort(key=lambda backend: backend.name != name)
         if name == LOCAL:
+            if self._calling is not None:
+                self._calling.cancel()
             for backend in self.backends:
                 backend.abandon()
         else:
@@ -96,8 +103,9 @@ class Cloud:
         return [backend for backend in self.backends if backend.health.is_usable] if self.is_on else []
 
     def start(self) -> None:
-        """Watch the network. In the event loop."""
+        """Watch the network, and whether the gate opens. In the event loop."""
         self._network.start()
+        self._deafen = self._events.subscribe(self._foresee)
 
     async def take(self, turn: Handover, host: Host, local: Callable[[], Awaitable[None]]) -> bool:
         """Hand the turn over. True: its answer is on its way, or was given. False: nobody took it.
@@ -106,11 +114,13 @@ class Cloud:
         sound, and never after something with effects was done for this turn.
         """
         await self._underway.settle()
-        self._tend()  # nobody looked for those that are down while nobody might be asked
-        dialogs = [backend for backend in self.usable() if not backend.recognises]
+        if self._calling is not None:
+            await asyncio.wait([self._calling], timeout=turn.left_s(self._monotonic()))
+        self.tend()  # nobody looked for those that are down while nobody might be asked
+        dialogs = [backend for backend in self.usable() if backend.answers]
         for place, backend in enumerate(dialogs):
-            late = self._monotonic() - turn.speech_ended_s > ALL_S
-            if place and late:
+            now = self._monotonic()
+            if not turn.left_s(now) or (place and now - turn.speech_ended_s > ALL_S):
                 break
             answer, failed = await self._begin(backend, turn, host)
             if failed is None:
@@ -130,7 +140,8 @@ class Cloud:
     async def recognise(self, turn: Handover) -> Written | None:
         """What a recogniser makes of the turn's sound; null where nobody does."""
         for backend in self.usable() if turn.pcm else ():
-            if not backend.recognises or self._monotonic() - turn.speech_ended_s > ALL_S:
+            now = self._monotonic()
+            if not backend.recognises or not turn.left_s(now) or now - turn.speech_ended_s > ALL_S:
                 continue
             text = await self._written(backend, turn)
             if text:
@@ -143,10 +154,11 @@ class Cloud:
             reused = backend.link is not None
             backend.users += 1
             try:
-                link = await backend.ready(CONNECT_S)
+                link = await backend.ready(self._connect_s(turn))
                 use = backend.use("turn", turn_id=turn.id, link=link)
                 try:
-                    text = await recognised(link, turn.pcm, RECOGNISE_S)
+                    within_s = min(RECOGNISE_S, max(LEAST_S, turn.answer_by_s - self._monotonic()))
+                    text = await recognised(link, turn.pcm, within_s)
                     use.end()
                 except CloudError as error:
                     use.end(error.code)
@@ -154,17 +166,43 @@ class Cloud:
                 finally:
                     use.end("cancelled")
             except CloudError as error:
-                self._failed(backend, error)
-                if self._hung_up(backend, error, reused):
+                self.failed(backend, error)
+                if self.hung_up(backend, error, reused) and turn.left_s(self._monotonic()):
                     continue
                 return ""
             finally:
                 backend.users -= 1
             backend.health.answered()
-            self._tend()
+            self.tend()
             return text
 
-    def _hung_up(self, backend: Backend, error: CloudError, reused: bool) -> bool:
+    def _foresee(self, event: StageEvent) -> None:
+        """A sink of stage events. Once the gate is open, whoever will most likely be asked is called up while the owner
+        still speaks: a handshake takes as long as a sentence's end. Nothing is said to them before the turn is over."""
+        if event.stage != "activation":
+            return
+        opened = event.message
+        called = isinstance(opened, Activation) and opened.phrase is not None and not opened.command
+        talks = self._monotonic() - self._answered_s <= self._config.linger_s
+        if not (event.state in ("noticed", "pressed") or called) or not (self.policy == "cloud_first" or talks):
+            return
+        backend = next((one for one in self.usable() if one.answers), None)
+        stands = backend is None or backend.users or (backend.link is not None and backend.link.is_fresh())
+        if backend is not None and not stands and (self._calling is None or self._calling.done()):
+            self._calling = asyncio.create_task(self._call(backend), name="cloud-call")
+
+    async def _call(self, backend: Backend) -> None:
+        try:
+            await backend.ready(CONNECT_S)
+        except CloudError as error:
+            self.failed(backend, error)
+        self.tend()  # where the turn stays in the box, nobody stays on the line
+
+    def _connect_s(self, turn: Handover) -> float:
+        """How long a session may take to stand: an answer must be possible after it."""
+        return min(CONNECT_S, max(LEAST_S, turn.answer_by_s - LEAST_S - self._monotonic()))
+
+    def hung_up(self, backend: Backend, error: CloudError, reused: bool) -> bool:
         """Whether the service had only hung up meanwhile: that says nothing about it, and a new connection may do."""
         return reused and error.failure.kind is Kind.RETRY_NOW and backend.health.is_usable
 
@@ -172,7 +210,7 @@ class Cloud:
         """The network has changed, or the owner says that something was mended: try all again."""
         for backend in self.backends:
             backend.health.network_changed(self._monotonic())
-        self._tend()
+        self.tend()
 
     def status(self) -> list[dict[str, JSON]]:
         """For `agentbox status` and `agentbox backends list`."""
@@ -191,10 +229,13 @@ class Cloud:
     async def close(self) -> None:
         """Say goodbye to everybody."""
         self._network.close()
+        self._deafen()
+        self._deafen = lambda: None
         await self._underway.close()
-        if self._tending is not None:
-            self._tending.cancel()
-            await asyncio.gather(self._tending, return_exceptions=True)
+        for task in (self._tending, self._calling):
+            if task is not None:
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
         await asyncio.gather(*(backend.close() for backend in self.backends))
 
     async def _begin(self, backend: Backend, turn: Handover, host: Host) -> tuple[CloudAnswer, CloudError | None]:
@@ -205,13 +246,14 @@ class Cloud:
             began_s = self._monotonic()
             backend.users += 1
             try:
-                link = await backend.ready(CONNECT_S)
+                link = await backend.ready(self._connect_s(turn))
                 await answer.begin(link, backend.use("turn", turn_id=turn.id, link=link))
             except CloudError as error:
                 backend.users -= 1
                 answer.give_up(error.code)
-                self._failed(backend, error)
-                if self._hung_up(backend, error, reused) and not answer.deeds.results:
+                self.failed(backend, error)
+                again = self.hung_up(backend, error, reused) and turn.left_s(self._monotonic())
+                if again and not answer.deeds.results:
                     continue
                 return answer, error
             except asyncio.CancelledError:
@@ -220,12 +262,13 @@ class Cloud:
                 raise
             break
         backend.health.answered()
+        self._answered_s = self._monotonic()
         timings = {
             "since_speech_end_ms": (self._monotonic() - turn.speech_ended_s) * 1000,
             "taken_ms": (self._monotonic() - began_s) * 1000,
         }
         self._events.emit("cloud", "answered", utterance_id=turn.id, timings=timings)
-        self._tend()
+        self.tend()
         return answer, None
 
     async def _go_on(
@@ -233,8 +276,14 @@ class Cloud:
     ) -> None:
         try:
             await answer.go_on()
+            if answer.is_endless:
+                # It may go on all the same: only a service that is hung up on says no more. That is no fault of the
+                # next answer's.
+                self._events.emit("cloud", "cloud_endless")
+                backend.abandon()
         except CloudError as error:
-            self._failed(backend, error)
+            answer.give_up(error.code)
+            self.failed(backend, error)
             cut_off = await answer.heard_out()
             if waited_for:
                 await answer.rescue(error, local, cut_off=cut_off)
@@ -245,7 +294,8 @@ class Cloud:
             backend.users -= 1
             answer.conclude()
 
-    def _failed(self, backend: Backend, error: CloudError) -> None:
+    def failed(self, backend: Backend, error: CloudError) -> None:
+        """It is not used for a while, or not before the owner has changed something."""
         failed = error.failure
         news = backend.health.failed(failed, self._monotonic())
         self._events.emit("cloud", failed.code)
@@ -255,9 +305,10 @@ class Cloud:
         if news and failed.kind is Kind.FATAL_CONFIG:
             what = f"{backend.name} cannot be used: {failed.what}"
             self._events.notice(Notice(code=failed.code, what=what, todo=failed.todo))
-        self._tend()
+        self.tend()
 
-    def _tend(self) -> None:
+    def tend(self) -> None:
+        """See after the backends for as long as there is something to see after."""
         if self._tending is None or self._tending.done():
             self._tending = asyncio.create_task(self._tend_all(), name="cloud-tend")
 
@@ -283,6 +334,6 @@ class Cloud:
         try:
             await backend.probe(PROBE_S)
         except CloudError as error:
-            self._failed(backend, error)
+            self.failed(backend, error)
         else:
             self._events.emit("cloud", "back")

@@ -43,6 +43,13 @@ LEAST_S = 0.8
 MOST_ROUNDS = 6
 """Of tools in one answer."""
 
+LONGEST_S = 300.0
+"""Of an answer's sound. Nobody listens to a box for longer at a stretch, it costs by the minute, and if it all came at
+once it would take 14 MB at 24 kHz."""
+
+MOST_LETTERS = 20_000
+"""Of an answer's words: four times what is said in that time."""
+
 CHUNK_MS = 100
 
 _GONE = AnswerDone("", "cancelled")
@@ -70,7 +77,10 @@ class CloudAnswer:
         self._stream: Stream | None = None
         self._words = ""
         self._rounds = 0
+        self._sound_s = 0.0
         self._over = False
+        self.is_endless = False
+        """The service was told to end it: it was longer than any answer may be."""
         self._is_answered = False
         self.deeds = Deeds(turn, host, "cloud", running)
 
@@ -96,7 +106,7 @@ class CloudAnswer:
             await asyncio.wait([stream.ended])
             if not stream.ended.result():
                 self._interrupt(stream)
-        self.give_up("ok")
+        self.give_up("cloud_endless" if self.is_endless else "ok")
 
     async def heard_out(self) -> bool:
         """See `rescue.heard_out`."""
@@ -124,15 +134,22 @@ class CloudAnswer:
             self._use.end(outcome)
 
     async def _until_output(self) -> None:
-        waited_s = self._monotonic() - self._turn.speech_ended_s
-        life_s = max(LEAST_S, LIFE_S - waited_s)
-        output_s = self._monotonic() + max(LEAST_S, OUTPUT_S - waited_s)
-        event = await self._next(life_s)
-        while not await self._take(event):
+        now = self._monotonic()
+        waited_s = now - self._turn.speech_ended_s
+        within_s = max(LEAST_S, LIFE_S - waited_s)
+        output_s = min(now + max(LEAST_S, OUTPUT_S - waited_s), max(now + LEAST_S, self._turn.answer_by_s))
+        while now < output_s:
+            event = await self._next(min(within_s, output_s - now))
+            taken_s = self._monotonic()
+            if await self._take(event):
+                return
+            now = self._monotonic()
             if isinstance(event, ToolCalled):
                 # The box's own work is not the service's delay.
-                output_s = max(output_s, self._monotonic() + TOOLS_S)
-            event = await self._next(min(GAP_S, output_s - self._monotonic()))
+                output_s += now - taken_s
+            within_s = GAP_S
+        # It was at work all the time, and nothing came of it.
+        raise CloudError(failure("cloud_silent"))
 
     async def _next(self, within_s: float) -> Event:
         """The next event. While sound is played nobody need hurry: more must come before it is all heard."""
@@ -159,11 +176,16 @@ class CloudAnswer:
         """Act on an event; whether the owner hears or sees something of the answer now."""
         match event:
             case AnswerSound():
-                return self._play(event)
+                is_out = self._play(event)
+                self._sound_s += len(event.pcm) / 2 / self._link.dialog.capabilities.output_rate_hz
+                return self._break_off() if self._sound_s >= LONGEST_S else is_out
             case AnswerText():
-                self._words += event.more
+                more = event.more[: MOST_LETTERS - len(self._words)]
+                self._words += more
                 if self._stream is not None:
-                    self._stream.add_words(event.more)
+                    self._stream.add_words(more)
+                if len(self._words) >= MOST_LETTERS:
+                    return self._break_off()
                 return self._speaking is None  # it is read, or only marked by a sound
             case ToolCalled():
                 return await self._call(event)
@@ -219,6 +241,13 @@ class CloudAnswer:
         else:
             self._answer(self._words.strip(), "done", "done", "always")
         return True
+
+    def _break_off(self) -> bool:
+        """It is long enough: as far as it has come it is the answer."""
+        self.is_endless = True
+        self._link.dialog.interrupt(self._stream.received_ms if self._stream is not None else 0.0)
+        self._link.flush()
+        return self._done(AnswerDone("", "incomplete"))
 
     def _interrupt(self, stream: Stream) -> None:
         self._link.dialog.interrupt(stream.heard_ms)

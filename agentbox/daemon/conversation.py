@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
-from agentbox.messages import Reply, ToolResult, Undo
+from agentbox.errors import ControlError
+from agentbox.messages import Reply, Role, ToolResult, Undo
+from agentbox.tools.context import Invitation
 
 UNDO_S = 120.0
 """How long "cancel that" still means the last thing done; later it would take back something forgotten."""
@@ -23,6 +25,8 @@ class Conversation:
         self._silence = silence
         self._use_backend = use_backend
         self._monotonic = monotonic
+        self.letting_in: Callable[[Role], Awaitable[Invitation]] | None = None
+        """Null: no daemon runs, so nobody can come in."""
         self._last_reply = ""
         self._undo: Undo | None = None
         self._undo_until = float("-inf")
@@ -40,6 +44,11 @@ class Conversation:
 
     def use_backend(self, name: str) -> None:
         self._use_backend(name)
+
+    async def invite(self, role: Role) -> Invitation:
+        if self.letting_in is None:
+            raise ControlError("not_running", "No agentbox daemon is running.", "Start one: agentbox run")
+        return await self.letting_in(role)
 
     def said(self, reply: Reply) -> None:
         """Note what the box said, to be able to say it again."""

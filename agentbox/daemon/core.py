@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from agentbox import choices, paths
 from agentbox.audio.echo import Echo
@@ -31,6 +31,11 @@ from agentbox.tools.policy import Confirmations
 if TYPE_CHECKING:
     from agentbox.daemon.cloud import Cloud
     from agentbox.daemon.making_cloud import Models
+
+T = TypeVar("T")
+
+READ_S = 5.0
+"""How long who reads the journal waits for what was said just now to be in it."""
 
 STOP_S = 1.0
 """So long after its last word "stop" still means what the box says."""
@@ -84,7 +89,11 @@ class Core:
         """Load tools and sentences."""
         self.attention = Attention(await self._talk(), self.speaking)
         self.turns = Turns(
-            self.attention, self.events, self.conversation, durable=lambda: self.journal.settled(SETTLE_S)
+            self.attention,
+            self.events,
+            self.conversation,
+            durable=lambda: self.journal.settled(SETTLE_S),
+            confide=self._confide,
         )
         await self._open_models()
 
@@ -94,6 +103,8 @@ class Core:
             self.loaded = loaded
             if self.speaking is not None:
                 self.speaking.configure(loaded.config)
+            if self.speaker is not None:
+                self.speaker.use(loaded.config.audio.output_device)
             await self._close_models()
             await self._minds.aclose()
             self._minds = contextlib.AsyncExitStack()
@@ -108,6 +119,11 @@ class Core:
     async def call(self, tool: str, arguments: dict[str, JSON], caller: Caller = "cli") -> ToolResult:
         async with self.turn_lock:
             return await self.turns.call(tool, arguments, caller)
+
+    async def read_journal(self, work: Callable[[], T]) -> T:
+        """Ask the journal beside the loop, after everything said so far is in it. Raises `StorageError`."""
+        await self.journal.settled(READ_S)
+        return await asyncio.to_thread(work)
 
     async def close(self) -> None:
         """End the services, let the last sound out, and close the journal after its last row."""
@@ -133,6 +149,8 @@ class Core:
     def _use_models(self, models: Models) -> None:
         self.models = models
         self.turns.cloud, self.turns.brain = models.cloud, models.brain
+        if self.speaking is not None:
+            self.speaking.elsewhere = models.voice
         for problem in models.problems:
             self.events.notice(problem)
         if models.cloud is not None:
@@ -141,6 +159,8 @@ class Core:
     async def _close_models(self) -> None:
         models, self.models = self.models, None
         self.turns.cloud = self.turns.brain = None
+        if self.speaking is not None:
+            self.speaking.elsewhere = None
         if models is not None:
             await models.close()
 
@@ -150,6 +170,10 @@ class Core:
 
     def _mind(self) -> Mind:
         return self.attention.talk.mind
+
+    def _confide(self, reply: Reply, words: str) -> None:
+        if self.speaking is not None:
+            self.speaking.confide(reply, words)
 
     def _use_backend(self, name: str) -> None:
         """By voice; remembered over restarts."""

@@ -68,11 +68,12 @@ class Figures:
         return sum(at >= since for at in self._turns)
 
 
-def memory_bytes(process: int | Literal["self"] = "self") -> int | None:
-    """A process's share of the machine's memory (PSS, proc(5)); null where the kernel does not tell."""
+def memory_bytes(process: int | Literal["self"] = "self", *, kind: Literal["Pss", "Pss_Anon"] = "Pss") -> int | None:
+    """A process's share of the machine's memory (PSS, proc(5)), or of it what no file backs; null where the kernel
+    does not tell."""
     try:
         lines = Path(f"/proc/{process}/smaps_rollup").read_text(encoding="ascii").splitlines()
     except OSError:
         return None
     sizes: Mapping[str, str] = dict(line.split(":", 1) for line in lines if ":" in line)
-    return int(sizes["Pss"].split()[0]) * 1024 if "Pss" in sizes else None
+    return int(sizes[kind].split()[0]) * 1024 if kind in sizes else None

@@ -8,17 +8,21 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncIterator, Callable, Iterator
-from typing import Any, Protocol, TypeAlias, TypeVar
+from datetime import datetime
+from typing import Any, Protocol, TypeVar, get_args
 
 import msgspec
+from sqlite_utils import Database
 
-from agentbox import __version__
+from agentbox import __version__, paths
 from agentbox.control.server import Handler
 from agentbox.daemon.core import Core
-from agentbox.errors import ControlError, InputError
-from agentbox.messages import JSON, Reply, StageEvent, public_json, to_json
+from agentbox.daemon.mind import Mind
+from agentbox.daemon.params import Params, maybe, want
+from agentbox.errors import ControlError
+from agentbox.messages import JSON, Caller, Reply, StageEvent, public_json, to_json
+from agentbox.storage import listing
 
-Params: TypeAlias = dict[str, JSON]
 T = TypeVar("T")
 
 STREAM_LENGTH = 1000
@@ -32,7 +36,7 @@ class Daemon(Protocol):
     """What only a running daemon can do."""
 
     def press(self) -> None:
-        """Listen to the next utterance without a wake phrase."""
+        """Listen to the next utterance without a wake phrase. Raises `ControlError` `muted`."""
 
     def status(self) -> dict[str, JSON]:
         """How the ears are."""
@@ -40,13 +44,21 @@ class Daemon(Protocol):
     async def reload(self) -> None:
         """Read the configuration anew. Raises `ConfigError`."""
 
+    def restart(self) -> None:
+        """End, a moment from now, and begin anew."""
+
+    def last_log(self, limit: int) -> JSON:
+        """The newest records of the log."""
+
 
 class Handlers:
-    """`table()` is the methods by name. `daemon` is null where none runs: what needs one says so."""
+    """`table()` is the methods by name. `daemon` is null where none runs: what needs one says so. `caller`: as whom
+    tools are called."""
 
-    def __init__(self, core: Core, daemon: Daemon | None = None) -> None:
+    def __init__(self, core: Core, daemon: Daemon | None = None, caller: Caller = "cli") -> None:
         self._core = core
         self._daemon = daemon
+        self._caller = caller
 
     def table(self) -> dict[str, Handler]:
         return {
@@ -61,7 +73,9 @@ class Handlers:
             "backends.test": self.backends_test,
             "egress.list": self.egress_list,
             "egress.days": self.egress_days,
+            "egress.budget": self.egress_budget,
             "transcripts.list": self.transcripts_list,
+            "transcripts.kept": self.transcripts_kept,
             "transcripts.search": self.transcripts_search,
             "transcripts.show": self.transcripts_show,
             "transcripts.delete": self.transcripts_delete,
@@ -81,17 +95,18 @@ class Handlers:
             "config": str(core.loaded.file) if core.loaded.file else None,
             "cloud": core.config.cloud.policy,
             "backends": {one["name"]: one["state"] for one in self._backends()},
+            "set_up": paths.set_up_file().exists(),
             "notices": [msgspec.to_builtins(notice) for notice in core.notices.values()],
             **(self._daemon.status() if self._daemon is not None else {"sound": "no daemon runs"}),
         }
 
     async def ask(self, params: Params) -> JSON:
         """`{"text"}` -> the turn: what was understood, done and answered."""
-        text = _want(params, "text", str)
+        text = want(params, "text", str)
         seen: list[StageEvent] = []
         forget = self._core.events.subscribe(seen.append)
         try:
-            reply = await self._core.ask(text)
+            reply = await self._core.ask(text, self._caller)
         finally:
             forget()
         return _turn(text, reply, seen)
@@ -121,22 +136,12 @@ class Handlers:
 
     async def tools_list(self, _: Params) -> JSON:
         mind = self._core.attention.talk.mind
-        return [
-            {
-                "name": tool.name,
-                "description": tool.description,
-                "module": mind.runner.registry.module_of(tool.name).name,
-                "intents": list(tool.intents),
-                "parameters": tool.schema,
-                "effects": tool.effects,
-                "speech": mind.runner.policies.decide(tool, "speech"),
-            }
-            for tool in mind.runner.registry.tools.values()
-        ]
+        return await asyncio.to_thread(_tools, mind)  # examples are read as sentences: not in the loop
 
     async def tools_call(self, params: Params) -> JSON:
         """`{"tool", "arguments"}` -> ToolResult."""
-        result = await self._core.call(_want(params, "tool", str), _want(params, "arguments", dict))
+        arguments = want(params, "arguments", dict)
+        result = await self._core.call(want(params, "tool", str), arguments, self._caller)
         return to_json(result)
 
     async def backends_list(self, _: Params) -> JSON:
@@ -155,53 +160,94 @@ class Handlers:
         from agentbox.daemon.making_cloud import test_backend  # what speaks with clouds is there where it is used
 
         core = self._core
-        took_s = await test_backend(_want(params, "name", str), core.config, core.events, core.attention.talk.mind)
+        took_s = await test_backend(want(params, "name", str), core.config, core.events, core.attention.talk.mind)
         return {"acknowledged_s": round(took_s, 3)}
 
     async def egress_list(self, params: Params) -> JSON:
-        """`{"limit"}` -> what left the box, newest first."""
-        return await self._journal(lambda: self._core.journal.egress(_want(params, "limit", int)))
+        """`{"limit"}`, `{"before", "before_id"}` -> what left the box, newest first."""
+        limit, before = want(params, "limit", int), maybe(params, "before", float)
+        before_id = maybe(params, "before_id", str)
+        return await self._read(lambda database: listing.egress(database, limit, before=before, before_id=before_id))
 
     async def egress_days(self, params: Params) -> JSON:
-        """`{"limit"}` -> the same, summed up for each day and backend."""
-        return await self._journal(lambda: self._core.journal.egress_days(_want(params, "limit", int)))
+        """`{"limit"}`, `{"since"}` -> the same, summed up for each day and backend."""
+        limit, since = want(params, "limit", int), maybe(params, "since", float) or 0.0
+        return await self._read(lambda database: listing.egress_days(database, limit, since))
+
+    async def egress_budget(self, _: Params) -> JSON:
+        """What the day may cost and has cost, by the journal; null: as much as it takes."""
+        cloud, today = self._core.config.cloud, datetime.now().astimezone().date()
+        since = datetime.combine(today, datetime.min.time()).timestamp()
+        minutes, money = await self._read(lambda database: listing.spent(database, since))
+        return {
+            "day": today.isoformat(),
+            "policy": cloud.policy,
+            "backends": [backend.name for backend in cloud.backends],
+            "text_model": self._core.config.brain.kind,
+            "quiet_hours": cloud.quiet_hours,
+            "minutes_per_day": cloud.minutes_per_day,
+            "money_per_day": cloud.money_per_day,
+            "spent_minutes": minutes,
+            "spent_money": money,
+            "left_minutes": None if (most := cloud.minutes_per_day) is None else max(0.0, most - minutes),
+            "left_money": None if (most := cloud.money_per_day) is None else max(0.0, most - money),
+        }
 
     async def transcripts_list(self, params: Params) -> JSON:
-        before = _want(params, "before", float) if "before" in params else None
-        return await self._journal(lambda: self._core.journal.recent(_want(params, "limit", int), before))
+        limit = want(params, "limit", int)
+        which = listing.Which(
+            text=maybe(params, "text", str),
+            before=maybe(params, "before", float),
+            before_id=maybe(params, "before_id", str),
+            since=maybe(params, "since", float),
+            until=maybe(params, "until", float),
+            activated_by=maybe(params, "activated_by", str),
+            outcome=maybe(params, "outcome", str),
+            tool=maybe(params, "tool", str),
+        )
+        return await self._read(lambda database: listing.turns(database, limit, which))
+
+    async def transcripts_kept(self, params: Params) -> JSON:
+        """`{"since", "until"}` -> how many turns there are (then), and what is kept for how long."""
+        since, until = maybe(params, "since", float), maybe(params, "until", float)
+        storage = self._core.config.storage
+        return {
+            **await self._read(lambda database: listing.kept(database, since, until)),
+            "transcripts": storage.transcripts,
+            "audio": storage.audio,
+            "retention_days": storage.retention_days,
+        }
 
     async def transcripts_search(self, params: Params) -> JSON:
-        return await self._journal(
-            lambda: self._core.journal.search(_want(params, "text", str), _want(params, "limit", int))
+        return await self._core.read_journal(
+            lambda: self._core.journal.search(want(params, "text", str), want(params, "limit", int))
         )
 
     async def transcripts_show(self, params: Params) -> JSON:
-        return await self._journal(lambda: self._core.journal.get(_want(params, "id", str)))
+        return await self._core.read_journal(lambda: self._core.journal.get(want(params, "id", str)))
 
     async def transcripts_delete(self, params: Params) -> JSON:
         """`{"ids"}`, `{"since", "until"}` (seconds since 1970) or `{"all": true}` -> how many turns are gone."""
         journal = self._core.journal
         if params.get("all") is True:
-            return {"deleted": await self._journal(journal.delete_all)}
+            return {"deleted": await self._core.read_journal(journal.delete_all)}
         if "ids" in params:
-            return {"deleted": await self._journal(lambda: journal.delete(_want(params, "ids", list)))}
-        since, until = _want(params, "since", float), _want(params, "until", float)
-        return {"deleted": await self._journal(lambda: journal.delete_between(since, until))}
+            return {"deleted": await self._core.read_journal(lambda: journal.delete(want(params, "ids", list)))}
+        since, until = want(params, "since", float), want(params, "until", float)
+        return {"deleted": await self._core.read_journal(lambda: journal.delete_between(since, until))}
 
     async def transcripts_export(self, _: Params) -> AsyncIterator[JSON]:
-        rows: Iterator[JSON] = await self._journal(self._core.journal.export)
+        rows: Iterator[JSON] = await self._core.read_journal(self._core.journal.export)
         done = object()
         while (row := await asyncio.to_thread(next, rows, done)) is not done:
             yield row
 
     async def transcripts_upkeep(self, _: Params) -> JSON:
         """See to the journal's file -> its size in bytes."""
-        return {"size_bytes": await self._journal(self._core.journal.tend)}
+        return {"size_bytes": await self._core.read_journal(self._core.journal.tend)}
 
-    async def _journal(self, work: Callable[[], T]) -> T:
-        """Ask the journal beside the loop, after everything said so far is in it."""
-        await self._core.journal.settled(5.0)
-        return await asyncio.to_thread(work)
+    async def _read(self, work: Callable[[Database], T]) -> T:
+        return await self._core.read_journal(lambda: self._core.journal.read(work))
 
     def _needs_daemon(self) -> Daemon:
         if self._daemon is None:
@@ -227,12 +273,24 @@ class Handlers:
             forget()
 
 
-def _want(params: Params, name: str, kind: type[T]) -> T:
-    """The parameter, checked. Raises `InputError` `bad_parameter`."""
-    try:
-        return msgspec.convert(params.get(name), kind)
-    except msgspec.ValidationError as error:
-        raise InputError("bad_parameter", f"{name} must be of type {kind.__name__}.", "See docs/control.md.") from error
+def _tools(mind: Mind) -> list[dict[str, JSON]]:
+    runner = mind.runner
+    return [
+        {
+            "name": tool.name,
+            "description": tool.description,
+            "module": runner.registry.module_of(tool.name).name,
+            "intents": list(tool.intents),
+            "parameters": tool.schema,
+            "effects": tool.effects,
+            "risk": tool.risk,
+            "speech": runner.policies.decide(tool, "speech"),
+            "policy": {caller: runner.policies.decide(tool, caller) for caller in get_args(Caller)},
+            "fixed": [caller for caller in get_args(Caller) if not runner.policies.is_free(tool, caller)],
+            "example": mind.understander.example(tool.intents),
+        }
+        for tool in runner.registry.tools.values()
+    ]
 
 
 def _turn(text: str, reply: Reply | None, seen: list[StageEvent]) -> dict[str, Any]:

@@ -9,6 +9,21 @@ from typing import Literal, NamedTuple, Protocol
 from agentbox.daemon.activation import Opened
 from agentbox.messages import JSON, SAMPLE_RATE_HZ, Caller, Reply, ToolCall, ToolResult, Utterance
 
+ANSWER_S = 4.5
+"""So long after the owner's last word the first of others' answer may take, whoever is asked one after the other and
+whatever goes wrong: with the box's own answer after it, the owner waits for five seconds at most."""
+
+ANYHOW_S = 2.0
+"""It is given in any case, however late the box was itself."""
+
+WORTH_S = 1.2
+"""With less time left nobody is asked any more: what was sent would be sent for nothing."""
+
+
+def answer_by(speech_ended_s: float, now: float) -> float:
+    """Until when others' answer to a turn that is handed over `now` is waited for."""
+    return max(speech_ended_s + ANSWER_S, now + ANYHOW_S)
+
 
 @dataclass(frozen=True, slots=True)
 class Handover:
@@ -21,6 +36,13 @@ class Handover:
     """It was said; otherwise it was written, and is answered in writing."""
     speech_ended_s: float
     """On the monotonic clock."""
+    answer_by_s: float
+    """On the monotonic clock, too: see `answer_by`. All who are asked have it together."""
+
+    def left_s(self, now: float) -> float:
+        """How long may still be waited; zero where it is not worth while to ask anybody."""
+        left_s = self.answer_by_s - now
+        return left_s if left_s >= WORTH_S else 0.0
 
 
 class Host(Protocol):

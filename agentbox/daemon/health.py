@@ -1,7 +1,8 @@
 """Is the box well? What the service manager's watchdog, `agentbox status` and the owner are told.
 
-The loop is well if it gets to ask. The inference thread has to have got somewhere, the sound to come or to be looked
-for. A box that is not well is started anew: its watchdog is not fed (sd_notify(3)).
+The loop is well if it gets to ask. The inference thread has to have got somewhere; the sound to come, to be looked
+for, or to be unwanted (muted by the owner). A box that is not well is started anew: its watchdog is not fed
+(sd_notify(3)).
 """
 
 from __future__ import annotations

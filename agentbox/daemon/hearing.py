@@ -78,6 +78,10 @@ class Judge(Protocol):
         """Whether the words so far of an utterance that began then (monotonic) are an order amidst the box's own."""
         ...
 
+    def confided(self, begin_s: float, end_s: float) -> bool:
+        """Whether the box said meanwhile what is kept nowhere, and so is not shown as something heard either."""
+        ...
+
     def completeness(self, recognition: Recognition, by: ActivatedBy | None) -> Completeness:
         """How speculative words stand as a command. They may not be meant for the box: nothing is kept."""
         ...
@@ -204,6 +208,16 @@ class Hearing:
         """No more sound comes: end what is under way."""
         self._take(self._ear.finish(reason))
 
+    def forget(self) -> None:
+        """The owner does not want to be heard: what is under way is not decoded, and goes nowhere."""
+        self._ear.finish()
+        for utterance in self._open.values():
+            self._drop_guess(utterance)
+            for look in utterance.looks:
+                look.cancel()
+            self._events.emit("utterance", "dropped", utterance_id=utterance.id)
+        self._open.clear()
+
     async def settled(self) -> None:
         """Wait for the decoding and looking under way: sound that comes faster than time must not outrun it."""
         for utterance in list(self._open.values()):
@@ -262,7 +276,8 @@ class Hearing:
                 # The box's own speech fills the pause that would end the turn.
                 self._take(self._ear.finish("understood"))
                 return
-            shown = bool(text) and self._judge.activation.decide(text, utterance.by) is not None
+            confided = self._judge.confided(begin_s, self._monotonic())
+            shown = text and not confided and self._judge.activation.decide(text, utterance.by) is not None
             message = PartialTranscript(utterance_id=utterance.id, text=text, audio_ms=audio_ms) if shown else None
             self._events.emit(
                 "partial",

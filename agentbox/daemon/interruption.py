@@ -55,6 +55,9 @@ class Interruption:
                 self._go_on()
             case "utterance", "ended":
                 self._open = ""
+            case "utterance", "dropped":
+                self._open = ""
+                self._go_on()
             case "speaking", "started" if self._open:
                 # Somebody was speaking when the box began to.
                 self._hold(self._open)

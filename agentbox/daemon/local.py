@@ -9,9 +9,11 @@ from typing import Any, Protocol, cast
 
 from agentbox import paths
 from agentbox.control.client import Client
+from agentbox.control.server import Handler
 from agentbox.daemon.core import open_core
 from agentbox.daemon.events import Events, log_event
-from agentbox.daemon.handlers import Handlers
+from agentbox.daemon.methods import methods
+from agentbox.daemon.paired import open_devices
 from agentbox.messages import JSON
 from agentbox.settings import Loaded
 
@@ -32,8 +34,8 @@ class LocalBox:
 
     def call(self, method: str, params: dict[str, JSON] | None = None) -> JSON:
         async def work() -> JSON:
-            async with self._handlers() as handlers:
-                handler = cast(Callable[[dict[str, JSON]], Awaitable[JSON]], handlers.table()[method])
+            async with self._table() as table:
+                handler = cast(Callable[[dict[str, JSON]], Awaitable[JSON]], table[method])
                 return await handler(params or {})
 
         return asyncio.run(work())
@@ -42,8 +44,8 @@ class LocalBox:
         with asyncio.Runner() as runner:
             stack = contextlib.AsyncExitStack()
             try:
-                handlers = runner.run(stack.enter_async_context(self._handlers()))
-                items = cast(AsyncIterator[JSON], cast(Any, handlers.table()[method])(params or {}))
+                table = runner.run(stack.enter_async_context(self._table()))
+                items = cast(AsyncIterator[JSON], cast(Any, table[method])(params or {}))
                 while True:
                     try:
                         yield runner.run(_next(items))
@@ -53,11 +55,11 @@ class LocalBox:
                 runner.run(stack.aclose())
 
     @contextlib.asynccontextmanager
-    async def _handlers(self) -> AsyncIterator[Handlers]:
+    async def _table(self) -> AsyncIterator[dict[str, Handler]]:
         events = Events()
         events.subscribe(log_event)
         async with open_core(self._loaded, events, services=False) as core:
-            yield Handlers(core)
+            yield methods(core, open_devices(core.journal))
 
 
 async def _next(items: AsyncIterator[JSON]) -> JSON:

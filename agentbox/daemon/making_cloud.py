@@ -5,37 +5,40 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from datetime import date, datetime
-from pathlib import Path
+from datetime import datetime
 from typing import NamedTuple
 
 from agentbox.config import LOCAL, Config
 from agentbox.config import Backend as Settings
-from agentbox.credentials import Credentials
 from agentbox.daemon.backend import Backend
 from agentbox.daemon.brain import NAME as BRAIN
 from agentbox.daemon.brain import TextBrain
 from agentbox.daemon.cloud import Cloud
+from agentbox.daemon.cloud_voice import CloudVoice
 from agentbox.daemon.egress import Meter
 from agentbox.daemon.events import Events
 from agentbox.daemon.instructions import instructions
+from agentbox.daemon.keys import credentials_of
 from agentbox.daemon.manner import is_quiet
 from agentbox.daemon.mind import Mind
 from agentbox.daemon.speaking import Speaking
 from agentbox.daemon.underway import Underway
 from agentbox.errors import AgentboxError, InputError
 from agentbox.messages import Caller, Notice
-from agentbox.paths import state_dir
+from agentbox.realtime.backends import VOICES
 from agentbox.realtime.brain import Brain, Limits
 from agentbox.realtime.connection import is_loopback
 from agentbox.realtime.event_stream import EventStreams
 from agentbox.realtime.events import Used
-from agentbox.realtime.prices import Budget
+from agentbox.realtime.prices import Budget, Moment, Spent
 from agentbox.realtime.session import Account, Setup, ToolSpec
 from agentbox.realtime.text_services import SERVICES, Choices, text_model
 from agentbox.storage.journal import Journal
 
 TEST_S = 8.0
+
+MOST_DAYS = 1_000
+"""Rows of days and backends that are looked at for what was spent."""
 
 
 def make_models(
@@ -48,30 +51,35 @@ def make_models(
 ) -> Models:
     """Those elsewhere, as the owner wants them. `mind` gives what the box can do now; `turns` is held while the box
     takes a turn. What is wrong with one of them is told, and it is left out."""
-    meter = Meter(events, spent_today(config, journal), _today)
+    meter = Meter(events, budget_of(config, journal), _now)
     underway = Underway(turns, speaking)
-    cloud = brain = None
+    cloud = voice = brain = None
     if config.cloud.is_wanted:
         cloud = Cloud(config.cloud, make_backends(config, meter, mind), meter, events, speaking, underway)
+        if any(backend.speaks for backend in cloud.backends):
+            voice = CloudVoice(cloud, events)
     problems = []
     if may_ask_brain(config):
         try:
             brain = _make_brain(config, events, meter, speaking, underway, mind, cloud)
         except AgentboxError as error:
             problems.append(Notice(code=error.code, what=error.what, todo=error.todo))
-    return Models(cloud, brain, underway, problems)
+    return Models(cloud, voice, brain, underway, problems)
 
 
 class Models(NamedTuple):
     """Who is asked beside the box itself."""
 
     cloud: Cloud | None
+    voice: CloudVoice | None
     brain: TextBrain | None
     underway: Underway
     problems: list[Notice]
 
     async def close(self) -> None:
         """End what is being said, and say goodbye to everybody."""
+        if self.voice is not None:
+            self.voice.close()
         await self.underway.close()
         await asyncio.gather(*(model.close() for model in (self.cloud, self.brain) if model is not None))
 
@@ -81,6 +89,8 @@ def make_backends(config: Config, meter: Meter, mind: Callable[[], Mind]) -> lis
     credentials = credentials_of(config)
 
     def setup(settings: Settings) -> Setup:
+        if settings.kind in VOICES:
+            return Setup(voice=settings.voice, language=config.language)  # it need not know who speaks
         return Setup(
             instructions=instructions(config.persona, config.language),
             voice=settings.voice,
@@ -97,13 +107,17 @@ async def test_backend(name: str, config: Config, events: Events, mind: Mind) ->
 
     Raises `CloudError`, and `InputError` `backend_missing`.
     """
-    meter = Meter(events, Budget(), _today)
+    meter = Meter(events, Budget(), _now)
     backend = next((one for one in make_backends(config, meter, lambda: mind) if one.name == name), None)
     if backend is None:
         raise backend_missing(name)
     begun_s = time.monotonic()
-    await backend.probe(TEST_S, "test")
-    return time.monotonic() - begun_s
+    try:
+        await backend.probe(TEST_S, "test")
+        return time.monotonic() - begun_s
+    finally:
+        # Where no daemon runs, nobody else waits until the farewell is said and put down.
+        await backend.close()
 
 
 def backend_missing(name: str) -> InputError:
@@ -168,12 +182,6 @@ def may_ask_brain(config: Config) -> bool:
     return config.cloud.policy != "local_only" or is_loopback(chosen.url or SERVICES[chosen.kind].url)
 
 
-def credentials_of(config: Config) -> Credentials:
-    """Where the owner keeps keys."""
-    file = Path(config.storage.secrets_file) if config.storage.secrets_file else None
-    return Credentials(state_dir() / "secrets", file)
-
-
 def tools_for(mind: Mind, caller: Caller) -> tuple[ToolSpec, ...]:
     """The tools that the owner's policy lets a model ask for."""
     runner = mind.runner
@@ -184,14 +192,17 @@ def tools_for(mind: Mind, caller: Caller) -> tuple[ToolSpec, ...]:
     )
 
 
-def spent_today(config: Config, journal: Journal) -> Budget:
-    """The day's budget, less what was spent of it before the box was started."""
-    budget = Budget(config.cloud.minutes_per_day, config.cloud.money_per_day)
-    midnight = datetime.combine(date.today(), datetime.min.time()).timestamp()  # noqa: DTZ011 - the box's own day
-    for row in journal.egress(limit=100_000, since=midnight):
-        budget.spend(_today(), (row["seconds_out"] + row["seconds_in"]) / 60, row["price"])
-    return budget
+def budget_of(config: Config, journal: Journal) -> Budget:
+    """The day's budget, and what was spent of it before the box was started."""
+    earlier: dict[str, Spent] = {}
+    for row in journal.egress_days(limit=MOST_DAYS):
+        spent = earlier.get(row["day"], Spent())
+        minutes = (row["seconds_out"] + row["seconds_in"]) / 60
+        earlier[row["day"]] = Spent(spent.minutes + minutes, spent.money + row["price"])
+    return Budget(config.cloud.minutes_per_day, config.cloud.money_per_day, earlier)
 
 
-def _today() -> str:
-    return date.today().isoformat()  # noqa: DTZ011 - the box's own day
+def _now() -> Moment:
+    wall_s = time.time()
+    day = datetime.fromtimestamp(wall_s).date().isoformat()  # noqa: DTZ006 - the box's own day
+    return Moment(day, wall_s, time.clock_gettime(time.CLOCK_BOOTTIME))

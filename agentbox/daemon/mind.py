@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from agentbox.config import Config
-from agentbox.credentials import Credentials
 from agentbox.daemon.conversation import Conversation
+from agentbox.daemon.keys import credentials_of
 from agentbox.daemon.questions import ANSWER
 from agentbox.errors import AgentboxError
+from agentbox.intents.check.files import files_in
 from agentbox.intents.understand import Understander
 from agentbox.messages import Notice, Reply
-from agentbox.paths import cache_dir, state_dir
+from agentbox.paths import cache_dir, page_sentences
 from agentbox.tools.isolation import HungError, PluginError
 from agentbox.tools.phrases import Phrases, spoken_language
 from agentbox.tools.phrases.owner import owner_replies
@@ -94,9 +95,20 @@ def load_phrases(config: Config) -> tuple[Phrases, list[Notice]]:
 
 def load_tools(config: Config) -> Registry:
     """All tools of the configuration. A plugin's code runs here for the first time."""
-    secrets_file = Path(config.storage.secrets_file) if config.storage.secrets_file else None
     names = [backend.name for backend in config.cloud.backends] if config.cloud.is_wanted else []
-    return Registry.load(config.tools, Credentials(state_dir() / "secrets", secrets_file), names)
+    return Registry.load(config.tools, credentials_of(config), names)
+
+
+def sentence_paths(config: Config) -> list[Path]:
+    """The owner's files of sentences and folders of them: the configuration's, then what was written on the page."""
+    configured = [Path(file) for file in config.intents.sentences]
+    page = page_sentences()
+    return [*configured, page] if page.is_file() and page not in files_in(configured) else configured
+
+
+def served(registry: Registry) -> set[str]:
+    """The intents that the box can carry out."""
+    return {intent for tool in registry.tools.values() for intent in tool.intents} | ANSWERS
 
 
 def make_understander(
@@ -107,8 +119,8 @@ def make_understander(
     return Understander(
         config.language,
         builtin=config.intents.builtin,
-        owner_files=[*(Path(file) for file in config.intents.sentences), *extra_files],
-        intents={intent for tool in registry.tools.values() for intent in tool.intents} | ANSWERS,
+        owner_files=[*sentence_paths(config), *extra_files],
+        intents=served(registry),
         likeness=config.intents.likeness,
         tool_sentences=registry.sentences(config.language),
         cache=cache or cache_dir(),

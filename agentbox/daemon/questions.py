@@ -45,4 +45,6 @@ class Questions:
             return intent
         # What is said now counts: "no, a tea timer for five minutes".
         slots = {**asked.intent.slots, **intent.slots}
-        return msgspec.structs.replace(intent, name=asked.intent.name, slots=slots)
+        said = {**asked.intent.said, **intent.said}
+        response = intent.response or asked.intent.response
+        return msgspec.structs.replace(intent, name=asked.intent.name, slots=slots, said=said, response=response)

@@ -21,6 +21,7 @@ from agentbox.audio.files import duration_s, read_file
 from agentbox.config import Audio
 from agentbox.daemon.events import Events
 from agentbox.daemon.hearing import Hearing
+from agentbox.daemon.mute import Mute
 from agentbox.errors import AudioError
 from agentbox.messages import SAMPLE_RATE_HZ, Notice
 from agentbox.service import is_supervised
@@ -65,20 +66,26 @@ class Source(Protocol):
 
 
 class FileSource:
-    """A sound file, in real time or (`fast`) as quickly as it can be heard."""
+    """A sound file, in real time or (`fast`) as quickly as it can be heard. What of it comes while the box is muted is
+    not heard."""
 
-    def __init__(self, path: Path, block_ms: int, *, fast: bool = False) -> None:
-        self.state = "playing a file"
+    def __init__(self, path: Path, block_ms: int, *, mute: Mute, fast: bool = False) -> None:
+        self._mute = mute
         self.device = None
         self._path = path
         self._block_ms = block_ms
         self._fast = fast
         duration_s(path)  # raises now, and not after the box has started, where the file cannot be read
 
+    @property
+    def state(self) -> str:
+        return self._mute.state if self._mute.muted else "playing a file"
+
     def seen_to(self) -> bool:
         return True
 
     async def feed(self, hearing: Hearing) -> None:
+        _obey(self._mute, hearing)
         began, played = time.monotonic(), 0
         for block in read_file(self._path, self._block_ms):
             played += block.size
@@ -86,27 +93,35 @@ class FileSource:
                 await asyncio.sleep(0)
             else:
                 await asyncio.sleep(began + played / SAMPLE_RATE_HZ - time.monotonic())
-            hearing.hear(block)
+            if not self._mute.muted:
+                hearing.hear(block)
             if self._fast:
                 await hearing.settled()
         hearing.finish()
 
 
 class StdinSource:
-    """Raw 16 kHz mono s16le on a file descriptor, at whatever pace it comes."""
+    """Raw 16 kHz mono s16le on a file descriptor, at whatever pace it comes. What comes while the box is muted is
+    thrown away."""
 
-    def __init__(self, descriptor: int = 0) -> None:
-        self.state = "listening to standard input"
+    def __init__(self, mute: Mute, descriptor: int = 0) -> None:
+        self._mute = mute
         self.device = None
         self._descriptor = descriptor
+
+    @property
+    def state(self) -> str:
+        return self._mute.state if self._mute.muted else "listening to standard input"
 
     def seen_to(self) -> bool:
         return True
 
     async def feed(self, hearing: Hearing) -> None:
+        _obey(self._mute, hearing)
         async for data in self._chunks():
-            hearing.hear(np.frombuffer(data, dtype="<i2").astype(np.int16))
-            await hearing.settled()
+            if not self._mute.muted:
+                hearing.hear(np.frombuffer(data, dtype="<i2").astype(np.int16))
+                await hearing.settled()
         hearing.finish()
 
     async def _chunks(self) -> AsyncIterator[bytes]:
@@ -129,6 +144,17 @@ class StdinSource:
                 yield data[:whole]
 
 
+def _obey(mute: Mute, hearing: Hearing) -> None:
+    """For what is no device, and cannot be closed: what comes of it is not heard while the box is muted."""
+
+    def obey(muted: bool) -> None:
+        if muted:
+            hearing.forget()
+            mute.silent()
+
+    mute.obeyed_by(obey)
+
+
 def _until_closed(read: Callable[[], None]) -> None:
     # RuntimeError: the loop is closed, so nobody waits for what was read; CancelledError: it closes just now.
     with contextlib.suppress(RuntimeError, concurrent.futures.CancelledError):
@@ -136,7 +162,8 @@ def _until_closed(read: Callable[[], None]) -> None:
 
 
 class MicrophoneSource:
-    """The microphone, for ever: when it goes away it is looked for again, and the owner is told both times.
+    """The microphone, for ever: when it goes away it is looked for again, and the owner is told both times. While they
+    have muted the box it is closed.
 
     `last_resort`: somebody starts the box anew when it ends, so that it may end where the sound system hangs for good.
     """
@@ -146,6 +173,7 @@ class MicrophoneSource:
         config: Audio,
         events: Events,
         *,
+        mute: Mute,
         echo: Echo | None = None,
         retry_s: tuple[float, ...] = RETRY_S,
         last_resort: bool = False,
@@ -153,6 +181,7 @@ class MicrophoneSource:
     ) -> None:
         self._config = config
         self._events = events
+        self._mute = mute
         self._echo = echo
         self._retry_s = retry_s
         self._last_resort = last_resort
@@ -161,23 +190,31 @@ class MicrophoneSource:
         self._lost_blocks = 0
         self._words = "opening the microphone"
         self.device: str | None = None
+        self._microphone: Microphone | None = None
+        """While it is open, or being opened or closed."""
+        self._stopped = False
+        """It was closed on purpose, and not lost."""
         self._missing_since: float | None = None
         self._seen_to_s = monotonic()
 
     @property
     def state(self) -> str:
+        if self._mute.muted:
+            return self._mute.state
         if self._missing_since is None:
             return self._words
         return f"{self._words} ({self._monotonic() - self._missing_since:.0f} s ago; looking for it)"
 
     def seen_to(self) -> bool:
-        return self._monotonic() - self._seen_to_s < SEEN_TO_S
+        return self._mute.muted or self._monotonic() - self._seen_to_s < SEEN_TO_S
 
     async def feed(self, hearing: Hearing) -> None:
+        self._mute.obeyed_by(self._obey)
         closed = False
         while True:
+            await self._mute.over()
             self._seen_to_s = self._monotonic()
-            microphone = Microphone(self._config)
+            self._microphone = microphone = Microphone(self._config)
             try:
                 if closed:
                     # PortAudio lists devices only when it starts; with a stream hanging in it, it must not restart.
@@ -189,10 +226,38 @@ class MicrophoneSource:
                     raise
                 self._tell(error)
             finally:
-                # Whatever was being said when the sound stopped is decoded all the same.
-                hearing.finish("end_of_input")
+                if self._mute.muted:
+                    hearing.forget()
+                else:
+                    # Whatever was being said when the sound stopped is decoded all the same.
+                    hearing.finish("end_of_input")
                 closed = await microphone.close()
-            await self._wait()
+                self._microphone = None
+            if not self._stopped:
+                await self._wait()
+                continue
+            self._stopped = False
+            self._words, self.device = "opening the microphone", None
+            self._mute.silent()
+
+    def use(self, config: Audio) -> None:
+        """Listen to the microphone of another configuration."""
+        if config.input_device != self._config.input_device:
+            self._config, self._failures = config, 0
+            self._close()
+
+    def _obey(self, muted: bool) -> None:
+        self._seen_to_s = self._monotonic()
+        if not self._close() and muted:
+            self._mute.silent()
+
+    def _close(self) -> bool:
+        """Have the microphone closed, on purpose; false where none is open."""
+        if self._microphone is None:
+            return False
+        self._stopped = True
+        self._microphone.stop()
+        return True
 
     async def _answered(self, call: Callable[[], object]) -> None:
         """Wait for a call to PortAudio. While a sound server is frozen it hangs; nothing can be done then but to wait,
@@ -210,13 +275,16 @@ class MicrophoneSource:
     async def _wait(self) -> None:
         """Until the next attempt is due, or what sound hardware and servers there are has changed."""
         waited_s, before = 0.0, sound_system()
-        while waited_s < self._retry_s[min(self._failures, len(self._retry_s)) - 1] and sound_system() == before:
+        wait_s = self._retry_s[min(self._failures, len(self._retry_s)) - 1]
+        while not self._mute.muted and waited_s < wait_s and sound_system() == before:
             await asyncio.sleep(LOOK_S)
             waited_s += LOOK_S
 
     async def _listen(self, microphone: Microphone, hearing: Hearing) -> None:
         heard = False
         async for block in microphone.blocks():
+            if self._mute.muted:
+                return
             self._seen_to_s = self._monotonic()
             if not heard:
                 heard = True
@@ -277,12 +345,15 @@ def echo_way(echo: Echo | None) -> Way:
     return "cancelled" if echo.cancels else "half_duplex"
 
 
-def make_source(wanted: str, config: Audio, events: Events, *, echo: Echo | None = None, fast: bool = False) -> Source:
+def make_source(
+    wanted: str, config: Audio, events: Events, *, mute: Mute, echo: Echo | None = None, fast: bool = False
+) -> Source:
     """`mic`, `-` for standard input, or a file's path. Raises `InputError` for a file that cannot be read.
 
-    `echo`: takes the box's own sound out of the microphone's; in a file there is none."""
+    `mute`: whether it is heard at all. `echo`: takes the box's own sound out of the microphone's; in a file there is
+    none."""
     factories: dict[str, Callable[[], Source]] = {
-        "mic": lambda: MicrophoneSource(config, events, echo=echo, last_resort=is_supervised()),
-        "-": StdinSource,
+        "mic": lambda: MicrophoneSource(config, events, mute=mute, echo=echo, last_resort=is_supervised()),
+        "-": lambda: StdinSource(mute),
     }
-    return factories.get(wanted, lambda: FileSource(Path(wanted), config.block_ms, fast=fast))()
+    return factories.get(wanted, lambda: FileSource(Path(wanted), config.block_ms, mute=mute, fast=fast))()

@@ -7,10 +7,9 @@ import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import aclosing
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 import msgspec
 
@@ -19,7 +18,7 @@ from agentbox.audio.output import Output
 from agentbox.config import Config
 from agentbox.daemon.events import Events
 from agentbox.daemon.manner import Manner, manner, volume
-from agentbox.daemon.streams import Narration, Pieces, Stream, Unfinished, next_piece
+from agentbox.daemon.streams import Elsewhere, Narration, Pieces, Said, Stream, Talk, Unfinished, next_piece, written
 from agentbox.errors import ModelError
 from agentbox.messages import Notice, Reply, StageEvent
 from agentbox.tts.engine import NOTHING
@@ -36,36 +35,7 @@ MOST_WAITING = 4
 REMEMBERED_S = 60.0
 """How long it is known what was said when: an utterance is no longer."""
 
-
 _SIGN = {"pause": "awaited", "at_once": "noticed", "none": None}
-
-
-class Said(NamedTuple):
-    """Words that were heard from the speaker, at least in part."""
-
-    talk: _Talk
-    begin_s: float
-    end_s: float
-    """Infinite while they are being said."""
-
-
-@dataclass(slots=True)
-class _Talk:
-    reply: Reply
-    words: str
-    volume: float
-    asked_s: float
-    stream: Unfinished | None = None
-    """Where its words or its sound come from; null: it is complete."""
-    track: Track | None = None
-    heard: bool = False
-    """The first sound of it has left the speaker."""
-    unwanted: bool = False
-
-    @property
-    def text(self) -> str:
-        """What it says, as far as is known."""
-        return self.words if self.stream is None else self.stream.text
 
 
 U = TypeVar("U", bound=Unfinished)
@@ -96,8 +66,10 @@ class Speaking:
         self._load = load
         self._clock = clock
         self._monotonic = monotonic
-        self._waiting: deque[_Talk] = deque()
-        self._now: _Talk | None = None
+        self._waiting: deque[Talk] = deque()
+        self._now: Talk | None = None
+        self.elsewhere: Elsewhere | None = None
+        """The voice that answers are said by, where it can be had; null: the box's own."""
         self.half_duplex = False
         """The microphone hears the box while it speaks."""
         self._held_s: float | None = None
@@ -117,9 +89,9 @@ class Speaking:
         self._config = config
         self._narrator = None
 
-    def _prepare(self) -> None:
-        """Have the voice ready, or on its way."""
-        if self._narrator is None and self._config.speech.verbosity != "sounds":
+    def _prepare(self, *, asked: bool = False) -> None:
+        """Have the voice ready, or on its way; `asked`: even where the owner wants sounds alone."""
+        if self._narrator is None and (asked or self._config.speech.verbosity != "sounds"):
             self._narrator = asyncio.create_task(self._loaded(self._config), name="voice")
 
     def __call__(self, event: StageEvent) -> None:
@@ -157,6 +129,10 @@ class Speaking:
     def said(self, begin_s: float, end_s: float) -> str:
         """What the box said between two moments of the monotonic clock."""
         return " ".join(one.talk.text for one in self._said if one.begin_s < end_s and one.end_s > begin_s)
+
+    def confiding(self, begin_s: float, end_s: float) -> bool:
+        """Whether any of that was confided."""
+        return any(one.talk.confided for one in self._said if one.begin_s < end_s and one.end_s > begin_s)
 
     def hold(self) -> bool:
         """Be silent until `go_on`; whether there was anything to hold."""
@@ -203,9 +179,15 @@ class Speaking:
         if way.sound is not None and (reply.outcome != "attention" or reply.utterance_id != self._signed):
             self._output.play(way.sound, "alert" if reply.outcome == "alert" else "sound", way.volume)
         if way.text:
-            self._speak(reply, way)
+            self._enqueue(Talk(reply, way.text, way.volume, self._monotonic()))
         else:
             self._ended(reply, True)
+
+    def confide(self, reply: Reply, words: str) -> None:
+        """Say `words`, which no event carries, slowly and in any case; `reply` is what is told of them."""
+        self.outdate()
+        loudness = volume(self._config.speech, self._clock().time())
+        self._enqueue(Talk(reply, words, loudness, self._monotonic(), confided=True))
 
     def outdate(self) -> None:
         """The owner has gone on: earlier answers are not waited for any more. What rings is told all the same."""
@@ -213,7 +195,7 @@ class Speaking:
         if self._now is not None and self._now.reply.utterance_id:
             self._stop_now()
 
-    def _drop(self, unwanted: Callable[[_Talk], bool]) -> None:
+    def _drop(self, unwanted: Callable[[Talk], bool]) -> None:
         """Say nothing of talks that wait."""
         waiting, self._waiting = self._waiting, deque()
         for talk in waiting:
@@ -248,13 +230,10 @@ class Speaking:
 
     def _begin(self, reply: Reply, way: Manner, made: U) -> U:
         self.outdate()
-        self._enqueue(_Talk(reply, "", way.volume, self._monotonic(), made))
+        self._enqueue(Talk(reply, "", way.volume, self._monotonic(), made))
         return made
 
-    def _speak(self, reply: Reply, way: Manner) -> None:
-        self._enqueue(_Talk(reply, way.text, way.volume, self._monotonic()))
-
-    def _enqueue(self, talk: _Talk) -> None:
+    def _enqueue(self, talk: Talk) -> None:
         if len(self._waiting) >= MOST_WAITING:
             if talk.stream is not None:
                 talk.stream.end(False, 0.0)
@@ -277,20 +256,30 @@ class Speaking:
                     self._now.stream.end(False, 0.0)
                 self._now = None
 
-    async def _say(self, talk: _Talk) -> None:
-        self._prepare()
+    async def _say(self, talk: Talk) -> None:
+        self._prepare(asked=talk.confided)
         narrator = None if self._narrator is None else await asyncio.shield(self._narrator)
         if talk.unwanted:
             return
-        if narrator is None:
-            # A voice that cannot be had was told of; a sound says at least that there is an answer.
-            if talk.reply.sound is not None and talk.reply.outcome != "alert" and self._config.audio.sounds:
-                self._output.play(talk.reply.sound, volume=talk.volume)
+        # What is kept nowhere leaves the box least of all.
+        other = (
+            None if talk.confided or self.elsewhere is None or not self.elsewhere.speaks(talk.reply) else self.elsewhere
+        )
+        if narrator is None and other is None:
+            self._mark(talk)
             self._ended(talk.reply, True)
             return
-        await self._play(talk, self._narrated(narrator, talk))
+        await self._play(talk, self._narrated(narrator, other, talk))
+        if narrator is None and not talk.heard:
+            self._mark(talk)
 
-    async def _play(self, talk: _Talk, sounds: Pieces) -> None:
+    def _mark(self, talk: Talk) -> None:
+        """A voice that cannot be had was told of; a sound says at least that there is an answer."""
+        wanted = self._config.audio.sounds and not talk.unwanted
+        if wanted and talk.reply.sound is not None and talk.reply.outcome != "alert":
+            self._output.play(talk.reply.sound, volume=talk.volume)
+
+    async def _play(self, talk: Talk, sounds: Pieces) -> None:
         """Play pieces of sound, each with its rate in Hz."""
         if talk.unwanted:
             return
@@ -320,21 +309,29 @@ class Speaking:
                     await asyncio.sleep(LOOK_S)
         track.add(NOTHING, rate_hz, last=True)
 
-    async def _narrated(self, narrator: Narrator, talk: _Talk) -> Pieces:
-        """A text by the box's own voice."""
+    async def _narrated(self, narrator: Narrator | None, other: Elsewhere | None, talk: Talk) -> Pieces:
+        """A text by `other`, and by the box's own voice what that does not say."""
+        narration = talk.stream if isinstance(talk.stream, Narration) else None
+        if other is not None:
+            narration = narration or written(talk.text)
+            async with aclosing(other.say(narration, talk.reply.utterance_id, talk.left_s)) as pieces:
+                async for piece in pieces:
+                    yield piece
+        if narrator is None:
+            return
         try:
-            if isinstance(talk.stream, Narration):
-                async with aclosing(talk.stream.pieces(narrator)) as pieces:
+            if narration is not None:
+                async with aclosing(narration.pieces(narrator)) as pieces:
                     async for piece in pieces:
                         yield piece
                 return
-            async with aclosing(narrator.say(talk.text)) as sounds:
+            async with aclosing(narrator.say(talk.text, confided=talk.confided)) as sounds:
                 async for sound in sounds:
                     yield sound, narrator.voice.sample_rate_hz
         except ModelError as error:
             self._events.notice(Notice(code=error.code, what=error.what, todo=error.todo))
 
-    async def _watch(self, talk: _Talk, track: Track) -> None:
+    async def _watch(self, talk: Talk, track: Track) -> None:
         """Until the last of it has left the speaker; tells when the first has."""
         over = False
         while not over:
@@ -348,14 +345,14 @@ class Speaking:
             if not over:
                 await asyncio.sleep(LOOK_S)
 
-    def _begun(self, talk: _Talk) -> None:
+    def _begun(self, talk: Talk) -> None:
         now_s = self._monotonic()
         self._said.append(Said(talk, now_s, float("inf")))
         while self._said[0].end_s < now_s - REMEMBERED_S:
             self._said.popleft()
         self._emit("started", talk, first_sound_ms=(now_s - talk.asked_s) * 1000)
 
-    def _done(self, talk: _Talk, track: Track) -> None:
+    def _done(self, talk: Talk, track: Track) -> None:
         self._held_s = None
         if talk.heard:
             self._said[-1] = self._said[-1]._replace(end_s=self._monotonic())
@@ -366,7 +363,7 @@ class Speaking:
         self._emit("ended" if whole else "stopped", talk, heard_ms=heard_ms)
         self._ended(talk.reply, whole)
 
-    def _emit(self, state: str, talk: _Talk, **timings: float) -> None:
+    def _emit(self, state: str, talk: Talk, **timings: float) -> None:
         self._events.emit("speaking", state, utterance_id=talk.reply.utterance_id, timings=timings)
 
     async def _loaded(self, config: Config) -> Narrator | None:

@@ -9,11 +9,13 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Literal
 
+import msgspec
+
 from agentbox.daemon.activation import Opened
 from agentbox.daemon.attention import STOP, UNASKED, Attention
 from agentbox.daemon.conversation import Conversation
 from agentbox.daemon.events import Events
-from agentbox.daemon.handover import Cloud, Handover, Switch, Written, meant_sound
+from agentbox.daemon.handover import Cloud, Handover, Switch, Written, answer_by, meant_sound
 from agentbox.daemon.hearing import Heard
 from agentbox.daemon.mind import ANSWERS, YES_OR_NO, Mind
 from agentbox.intents.decide import Decision
@@ -22,6 +24,7 @@ from agentbox.messages import (
     ActivatedBy,
     Caller,
     Intent,
+    Notice,
     NotUnderstood,
     Reply,
     SoundName,
@@ -32,6 +35,7 @@ from agentbox.messages import (
     new_id,
 )
 from agentbox.messages import Activation as Activated
+from agentbox.tools.policy import OWNERS
 
 WORDLESS = frozenset({STOP, "HassNevermind"})
 """Intents after which the box must not begin to talk."""
@@ -40,6 +44,9 @@ MOST_WRITTEN = 32
 
 SWITCH = "AgentboxUse_"
 """Intents by which the owner chooses who is asked."""
+
+PAIRING = "AgentboxPair"
+"""Intents by which the owner lets somebody in."""
 
 Outcome = Literal["done", "failed", "not_understood", "question", "attention", "cancelled"]
 
@@ -58,8 +65,11 @@ class Turns:
         conversation: Conversation,
         *,
         durable: Callable[[], Awaitable[bool]],
+        confide: Callable[[Reply, str], None] = lambda reply, words: None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
+        """`confide`: say words aloud that stand nowhere; the reply is what is told of them."""
+        self._confide = confide
         self._attention = attention
         self._events = events
         self._conversation = conversation
@@ -73,6 +83,8 @@ class Turns:
         """Turns that were typed: who typed reads the answer."""
         self._asked: Intent | None = None
         """What the open question asks whether it was meant; null where it was clear and is risky."""
+        self._confirming: Intent | None = None
+        """What the call carries out that the open question is about; null: nothing that was said as a sentence."""
 
     @property
     def _mind(self) -> Mind:
@@ -87,6 +99,10 @@ class Turns:
             return None
         activated = Activated(utterance_id=utterance.id, by=opened.by, phrase=opened.phrase, command=opened.command)
         self._events.emit("activation", "opened", utterance_id=utterance.id, message=activated)
+        if self._attention.confiding(heard):
+            # Of words that are kept nowhere none is kept because it was heard again.
+            utterance = msgspec.structs.replace(utterance, pcm=b"")
+            transcript = msgspec.structs.replace(transcript, text=opened.command)
         self._events.emit("utterance", "kept", utterance_id=utterance.id, message=utterance)
         self._events.emit("transcript", "final", utterance_id=utterance.id, message=transcript, timings=heard.timings)
         self._attention.activation.answered()
@@ -96,7 +112,8 @@ class Turns:
         decision = self._attention.understand(recognition, opened, utterance.id)
         amidst = state == "own_voice"
         sound = meant_sound(utterance, opened) if self.cloud is not None and not amidst else b""
-        turn = Handover(utterance.id, opened.command, sound, True, heard.speech_ended_s)
+        answer_by_s = answer_by(heard.speech_ended_s, self._monotonic())
+        turn = Handover(utterance.id, opened.command, sound, True, heard.speech_ended_s, answer_by_s)
         # What was said amidst the box's own words cannot be told from them.
         return await self._mean(turn, decision, opened.by, "speech", alone=amidst)
 
@@ -109,7 +126,9 @@ class Turns:
         activated = Activated(utterance_id=turn_id, by="control", command=command)
         self._events.emit("activation", "opened", utterance_id=turn_id, message=activated)
         decision = self._attention.understand(None, Opened("control", command), turn_id)
-        return await self._mean(Handover(turn_id, command, b"", False, self._monotonic()), decision, "control", caller)
+        now = self._monotonic()
+        turn = Handover(turn_id, command, b"", False, now, answer_by(now, now))
+        return await self._mean(turn, decision, "control", caller)
 
     async def call(self, tool: str, arguments: dict[str, JSON], caller: Caller) -> ToolResult:
         """Run one tool directly (`agentbox tools call`), through policy and journal like any other call."""
@@ -170,7 +189,8 @@ class Turns:
             return self._reply(turn.id, self._say("cannot"), "failed", "not_understood")
         call = self._new_call(turn.id, tool.name, tool.arguments(intent.slots), caller)
         if asks:
-            return self._ask(call, self._mind.runner.phrases.say("did_you_mean", what=intent.text), intent)
+            question = self._mind.runner.phrases.say("did_you_mean", what=intent.text)
+            return self._ask(call, question, intent, unsure=True)
         self._attention.talk.followups.note(intent, self._monotonic())
         return await self._act(call, turn.speech_ended_s, intent)
 
@@ -218,10 +238,10 @@ class Turns:
         self._conversation.said(reply)
         self._events.emit("reply", reply.outcome, utterance_id=reply.utterance_id, message=reply)
 
-    def _ask(self, call: ToolCall, question: str, intent: Intent | None = None) -> Reply:
-        """Ask before `call` runs; `intent`, where it is not sure that it was meant."""
+    def _ask(self, call: ToolCall, question: str, intent: Intent | None = None, *, unsure: bool = False) -> Reply:
+        """Ask before `call` runs, which carries out `intent`; `unsure`: whether that was meant."""
         now = self._monotonic()
-        self._asked = intent
+        self._asked, self._confirming = intent if unsure else None, intent
         confirmation = self._attention.talk.confirmations.ask(call, question, now)
         self._events.emit("confirmation", "asked", utterance_id=call.utterance_id, message=confirmation)
         self._attention.activation.attend(now, self._attention.talk.confirmations.valid_s)
@@ -232,13 +252,16 @@ class Turns:
         self._events.emit("confirmation", "given" if agreed else "refused", utterance_id=turn_id)
         if agreed is None:
             return self._reply(turn_id, self._say("cancelled"), "done", "cancelled")
-        asked, self._asked = self._asked, None
+        asked, meant = self._asked, self._confirming
+        self._asked = self._confirming = None
         if asked is not None:
             self._attention.talk.followups.note(asked, self._monotonic())
         # A call of its own, so that the journal tells the question's turn from the answer's.
-        call = self._new_call(turn_id, agreed.tool, agreed.arguments, agreed.caller)
+        # A page that says yes to somebody else's question lends it no rights that a page has not.
+        made_by = caller if caller == "page" and agreed.caller in OWNERS else agreed.caller
+        call = self._new_call(turn_id, agreed.tool, agreed.arguments, made_by)
         # Who says what was meant has not said yet that it is no mistake.
-        return await self._act(call, speech_ended_s, asked, confirmed=asked is None)
+        return await self._act(call, speech_ended_s, meant, confirmed=asked is None)
 
     async def _act(
         self, call: ToolCall, speech_ended_s: float, intent: Intent | None, *, confirmed: bool = False
@@ -246,14 +269,35 @@ class Turns:
         """Run `call`, which carries out `intent`, and answer with what came of it."""
         result = await self._run(call, speech_ended_s, confirmed=confirmed)
         if result.error_code == "confirmation_needed":
-            return self._ask(call, result.text)
+            return self._ask(call, result.text, intent)
         if result.asks and result.error_code is not None and intent is not None:
             now = self._monotonic()
             self._attention.talk.questions.ask(intent, result.error_code, now)
             self._attention.activation.attend(now)
             return self._reply(call.utterance_id, result.text, "question", "question")
         state: Literal["done", "failed"] = "done" if result.ok else "failed"
-        return self._reply(call.utterance_id, result.text, state, state, _aloud(call, result, intent))
+        text = self._worded(result, intent)
+        if result.aloud and call.caller in ("speech", "cli"):
+            return self._tell_in_confidence(call.utterance_id, text, result.aloud)
+        return self._reply(call.utterance_id, text, state, state, _aloud(call, result, intent))
+
+    def _tell_in_confidence(self, turn_id: str, text: str, words: str) -> Reply:
+        """Answer with words that no event carries: whoever spoke hears them, and whoever typed is given them."""
+        reply = self._reply(turn_id, text, None, "done", "never")
+        if turn_id not in self._written:
+            self._confide(msgspec.structs.replace(reply, speak="always"), words)
+        return msgspec.structs.replace(reply, text=words)
+
+    def _worded(self, result: ToolResult, intent: Intent | None) -> str:
+        """What is said of a call that carried out `intent`: where it went well, the owner's response if they wrote one.
+        What else a tool says is news that no wording foresaw."""
+        if intent is None or not result.ok or result.warns:
+            return result.text
+        said = self._mind.understander.responses.say(intent, result.text)
+        if isinstance(said, Notice):
+            self._events.notice(said)
+            return result.text
+        return result.text if said is None else said
 
     def _new_call(self, turn_id: str, tool: str, arguments: dict[str, JSON], caller: Caller) -> ToolCall:
         known = self._mind.runner.registry.tools.get(tool)
@@ -279,7 +323,11 @@ class Turns:
             raise
         state = "ok" if result.ok else "failed"
         self._events.emit(
-            "tool_result", state, utterance_id=turn_id, message=result, timings={"duration_ms": result.duration_ms}
+            "tool_result",
+            state,
+            utterance_id=turn_id,
+            message=msgspec.structs.replace(result, aloud=""),
+            timings={"duration_ms": result.duration_ms},
         )
         self._conversation.did(result)
         return result
@@ -287,7 +335,9 @@ class Turns:
     def _say(self, key: str) -> str:
         return self._mind.runner.phrases.say(key)
 
-    def _reply(self, turn_id: str, text: str, sound: SoundName, outcome: Outcome, speak: Speak = "always") -> Reply:
+    def _reply(
+        self, turn_id: str, text: str, sound: SoundName | None, outcome: Outcome, speak: Speak = "always"
+    ) -> Reply:
         aloud = "never" if turn_id in self._written else speak
         reply = Reply(utterance_id=turn_id, text=text, sound=sound, outcome=outcome, speak=aloud)
         self._conversation.said(reply)
@@ -323,7 +373,7 @@ class _ForCloud:
 
 def _is_own(meant: Intent) -> bool:
     """What concerns the box itself is not asked of others."""
-    return meant.name in WORDLESS | ANSWERS or meant.name.startswith(SWITCH)
+    return meant.name in WORDLESS | ANSWERS or meant.name.startswith((SWITCH, PAIRING))
 
 
 def _aloud(call: ToolCall, result: ToolResult, intent: Intent | None) -> Speak:

@@ -7,14 +7,15 @@ it, and only a file that is no YAML costs the file.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from hassil import Expression, ListReference, Permutation, RuleReference, Sentence
 
 from agentbox.errors import ConfigError
-from agentbox.intents.templates import Definitions, TemplateError, parsed, parts_of
+from agentbox.intents.responses import Response, Wanted, written
+from agentbox.intents.templates import Definitions, TemplateError, local_templates, parsed, parts_of
 from agentbox.intents.words import words_of
 from agentbox.messages import JSON, Notice
 from agentbox.settings import Key, read_yaml
@@ -24,12 +25,11 @@ _MAX_PERMUTED = 6
 """`(a;b;c;...)` stands for every order: six parts are 720 orders, and matching tries them all."""
 _MAX_SPELLED = 1_000
 """Numbers of a range that are also spelled out in words; spelling takes about 0.05 ms each."""
-
 _TOP_KEYS = ("language", "intents", "lists", "expansion_rules", "skip_words", "responses", "settings")
 _BLOCK_KEYS = (
-    "sentences", "slots", "requires_context", "excludes_context", "expansion_rules", "lists", "metadata", "response",
-    "required_keywords", "inferred_domain", "name_domains", "settings",
-)  # fmt: skip
+    *("sentences", "slots", "requires_context", "excludes_context", "expansion_rules", "lists", "metadata", "response"),
+    *("required_keywords", "inferred_domain", "name_domains", "settings"),
+)
 _RANGE_KEYS = ("from", "to", "step", "type", "fractions", "multiplier", "digits", "words", "words_language")
 
 
@@ -38,6 +38,9 @@ class OwnerFile(NamedTuple):
 
     values: dict[str, JSON] | None
     problems: list[Notice]
+    responses: Sequence[Response] = ()
+    wanted: Sequence[Wanted] = ()
+    """The responses that its sentences name."""
 
 
 def load(
@@ -55,9 +58,14 @@ def load(
     try:
         values, lines = read_yaml(path)
     except ConfigError as error:
-        code = "sentences_unreadable" if error.code == "config_unreadable" else "sentences_syntax"
-        return OwnerFile(None, [Notice(code=code, what=error.what, todo=_TODO, level="error")])
+        return unusable(error)
     return check(values, path, lines, language, ours, intents, named_lists)
+
+
+def unusable(error: ConfigError) -> OwnerFile:
+    """What is told of a file that is no YAML, or cannot be read."""
+    code = "sentences_unreadable" if error.code == "config_unreadable" else "sentences_syntax"
+    return OwnerFile(None, [Notice(code=code, what=error.what, todo=_TODO, level="error")])
 
 
 def check(
@@ -72,7 +80,8 @@ def check(
     """The same for sentences that have been read: `values` from `path`, where each key stands at one of `lines`."""
     checking = _Check(path, lines, ours or {}, intents, named_lists)
     kept = checking.file(values, language)
-    return OwnerFile(kept, [notice for _, notice in sorted(checking.problems, key=lambda problem: problem[0])])
+    problems = [notice for _, notice in sorted(checking.problems, key=lambda problem: problem[0])]
+    return OwnerFile(kept, problems, checking.responses, checking.wanted)
 
 
 class _Check:
@@ -88,6 +97,8 @@ class _Check:
     ) -> None:
         self.problems: list[tuple[int, Notice]] = []
         """What is wrong, with the line it is in."""
+        self.responses: list[Response] = []
+        self.wanted: list[Wanted] = []
         self._path = path
         self._lines = lines
         self._our_lists: Mapping[str, JSON] = ours.get("lists", {})
@@ -112,8 +123,10 @@ class _Check:
         self._check_definitions(scope, lists, rules)
         intents = self._intents(values.get("intents"), scope)
         sentences = [text for intent in intents.values() for block in intent["data"] for text in block["sentences"]]
-        local = [text for intent in intents.values() for block in intent["data"] for text in _local_templates(block)]
+        local = [text for intent in intents.values() for block in intent["data"] for text in local_templates(block)]
         needed = scope.needed([*sentences, *local])
+        known = {*self._carried_out, *intents}
+        self.responses += written(values.get("responses"), self._path.name, known, self._note_response)
         settings = values.get("settings")
         return {
             "language": spoken,
@@ -162,6 +175,12 @@ class _Check:
         inner = scope.with_more(lists, rules)
         self._check_definitions(inner, lists, rules)
         kept |= {"lists": lists, "expansion_rules": rules}
+        response = block.get("response")
+        if isinstance(response, str):
+            kept["response"] = response
+            self.wanted.append(Wanted(str(key[1]), response, f"{self._path}:{self._line((*key, 'response'))}"))
+        elif response is not None:
+            self._note_response((*key, "response"), "response must be the name of one")
         if "required_keywords" in block:
             kept["required_keywords"] = self._texts(block["required_keywords"], (*key, "required_keywords"))
         kept["sentences"] = [
@@ -352,16 +371,15 @@ class _Check:
                 self._note(inner, f"{_shown(name)} means nothing here{_nearest(str(name), known)}", level="warning")
 
     def _note(self, key: Key, what: str, *, code: str = "sentences_invalid", level: JSON = "error") -> None:
-        line = next((self._lines[key[:n]] for n in range(len(key), 0, -1) if key[:n] in self._lines), 1)
+        line = self._line(key)
         notice = Notice(code=code, what=f"{self._path}:{line}: {what}.", todo=_TODO, level=level)
         self.problems.append((line, notice))
 
+    def _note_response(self, key: Key, what: str, code: str = "response_invalid") -> None:
+        self._note(key, what, code=code, level="warning")
 
-def _local_templates(block: Mapping[str, JSON]) -> list[str]:
-    """The templates inside a block's own lists and rules."""
-    own = Definitions(block["lists"], block["expansion_rules"])
-    names = [f"<{name}>" for name in own.rules] + [f"{{{name}}}" for name in own.lists]
-    return [template for name in names for template in own.templates(name)]
+    def _line(self, key: Key) -> int:
+        return next((self._lines[key[:n]] for n in range(len(key), 0, -1) if key[:n] in self._lines), 1)
 
 
 def _nearest(name: str, known: Collection[str]) -> str:

@@ -62,6 +62,23 @@ class Match(NamedTuple):
             slots[entity.name] = value
         return slots
 
+    @property
+    def said(self) -> dict[str, str]:
+        """The slots as text, where they were said: numbers in digits, the rest in the words for it."""
+        slots = self.slots
+        return {
+            entity.name: str(slots[entity.name])
+            if entity.is_wildcard or isinstance(entity.value, int | float)
+            else entity.text_clean
+            for entity in self.result.entities_list
+            if entity.text_clean
+        }
+
+    @property
+    def response(self) -> str:
+        """The name of the response that the sentence asks for, if it does."""
+        return self.result.intent_data.response or ""
+
     def has_free(self, slot: str) -> bool:
         """Whether this slot was filled with free text."""
         return any(entity.name == slot and entity.is_wildcard for entity in self.result.entities_list)

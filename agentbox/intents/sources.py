@@ -67,7 +67,14 @@ def ours(language: str, intents: Collection[str], slot_values: Mapping[str, Sequ
     if values is None:
         return None
     kept = {name: intent for name, intent in values["intents"].items() if name in intents}
+    values = {key: value for key, value in values.items() if key != "examples"}
     return Grammar(OURS, {**values, "intents": kept}, slot_values, per_sentence=True)
+
+
+def our_examples(language: str) -> dict[str, str]:
+    """Intent -> a sentence of ours, where one was written down."""
+    examples: dict[str, str] = (our_values(language) or {}).get("examples", {})
+    return examples
 
 
 def our_values(language: str) -> dict[str, JSON] | None:

@@ -120,3 +120,10 @@ class Definitions:
             return False
         empty: Collection[bool] = [self.may_be_empty(item) for item in expression.items]
         return all(empty) if isinstance(expression, InOrder | Permutation) else any(empty)
+
+
+def local_templates(block: Mapping[str, JSON]) -> list[str]:
+    """The templates inside a block's own lists and rules."""
+    own = Definitions(block["lists"], block["expansion_rules"])
+    names = [f"<{name}>" for name in own.rules] + [f"{{{name}}}" for name in own.lists]
+    return [template for name in names for template in own.templates(name)]

@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import Literal
 
 from agentbox.intents import owner, sources
+from agentbox.intents.examples import example
 from agentbox.intents.forgiving import Forgiver
 from agentbox.intents.grammar import Grammar
 from agentbox.intents.normalise import MAX_CHARACTERS, normalise
 from agentbox.intents.numbers import NumberWords
 from agentbox.intents.reading import Match, read
+from agentbox.intents.responses import Responses
 from agentbox.intents.spoken import Spoken
 from agentbox.messages import JSON, Intent, MatchKind, Notice, NotUnderstood
 
@@ -70,19 +72,27 @@ class Understander:
         slot_values = slot_values or {}
         self._list_names = {name.casefold() for name in slot_values.get("name", ())}
         self._numbers = NumberWords(language)
-        self._grammars = list(_load_owner(owner_files, language, intents, slot_values, self.problems))
+        loaded = list(_load_owner(owner_files, language, intents, slot_values))
+        self.problems += [problem for _, one in loaded for problem in one.problems]
+        self.responses = Responses(response for _, one in loaded for response in one.responses)
+        """What the owner wants said once an intent was carried out."""
+        self.problems += self.responses.unknown(wanted for _, one in loaded for wanted in one.wanted)
+        self._grammars = [
+            Grammar(file.name, one.values, slot_values) for file, one in loaded if one.values and one.values["intents"]
+        ]
         own = sources.ours(language, intents, slot_values) if ours else None
         community = sources.builtin(language, intents, slot_values) if builtin else None
         of_tools = None
         if tool_sentences and tool_sentences.get("intents"):
-            kept, found = owner.check(tool_sentences, Path(TOOLS), {}, language, None, intents, slot_values)
-            self.problems += found
-            of_tools = Grammar(TOOLS, kept, slot_values) if kept and kept["intents"] else None
-        self._grammars += [loaded for loaded in (own, of_tools, community) if loaded is not None]
+            tools = owner.check(tool_sentences, Path(TOOLS), {}, language, None, intents, slot_values)
+            self.problems += tools.problems
+            of_tools = Grammar(TOOLS, tools.values, slot_values) if tools.values and tools.values["intents"] else None
+        self._grammars += [grammar for grammar in (own, of_tools, community) if grammar is not None]
         if ours and own is None and (community is None or not community.intents.intents):
             what = f"There are no built-in sentences for the language {language}."
             todo = "Write your own (docs/sentences.md), or set asr.language to another one."
             self.problems.append(Notice(code="sentences_none", what=what, todo=todo))
+        self._examples = sources.our_examples(language) if own is not None else {}
         self.spoken = Spoken(language, self._grammars, cache)
         """All sentences as a speech grammar."""
         self._forgiver = Forgiver(self._grammars, self._numbers, likeness)
@@ -111,6 +121,17 @@ class Understander:
         match = self._exact(self._heard(text), context or {})
         return self._intent(match, text, "", "exact", 1.0) if match is not None else None
 
+    def example(self, intents: Collection[str]) -> str | None:
+        """A sentence for one of `intents`; null where there is none."""
+        if known := next((self._examples[intent] for intent in intents if intent in self._examples), None):
+            return known
+
+        def means(text: str) -> str | None:
+            found = self.read(text)
+            return found.name if found is not None else None
+
+        return example(self._grammars, intents, means)
+
     def free_slots(self, text: str, context: Mapping[str, JSON] | None = None) -> int | None:
         """How many slots are filled with free text where a sentence fits `text` exactly; null where none does."""
         match = self._exact(self._heard(text), context or {})
@@ -128,6 +149,8 @@ class Understander:
             score=score,
             sentence=(sentence.text or "") if sentence else "",
             language=self.language,
+            said=match.said,
+            response=match.response,
         )
 
     def completeness(self, text: str, context: Mapping[str, JSON] | None = None) -> Completeness:
@@ -196,14 +219,10 @@ def _load_owner(
     language: str,
     intents: Collection[str],
     slot_values: Mapping[str, Sequence[str]],
-    problems: list[Notice],
-) -> Iterator[Grammar]:
-    """The grammars of the owner's files; what is wrong is added to `problems`."""
+) -> Iterator[tuple[Path, owner.OwnerFile]]:
+    """The owner's files, those in folders too, in the order in which they are read."""
     shared = sources.our_values(language) if files else None
     for path in files:
         inside = sorted([*path.glob("*.yaml"), *path.glob("*.yml")]) if path.is_dir() else [path]
         for file in inside:
-            values, found = owner.load(file, language, shared, intents, slot_values)
-            problems += found
-            if values is not None and values["intents"]:
-                yield Grammar(file.name, values, slot_values)
+            yield file, owner.load(file, language, shared, intents, slot_values)

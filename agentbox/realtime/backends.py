@@ -44,12 +44,21 @@ RECOGNISERS: dict[str, Kind] = {
 }
 """Those that only write down what was said: the box understands it by itself, or asks a text model."""
 
-KINDS = DIALOGS | RECOGNISERS
+VOICES: dict[str, Kind] = {
+    "cosyvoice": Kind("dashscope:CosyVoice", "cosyvoice-v3-flash", "Alibaba Model Studio (DashScope): CosyVoice"),
+    "qwen_tts": Kind(
+        "qwen:QwenVoice", "qwen3-tts-flash-realtime", "Alibaba Model Studio (DashScope): Qwen-TTS realtime"
+    ),
+    "step_tts": Kind("stepfun_voice:StepFunVoice", "step-tts-2", "StepFun streaming voices"),
+}
+"""Those that only say the box's own answers."""
+
+KINDS = DIALOGS | RECOGNISERS | VOICES
 
 
 def make_session(kind: str, account: Account, setup: Setup) -> RealtimeDialog:
-    """A session's adapter, not connected. `kind`: a key of `KINDS`; a recogniser is a `StreamingASR`, which has of a
-    dialog what one that only hears needs."""
+    """A session's adapter, not connected. `kind`: a key of `KINDS`; a recogniser is a `StreamingASR` and a voice a
+    `StreamingTTS`, which have of a dialog what one that only hears, or only speaks, needs."""
     module, name = KINDS[kind].adapter.split(":")
     made = cast(
         Callable[[Account, Setup], RealtimeDialog],

@@ -12,7 +12,7 @@ import socket
 import ssl
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 from urllib.parse import urlsplit
 
 from websockets.asyncio.client import ClientConnection, connect
@@ -47,10 +47,25 @@ S = TypeVar("S", bound=Session)
 
 @dataclass(slots=True)
 class Traffic:
-    """What went over a connection, in bytes of frames."""
+    """What went over a connection, in bytes: the handshake, and the frames."""
 
     bytes_out: int = 0
     bytes_in: int = 0
+
+
+class _Counted(ClientConnection):
+    """Its handshake is counted as well, however it ends: the key is in it."""
+
+    traffic: Traffic
+
+    async def handshake(self, *given: Any, **named: Any) -> None:
+        try:
+            await super().handshake(*given, **named)
+        finally:
+            if self.request is not None:
+                self.traffic.bytes_out += len(self.request.serialize())
+            if self.response is not None:
+                self.traffic.bytes_in += len(self.response.serialize())
 
 
 class _NoDetours(connect):
@@ -78,7 +93,7 @@ class Connection(Generic[S]):
         self._first: Sequence[Event] = ()
 
     async def __aenter__(self) -> Connection[S]:
-        self._socket = await _connected(self.session.endpoint, self._tls, self._open_s)
+        self._socket = await _connected(self.session.endpoint, self._tls, self._open_s, self.traffic)
         self._sender = asyncio.create_task(self._send_all(self._socket), name="cloud-send")
         self._first = self.session.opened() or ()
         self.flush()
@@ -142,11 +157,12 @@ class Connection(Generic[S]):
 
     async def _send_all(self, connection: ClientConnection) -> None:
         while (frame := await self._to_send.get()) is not None:
+            # Before: who is cut off while it is on its way has sent it all the same.
+            self.traffic.bytes_out += len(frame)
             try:
                 await connection.send(frame)
             except ConnectionClosed:
                 return  # whoever reads is told why
-            self.traffic.bytes_out += len(frame)
 
 
 def is_loopback(url: str) -> bool:
@@ -158,9 +174,17 @@ def is_loopback(url: str) -> bool:
         return host == "localhost" or host.endswith(".localhost")
 
 
-async def _connected(endpoint: Endpoint, tls: ssl.SSLContext | None, open_s: float) -> ClientConnection:
+async def _connected(
+    endpoint: Endpoint, tls: ssl.SSLContext | None, open_s: float, traffic: Traffic
+) -> ClientConnection:
     """Raises `CloudError`, whose code is one of `failures.PROBLEMS`."""
     secure = endpoint.url.startswith("wss:")
+
+    class Made(_Counted):
+        def __init__(self, *given: Any, **named: Any) -> None:
+            super().__init__(*given, **named)
+            self.traffic = traffic
+
     try:
         return await _NoDetours(
             endpoint.url,
@@ -174,6 +198,7 @@ async def _connected(endpoint: Endpoint, tls: ssl.SSLContext | None, open_s: flo
             close_timeout=CLOSE_S,
             max_size=MAX_FRAME_BYTES,
             user_agent_header="agentbox",
+            create_connection=Made,
         )
     except (OSError, WebSocketException, ValueError, ImportError) as error:
         # The cause may quote the address with its query, or a header.

@@ -66,9 +66,13 @@ class EventStreams:
 
     async def _data(self, request: Request) -> AsyncGenerator[str]:
         client = await self._client_for(request.url)
-        headers = {"Content-Type": "application/json", "Accept": "text/event-stream", **request.headers}
-        async with client.stream("POST", request.url, headers=headers, content=request.body) as response:
-            self.traffic.bytes_out += len(request.body)
+        headers = {
+            "Content-Type": "application/json",
+            "Content-Length": str(len(request.body)),
+            "Accept": "text/event-stream",
+            **request.headers,
+        }
+        async with client.stream("POST", request.url, headers=headers, content=self._sent(request.body)) as response:
             response.stream = _Counted(response, self.traffic, self._max_bytes)
             response.encoding = "utf-8"  # whatever else they claim: HTML, 9.2.5
             if response.headers.get("content-encoding", "identity").lower() != "identity":
@@ -80,6 +84,11 @@ class EventStreams:
                 async for event in events:
                     if event.data:
                         yield event.data
+
+    async def _sent(self, body: bytes) -> AsyncIterator[bytes]:
+        """`body`, counted when it is sent: an answer may never come."""
+        self.traffic.bytes_out += len(body)
+        yield body
 
     async def _client_for(self, url: str) -> httpx.AsyncClient:
         address = httpx.URL(url)

@@ -84,6 +84,9 @@ PROBLEMS: dict[str, Problem] = {
     "cloud_loop": Problem(
         Kind.FATAL_INPUT, "The model asked for tools again and again, and gave no answer.", "Say it in other words."
     ),
+    "cloud_endless": Problem(
+        Kind.FATAL_INPUT, "The answer was longer than any may be, and was broken off.", "Ask for a shorter one."
+    ),
     "cloud_proxy": Problem(
         Kind.FATAL_CONFIG,
         "The proxy that the environment names cannot be used.",

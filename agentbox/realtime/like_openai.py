@@ -183,8 +183,11 @@ class Events:
     def failure_of(self, error: JSON) -> Failure:
         """What an error object `{type, code, message, param}` means."""
         kind, code, words = (text_of(error, key) for key in ("type", "code", "message"))
-        default = "cloud_refused" if kind == "invalid_request_error" and self.is_configured else "cloud_down"
-        if kind == "invalid_request_error" and not self.is_configured:
+        # Some servers give the code as the type; what is no error of their own is about the request either way.
+        default = "cloud_down"
+        if self.is_configured and kind:
+            default = "cloud_refused"
+        elif "invalid" in kind:
             default = "cloud_settings"
         # The sort of error is wider than what its words say, and says it where there are none.
         return failure(of_words(code, words, kind, default=default).code, code or kind)

@@ -10,7 +10,17 @@ import time
 from collections.abc import AsyncIterator, Callable
 
 from agentbox.realtime.connection import OPEN_S, Connection
-from agentbox.realtime.events import AnswerSound, Event, Expiring, Failed, Ready, Resumable, Used
+from agentbox.realtime.events import (
+    AnswerSound,
+    AnswerText,
+    Event,
+    Expiring,
+    Failed,
+    Heard,
+    Ready,
+    Resumable,
+    Used,
+)
 from agentbox.realtime.failures import CloudError, failure
 from agentbox.realtime.session import RealtimeDialog
 
@@ -21,17 +31,29 @@ RENEW = 0.9
 MOST_EVENTS = 20_000
 """That nobody has taken yet: half an hour of sound. A service that says more is out of its mind."""
 
+MOST_BYTES = 16 << 20
+"""Of sound and words that nobody has taken yet: nearly six minutes at 24 kHz, however it is cut into events."""
+
 
 class Link:
-    """`await Link.open(dialog)`; `close` when it is of no more use.
+    """`open` it first; `close` when it is of no more use. What it counts counts if it never opens, too.
 
     `seconds_out`, `seconds_in`: of sound; `units`: as the vendor counts (`Used`).
     """
 
-    def __init__(self, connection: Connection[RealtimeDialog], monotonic: Callable[[], float]) -> None:
-        self._connection = connection
+    def __init__(
+        self,
+        dialog: RealtimeDialog,
+        *,
+        open_s: float = OPEN_S,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._connection = Connection(dialog, open_s=open_s)
+        self._open_s = open_s
         self._monotonic = monotonic
         self._events: asyncio.Queue[Event] = asyncio.Queue()
+        self._waiting_bytes = 0
+        """Of the events that nobody has taken yet."""
         self._reader: asyncio.Task[None] | None = None
         self._began_s = monotonic()
         self.used_s = self._began_s
@@ -43,30 +65,22 @@ class Link:
         self.seconds_out = 0.0
         self.seconds_in = 0.0
         self.units: dict[str, float] = {}
+        self.late: Callable[[], None] = lambda: None
+        """Called when the vendor has told what it bills: nobody may wait for it any more."""
 
-    @classmethod
-    async def open(
-        cls,
-        dialog: RealtimeDialog,
-        *,
-        open_s: float = OPEN_S,
-        monotonic: Callable[[], float] = time.monotonic,
-    ) -> Link:
+    async def open(self) -> None:
         """Connect, and wait for the vendor to acknowledge the configuration. Raises `CloudError`."""
-        connection = Connection(dialog, open_s=open_s)
         try:
-            async with asyncio.timeout(open_s):
-                await connection.__aenter__()
-                link = cls(connection, monotonic)
-                link._reader = asyncio.create_task(link._read(), name="cloud-read")
-                await link._ready()
+            async with asyncio.timeout(self._open_s):
+                await self._connection.__aenter__()
+                self._reader = asyncio.create_task(self._read(), name="cloud-read")
+                await self._ready()
         except TimeoutError:
-            connection.abort()
+            self._connection.abort()
             raise CloudError(failure("cloud_timeout")) from None
         except BaseException:
-            connection.abort()
+            self._connection.abort()
             raise
-        return link
 
     @property
     def dialog(self) -> RealtimeDialog:
@@ -108,6 +122,7 @@ class Link:
             raise CloudError(self.broken.failure)
         async with asyncio.timeout(within_s):
             event = await self._events.get()
+        self._waiting_bytes -= _size(event)
         if isinstance(event, Failed) and event.session:
             raise CloudError(event.failure)
         return event
@@ -115,7 +130,7 @@ class Link:
     def forget(self) -> None:
         """What was told so far belongs to an earlier turn."""
         while not self._events.empty():
-            self._events.get_nowait()
+            self._waiting_bytes -= _size(self._events.get_nowait())
 
     async def close(self) -> None:
         """End the session cleanly."""
@@ -137,6 +152,7 @@ class Link:
                 case Used():
                     for name, count in event.units.items():
                         self.units[name] = self.units.get(name, 0.0) + count
+                    self.late()
                 case Expiring():
                     # The turn under way is finished; the next one gets a session of its own.
                     self._expires = True
@@ -145,8 +161,21 @@ class Link:
                     self.handle = event.handle
                 case Failed(session=True):
                     self.broken = event
-            if self._events.qsize() >= MOST_EVENTS:
+            if self._events.qsize() >= MOST_EVENTS or self._waiting_bytes + _size(event) > MOST_BYTES:
                 self.broken = Failed(failure("cloud_protocol"))
                 self._connection.abort()
                 return
+            self._waiting_bytes += _size(event)
             self._events.put_nowait(event)
+
+
+def _size(event: Event) -> int:
+    """Roughly, of what may be large in it; of text, what it takes in memory at most."""
+    match event:
+        case AnswerSound():
+            return len(event.pcm)
+        case AnswerText():
+            return len(event.more) * 4
+        case Heard():
+            return len(event.text) * 4
+    return 0

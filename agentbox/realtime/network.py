@@ -1,7 +1,8 @@
 """Tells when the machine's way to the network changes: what could not be reached may be reached now.
 
 Linux tells it over a netlink socket (rtnetlink(7)); where there is none, nothing is told, and backends are found again
-by their probes alone.
+by their probes alone. It also tells of what leads nowhere (the loopback, a container that comes and goes), so that the
+way out is looked at each time: it is another one when a default route is, or the address that the machine uses on it.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
 
 SETTLE_S = 1.0
 """Changes come in flocks: an interface, its addresses, its routes."""
@@ -19,14 +22,63 @@ _IPV4_ADDRESS, _IPV4_ROUTE, _IPV6_ADDRESS, _IPV6_ROUTE = 0x10, 0x40, 0x100, 0x40
 
 _GROUPS = _IPV4_ADDRESS | _IPV4_ROUTE | _IPV6_ADDRESS | _IPV6_ROUTE
 
+_ELSEWHERE = ((socket.AF_INET, "192.0.2.1"), (socket.AF_INET6, "2001:db8::1"))
+"""Addresses that are nobody's (RFC 5737, RFC 3849): nothing is sent there."""
+
+
+class Route(NamedTuple):
+    """As the kernel writes it, in hexadecimal digits."""
+
+    interface: str
+    destination: str
+    gateway: str
+    metric: str
+
+
+def routes(folder: Path = Path("/proc/net")) -> frozenset[Route] | None:
+    """The default routes; where there is none, all that lead off the machine. Null: they cannot be read.
+
+    Source: proc_pid_net(5) and the kernel's net/ipv4/fib_trie.c and net/ipv6/route.c for the columns.
+    """
+    found = set()
+    try:
+        for line in (folder / "route").read_text("ascii", "replace").splitlines()[1:]:
+            columns = line.split()
+            if len(columns) >= 8:
+                interface, destination, gateway, metric, mask = (columns[place] for place in (0, 1, 2, 6, 7))
+                found.add(Route(interface, f"{destination}/{mask}", gateway, metric))
+        with contextlib.suppress(FileNotFoundError):  # a kernel without IPv6
+            for line in (folder / "ipv6_route").read_text("ascii", "replace").splitlines():
+                columns = line.split()
+                if len(columns) == 10 and not columns[0].startswith(("fe8", "ff")):
+                    found.add(Route(columns[9], f"{columns[0]}/{columns[1]}", columns[4], columns[5]))
+    except OSError:
+        return None
+    off = frozenset(route for route in found if route.interface != "lo")
+    return frozenset(route for route in off if not route.destination.strip("0/")) or off
+
+
+def _sources() -> tuple[str | None, ...]:
+    """The machine's own addresses on its way to anywhere; null where there is no way."""
+    found: list[str | None] = []
+    for family, elsewhere in _ELSEWHERE:
+        try:
+            with socket.socket(family, socket.SOCK_DGRAM) as asked:
+                asked.connect((elsewhere, 9))  # of a datagram socket it sends nothing
+                found.append(asked.getsockname()[0])
+        except OSError:
+            found.append(None)
+    return tuple(found)
+
 
 class NetworkWatch:
-    """Calls `changed`, in the event loop, a moment after addresses or routes have changed."""
+    """Calls `changed`, in the event loop, a moment after the way to the network has changed."""
 
     def __init__(self, changed: Callable[[], None]) -> None:
         self._changed = changed
         self._socket: socket.socket | None = None
         self._settling: asyncio.TimerHandle | None = None
+        self._before = (routes(), _sources())
 
     def start(self) -> bool:
         """Whether changes will be told."""
@@ -61,4 +113,6 @@ class NetworkWatch:
 
     def _tell(self) -> None:
         self._settling = None
-        self._changed()
+        before, self._before = self._before, (routes(), _sources())
+        if self._before != before or self._before[0] is None:
+            self._changed()

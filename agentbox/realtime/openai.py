@@ -7,6 +7,7 @@ Source: types and resources of the vendor's SDK (openai 3.52.0), and the frames 
 from __future__ import annotations
 
 from agentbox.realtime.events import Event, Failed, Finished
+from agentbox.realtime.failures import Failure
 from agentbox.realtime.like_openai import Dialog, Events, Message
 from agentbox.realtime.session import Account, Capabilities, Endpoint, Setup
 
@@ -68,6 +69,11 @@ class OpenAIDialog(Dialog):
             ],
             "tool_choice": "auto",
         }
+
+    def _failed(self, failed: Failure, event_id: str, ends: bool) -> list[Event]:
+        events = super()._failed(failed, event_id, ends)
+        # A server that listens for the end of a turn by itself answers already: that answer is the one to tell.
+        return [] if failed.vendor_code == "conversation_already_has_active_response" else events
 
 
 class OpenAITranscription(Events):

@@ -5,6 +5,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
+
+DAY_S = 86_400.0
+
+MAX_DRIFT_S = 60.0
+"""By so much two clocks may differ, between two looks, without one of them having been set."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,28 +28,73 @@ class Prices:
         return sound + sum(self.million.get(name, 0.0) * count / 1e6 for name, count in units.items())
 
 
-@dataclass(slots=True)
+class Moment(NamedTuple):
+    """One reading of the clocks."""
+
+    day: str
+    """The box's own (ISO date)."""
+    wall_s: float
+    """Seconds since 1970, as the clock shows it: it may jump."""
+    elapsed_s: float
+    """On a clock that never jumps, and goes on while the machine sleeps."""
+
+
+class Spent(NamedTuple):
+    minutes: float = 0.0
+    money: float = 0.0
+
+
 class Budget:
-    """So much a day; null: as much as it takes. Days are the box's own."""
+    """So much a day; null: as much as it takes. `earlier`: what each day had cost before the start.
 
-    minutes: float | None = None
-    money: float | None = None
-    day: str = ""
-    spent_minutes: float = 0.0
-    spent_money: float = 0.0
+    A clock that jumps gives nothing anew and takes nothing away: a new day begins where the clock ran evenly over
+    midnight, or when a whole day has passed, whatever the clock shows. Set forward, as after a start in 1970, what was
+    spent since the day began counts beside what is known of the day that it turns out to be.
+    """
 
-    def spend(self, day: str, minutes: float, money: float) -> None:
-        """On `day` (ISO date), so much was used."""
-        self._turn(day)
-        self.spent_minutes += minutes
-        self.spent_money += money
+    def __init__(
+        self,
+        minutes: float | None = None,
+        money: float | None = None,
+        earlier: Mapping[str, Spent] | None = None,
+    ) -> None:
+        self.minutes = minutes
+        self.money = money
+        self._earlier = earlier or {}
+        self._day = ""
+        """The latest that was seen since the budget was given."""
+        self._begun_s = 0.0
+        self._seen: Moment | None = None
+        self._before = Spent()
+        """Of this day, before the start."""
+        self._since = Spent()
 
-    def is_left(self, day: str) -> bool:
+    def spend(self, now: Moment, minutes: float, money: float) -> None:
+        """So much was used."""
+        self._look(now)
+        self._since = Spent(self._since.minutes + minutes, self._since.money + money)
+
+    def is_left(self, now: Moment) -> bool:
         """Whether another turn may be given away."""
-        self._turn(day)
-        minutes = self.minutes is None or self.spent_minutes < self.minutes
-        return minutes and (self.money is None or self.spent_money < self.money)
+        self._look(now)
+        minutes = self._before.minutes + self._since.minutes
+        money = self._before.money + self._since.money
+        return (self.minutes is None or minutes < self.minutes) and (self.money is None or money < self.money)
 
-    def _turn(self, day: str) -> None:
-        if day != self.day:
-            self.day, self.spent_minutes, self.spent_money = day, 0.0, 0.0
+    def _look(self, now: Moment) -> None:
+        seen, self._seen = self._seen, now
+        if seen is None:
+            # Where a later day was written down, the clock is wrong now or was wrong then: both count.
+            self._day = max([now.day, *self._earlier])
+            self._begun_s = now.elapsed_s
+            days = [self._earlier.get(day, Spent()) for day in (now.day, self._day)]
+            self._before = Spent(max(day.minutes for day in days), max(day.money for day in days))
+            return
+        passed_s = now.elapsed_s - seen.elapsed_s
+        is_even = abs(now.wall_s - seen.wall_s - passed_s) <= MAX_DRIFT_S
+        if now.elapsed_s - self._begun_s >= DAY_S or (is_even and now.day > self._day):
+            self._day, self._begun_s = now.day, now.elapsed_s
+            self._before = self._since = Spent()
+        elif now.day > self._day:
+            self._day = now.day
+            self._before = self._earlier.get(now.day, Spent())

@@ -8,7 +8,9 @@ Qwen-Omni-Realtime, Qwen-Audio-Realtime and Qwen-ASR-Realtime (2026).
 
 from __future__ import annotations
 
+from collections import deque
 from enum import Enum
+from typing import ClassVar
 from urllib.parse import quote
 
 from agentbox.messages import JSON
@@ -257,9 +259,13 @@ class QwenTTS(QwenService):
     """See `session.StreamingTTS`. One session speaks one text: only the end of the session tells that all was said,
     and what comes after `commit` or `interrupt` is not taken."""
 
+    mode: ClassVar[str] = "server_commit"
+    """It decides by itself where a text can be spoken in pieces."""
+
     def __init__(self, account: Account, setup: Setup) -> None:
         rate_hz = int(number_of(account.options, "sample_rate") or OUT_HZ)
-        super().__init__(account, setup, Capabilities(output_rate_hz=rate_hz, tools=False, tells_heard=False))
+        limits = Capabilities(output_rate_hz=rate_hz, tools=False, tells_heard=False, survives_interrupt=False)
+        super().__init__(account, setup, limits)
         self._model = account.model or SYNTHESIS
         self._said = False
         self._sounded = False
@@ -279,7 +285,7 @@ class QwenTTS(QwenService):
     def session(self) -> Message:
         session: Message = {
             "voice": self.setup.voice or VOICE,
-            "mode": "server_commit",  # it decides by itself where a text can be spoken in pieces
+            "mode": self.mode,
             "response_format": "pcm",
             "sample_rate": OUT_HZ,
         }
@@ -334,3 +340,40 @@ class QwenTTS(QwenService):
         if self._said and self._wanted and not self._sounded:
             return [Failed(failure("cloud_silent"))]
         return [Finished()]
+
+
+class QwenVoice(QwenTTS):
+    """The same, text after text: each `commit` is spoken whole and by itself, as one answer of the service's, and tells
+    its end by `Finished`; the session goes on."""
+
+    mode = "commit"
+
+    def __init__(self, account: Account, setup: Setup) -> None:
+        super().__init__(account, setup)
+        self._asked: deque[bool] = deque()
+        """Texts that were committed and are not spoken yet: whether anything in them can be spoken."""
+        self._can_sound = False
+
+    def say(self, text: str) -> None:
+        self._can_sound = self._can_sound or any(letter.isalnum() for letter in text)
+        super().say(text)
+
+    def commit(self) -> None:
+        if not self._ending:
+            self._asked.append(self._can_sound)
+            self._can_sound = False
+            self._send("input_text_buffer.commit")
+
+    def _on_done(self, message: Message) -> list[Event]:
+        events = super()._on_done(message)
+        can_sound = bool(self._asked) and self._asked.popleft()
+        sounded, self._sounded = self._sounded, False
+        if not self._wanted or any(isinstance(event, Failed) for event in events):
+            return events
+        if can_sound and not sounded:
+            return [*events, Failed(failure("cloud_silent"), session=False)]
+        return [*events, Finished()]
+
+    def _on_finished(self, message: Message) -> list[Event]:
+        self._finished = True
+        return []

@@ -48,6 +48,8 @@ class Capabilities:
     """It tells what it understood of the owner's speech."""
     takes_text: bool = True
     """A turn may be written instead of spoken."""
+    survives_interrupt: bool = True
+    """What comes after an `interrupt` is taken as well; otherwise the session is of no more use then."""
     session_s: float | None = None
     """The vendor closes a session after so long; a new one takes over before."""
     idle_s: float | None = None

@@ -50,6 +50,9 @@ class Presence:
     def share(self) -> None:
         fcntl.flock(self._fd, fcntl.LOCK_SH)
 
+    def leave(self) -> None:
+        fcntl.flock(self._fd, fcntl.LOCK_UN)
+
     def close(self) -> None:
         os.close(self._fd)
 

@@ -12,19 +12,19 @@ import contextlib
 import functools
 import itertools
 import logging
-import sqlite3
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import soundfile
 from sqlite_utils import Database
 
 from agentbox.errors import StorageError
-from agentbox.messages import JSON, Egress, Notice, StageEvent, Utterance
-from agentbox.storage import queries, rescue, rows, wiping
+from agentbox.messages import JSON, Audit, Egress, Notice, StageEvent, Utterance
+from agentbox.storage import listing, queries, rescue, rows, wiping
 from agentbox.storage.connection import Connection
 from agentbox.storage.database import not_writable
 from agentbox.storage.pending import Pending, without_sound
@@ -43,17 +43,7 @@ PAUSE_S = 0.005
 EXPORT_TURNS = 100
 """Turns read at once for an export."""
 
-_UNWRITABLE = (
-    ValueError,
-    TypeError,
-    OverflowError,
-    RecursionError,
-    sqlite3.IntegrityError,
-    sqlite3.DataError,
-    sqlite3.InterfaceError,
-    sqlite3.ProgrammingError,
-)
-"""What a value that no row can hold raises. It must not keep the rows behind it from being written."""
+T = TypeVar("T")
 
 _log = logging.getLogger("agentbox.storage")
 
@@ -139,8 +129,8 @@ class Journal:
 
     def record(self, event: StageEvent) -> None:
         """Take an event, from any thread."""
-        if not self._keep and not isinstance(event.message, Egress):
-            return  # what left the box is kept in any case: it holds no words
+        if not self._keep and not isinstance(event.message, Egress | Audit):
+            return  # what left the box, and who came in, is kept in any case: it holds no words
         with self._changed:
             # A failing disk costs the sound first: it is what would fill the memory.
             if not self._keep_audio or self._failure is not None:
@@ -193,7 +183,11 @@ class Journal:
 
     def recent(self, limit: int = 20, before: float | None = None) -> list[dict[str, JSON]]:
         """The last turns, newest first, each with its text, intent and reply. `before`: only older ones."""
-        return self._connection.read(lambda database: queries.recent(database, limit, before))
+        return self.read(lambda database: listing.turns(database, limit, listing.Which(before=before)))
+
+    def read(self, work: Callable[[Database], T]) -> T:
+        """What `work` (listing.py) finds in one unchanging state of the file."""
+        return self._connection.read(work)
 
     def search(self, text: str, limit: int = 20) -> list[dict[str, JSON]]:
         """Turns whose words hold all words of `text`, best first."""
@@ -211,11 +205,15 @@ class Journal:
 
     def egress(self, limit: int = 50, since: float = 0.0) -> list[dict[str, JSON]]:
         """What left the box from `since` on (seconds since 1970), newest first."""
-        return self._connection.read(lambda database: queries.egress(database, limit, since))
+        return self.read(lambda database: listing.egress(database, limit, since))
 
-    def egress_days(self, limit: int = 31) -> list[dict[str, JSON]]:
-        """What left the box, a row for each of the box's days and backends, newest first."""
-        return self._connection.read(lambda database: queries.egress_days(database, limit))
+    def egress_days(self, limit: int = 31, since: float = 0.0) -> list[dict[str, JSON]]:
+        """What left the box from `since` on, a row for each of the box's days and backends, newest first."""
+        return self.read(lambda database: listing.egress_days(database, limit, since))
+
+    def audit(self, limit: int = 50) -> list[dict[str, JSON]]:
+        """What paired devices changed, and who tried to be one, newest first."""
+        return self._connection.read(lambda database: queries.audit(database, limit))
 
     def delete(self, turn_ids: Sequence[str]) -> int:
         """Delete turns by id (or the start of one) for good; how many there were."""
@@ -355,7 +353,7 @@ class Journal:
                 try:
                     with database.atomic():
                         rows.write(database, event, sound)
-                except _UNWRITABLE as error:
+                except rows.UNWRITABLE as error:
                     unwritable += 1
                     _log.error("an event of the stage %s cannot be kept: %s", event.stage, type(error).__name__)
         return unwritable

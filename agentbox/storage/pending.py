@@ -6,7 +6,7 @@ from collections import OrderedDict
 
 import msgspec
 
-from agentbox.messages import Activation, Egress, Notice, Reply, StageEvent, Utterance
+from agentbox.messages import Activation, Audit, Egress, Notice, Reply, StageEvent, Utterance
 
 PENDING_TURNS = 64
 OPEN_TURNS = 256
@@ -23,7 +23,7 @@ class Pending:
         """The events to write now that `event` came: the activation first, then what had waited for it."""
         turn = event.utterance_id
         if not turn:
-            return [event] if isinstance(event.message, Reply | Notice | Egress) else []
+            return [event] if isinstance(event.message, Reply | Notice | Egress | Audit) else []
         if isinstance(event.message, Activation):
             self._open[turn] = None
             if len(self._open) > OPEN_TURNS:

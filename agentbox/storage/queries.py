@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -10,6 +9,8 @@ from typing import Any
 from sqlite_utils import Database
 
 from agentbox.messages import JSON
+from agentbox.storage.latency import latency
+from agentbox.storage.listing import SUMMARY, decoded, summaries
 from agentbox.storage.retention import MAX_DRIFT_S, UNSET_BEFORE, Clock
 from agentbox.storage.rows import clean
 from agentbox.storage.search import query
@@ -20,38 +21,14 @@ LOT = 500
 MIN_PREFIX = 6
 """Characters of an id that count as one; fewer would make a slip of the finger delete something."""
 
-_SUMMARY = """
-    SELECT turns.id, turns.started_at, turns.activated_by, coalesce(transcripts.text, turns.text) AS text,
-           intents.name AS intent, intents.slots,
-           (SELECT tool FROM tool_calls WHERE turn_id = turns.id ORDER BY started_at LIMIT 1) AS tool,
-           (SELECT state FROM tool_calls WHERE turn_id = turns.id ORDER BY started_at LIMIT 1) AS tool_state,
-           (SELECT text FROM replies WHERE turn_id = turns.id ORDER BY id DESC LIMIT 1) AS reply,
-           (SELECT outcome FROM replies WHERE turn_id = turns.id ORDER BY id DESC LIMIT 1) AS outcome
-    FROM turns
-    LEFT JOIN transcripts ON transcripts.turn_id = turns.id
-    LEFT JOIN intents ON intents.turn_id = turns.id
-"""
-
-
-def recent(database: Database, limit: int, before: float | None) -> list[dict[str, JSON]]:
-    """The last turns, newest first."""
-    return _summaries(
-        database,
-        f"{_SUMMARY} WHERE ? IS NULL OR turns.started_at < ? ORDER BY turns.started_at DESC, turns.id DESC LIMIT ?",
-        [before, before, limit],
-    )
-
 
 def search(database: Database, text: str, limit: int) -> list[dict[str, JSON]]:
     """Turns that hold all words of `text`, best first; none for a text without words."""
     match = query(text)
     if not match:
         return []
-    return _summaries(
-        database,
-        f"{_SUMMARY} JOIN search ON search.rowid = turns.number WHERE search MATCH ? ORDER BY search.rank LIMIT ?",
-        [match, limit],
-    )
+    which = "JOIN search ON search.rowid = turns.number WHERE search MATCH ? ORDER BY search.rank LIMIT ?"
+    return summaries(database, f"{SUMMARY} {which}", [match, limit])
 
 
 def whole(database: Database, turn_id: str) -> dict[str, JSON] | None:
@@ -69,20 +46,22 @@ def wholes(database: Database, ids: Sequence[str]) -> list[dict[str, JSON]]:
 def _whole(database: Database, turn_id: str) -> dict[str, JSON] | None:
     def rows(table: str, order: str) -> list[dict[str, Any]]:
         found = database.query(f"SELECT * FROM {table} WHERE turn_id = ? ORDER BY {order}", [turn_id])  # noqa: S608
-        return [_decoded(row) for row in found]
+        return [decoded(row) for row in found]
 
     turn = next(iter(list(database.query("SELECT * FROM turns WHERE id = ?", [turn_id]))), None)
     if turn is None:
         return None
     del turn["number"]
     (has_audio,) = database.execute("SELECT count(*) FROM audio WHERE turn_id = ?", [turn_id]).fetchone()
+    stages = rows("stage_times", "monotonic_s, id")
     return {
         **turn,
         "transcript": next(iter(rows("transcripts", "turn_id")), None),
         "intent": next(iter(rows("intents", "turn_id")), None),
         "tool_calls": rows("tool_calls", "started_at, id"),
         "replies": rows("replies", "id"),
-        "stages": rows("stage_times", "monotonic_s, id"),
+        "stages": stages,
+        "latency": latency(stages),
         "audio": bool(has_audio),
     }
 
@@ -113,27 +92,16 @@ def delete_all(database: Database) -> int:
 
 
 def delete_before(database: Database, until: float) -> int:
-    """What is older than `until`, a lot of turns at most. What left the box goes by its age alone: it holds no
-    words."""
+    """What is older than `until`, a lot of turns at most. What left the box and who came in goes by its age alone: it
+    holds no words."""
     database.execute("DELETE FROM egress WHERE started_at < ?", [until])
+    database.execute("DELETE FROM audit WHERE at < ?", [until])
     return delete_between(database, 0.0, until)
 
 
-def egress(database: Database, limit: int, since: float) -> list[dict[str, JSON]]:
-    """What left the box, newest first."""
-    sql = "SELECT * FROM egress WHERE started_at >= ? ORDER BY started_at DESC, id DESC LIMIT ?"
-    return _summaries(database, sql, [since, limit])
-
-
-def egress_days(database: Database, limit: int) -> list[dict[str, JSON]]:
-    """What left the box, summed up for each day (of the box's clock) and backend, newest first."""
-    sql = """
-        SELECT date(started_at, 'unixepoch', 'localtime') AS day, backend, count(*) AS uses,
-               sum(reason = 'turn') AS turns, sum(seconds_out) AS seconds_out, sum(seconds_in) AS seconds_in,
-               sum(bytes_out) AS bytes_out, sum(bytes_in) AS bytes_in, sum(price) AS price
-        FROM egress GROUP BY day, backend ORDER BY day DESC, backend LIMIT ?
-    """
-    return _summaries(database, sql, [limit])
+def audit(database: Database, limit: int) -> list[dict[str, JSON]]:
+    """What paired devices did, newest first."""
+    return list(database.query("SELECT * FROM audit ORDER BY id DESC LIMIT ?", [limit]))
 
 
 def any_before(database: Database, cutoff: float) -> bool:
@@ -143,13 +111,15 @@ def any_before(database: Database, cutoff: float) -> bool:
             OR EXISTS (SELECT 1 FROM replies WHERE turn_id IS NULL AND at < :cutoff)
             OR EXISTS (SELECT 1 FROM notices WHERE at < :cutoff)
             OR EXISTS (SELECT 1 FROM egress WHERE started_at < :cutoff)
+            OR EXISTS (SELECT 1 FROM audit WHERE at < :cutoff)
     """
     return bool(database.execute(sql, {"cutoff": cutoff}).fetchone()[0])
 
 
 def adopt_strays(database: Database, now: float) -> None:
     """What is from before the clock was ever set, or from when it was ahead, is as old as of `now`."""
-    for table, column in (("turns", "started_at"), ("replies", "at"), ("notices", "at"), ("egress", "started_at")):
+    dated = ("turns", "started_at"), ("replies", "at"), ("notices", "at"), ("egress", "started_at"), ("audit", "at")
+    for table, column in dated:
         sql = f"UPDATE {table} SET {column} = ? WHERE {column} < ? OR {column} > ?"  # noqa: S608
         database.execute(sql, [now, UNSET_BEFORE, now + MAX_DRIFT_S])
 
@@ -178,14 +148,3 @@ def _resolve(database: Database, turn_id: str) -> str | None:
     sql = "SELECT id FROM turns WHERE id >= ? AND id < ? ORDER BY id LIMIT 2"
     found = [row[0] for row in database.execute(sql, [turn_id, f"{turn_id}\uffff"]).fetchall()]
     return found[0] if len(found) == 1 or turn_id in found else None
-
-
-def _summaries(database: Database, sql: str, values: list[Any]) -> list[dict[str, JSON]]:
-    return [_decoded(row) for row in database.query(sql, values)]
-
-
-def _decoded(row: dict[str, Any]) -> dict[str, JSON]:
-    for name in ("slots", "arguments", "data", "timings", "units"):
-        if row.get(name) is not None:
-            row[name] = json.loads(row[name])
-    return row

@@ -79,9 +79,14 @@ def keep_tool_values(database: Database, values: list[Value]) -> None:
 
 def copies_aside(path: Path) -> list[Path]:
     """What else holds words of the journal at `path`: damaged files that were kept, with their companions, and what
-    upgrades left (deploy/journal.py)."""
+    upgrades left (deploy/journal.py), and what a restored backup replaced."""
     name = glob.escape(path.name)
-    patterns = (f"{name}.corrupt-*", f"{name}.newer*", f"backups/{glob.escape(path.stem)}-*.db")
+    patterns = (
+        f"{name}.corrupt-*",
+        f"{name}.newer*",
+        f"{name}.before-restore-*",
+        f"backups/{glob.escape(path.stem)}-*.db",
+    )
     return sorted(copy for pattern in patterns for copy in path.parent.glob(pattern))
 
 

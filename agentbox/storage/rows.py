@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import json
+import sqlite3
 from typing import Any
 
 import msgspec
@@ -18,6 +19,7 @@ from sqlite_utils import Database
 from agentbox.messages import (
     SAMPLE_RATE_HZ,
     Activation,
+    Audit,
     Egress,
     Intent,
     Notice,
@@ -29,6 +31,18 @@ from agentbox.messages import (
     Utterance,
 )
 from agentbox.storage.search import indexed
+
+UNWRITABLE = (
+    ValueError,
+    TypeError,
+    OverflowError,
+    RecursionError,
+    sqlite3.IntegrityError,
+    sqlite3.DataError,
+    sqlite3.InterfaceError,
+    sqlite3.ProgrammingError,
+)
+"""What a value that no row can hold raises. It must not keep the rows behind it from being written."""
 
 
 def write(db: Database, event: StageEvent, sound: bytes | None = None) -> None:
@@ -121,6 +135,9 @@ def _without_turn(db: Database, event: StageEvent) -> None:
         _reply(db, event, event.message)
     elif isinstance(event.message, Egress):
         _egress(db, event, event.message)
+    elif isinstance(event.message, Audit):
+        row = _fields(event.message, "device_id", "device_name", "address", "action", "target")
+        _insert(db, "audit", {"at": event.at, "outcome": event.state, **row})
     elif isinstance(event.message, Notice):
         _insert(db, "notices", {"at": event.at, **_fields(event.message, "code", "what", "level")})
 

@@ -158,7 +158,27 @@ def m004_egress(db: Database) -> None:
     )
 
 
-KNOWN = frozenset(("m001_turns", "m002_tool_store", "m003_clock", "m004_egress"))
+@migrations()
+def m005_audit(db: Database) -> None:
+    """What paired devices did, and who tried to be one. A row outlives its device."""
+    db.executescript(
+        """
+        CREATE TABLE audit (
+            id INTEGER PRIMARY KEY,
+            at REAL NOT NULL,
+            device_id TEXT NOT NULL,
+            device_name TEXT NOT NULL,
+            address TEXT NOT NULL,
+            action TEXT NOT NULL,
+            target TEXT NOT NULL,
+            outcome TEXT NOT NULL
+        ) STRICT;
+        CREATE INDEX audit_by_time ON audit (at);
+        """
+    )
+
+
+KNOWN = frozenset(("m001_turns", "m002_tool_store", "m003_clock", "m004_egress", "m005_audit"))
 
 
 def is_foreign(db: Database) -> bool:

@@ -6,11 +6,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
 
 from agentbox.config import Persona
 from agentbox.errors import ToolError
-from agentbox.messages import JSON, Caller, Notice, Reply, Undo
+from agentbox.messages import JSON, Caller, Notice, Reply, Role, Undo
 from agentbox.tools.phrases import Phrases
 from agentbox.tools.store import Store
 from agentbox.tools.time_source import Clock
@@ -33,6 +33,23 @@ class Outcome:
     """The call that takes it back ("cancel that"); it must name a tool of the same module."""
     instead: Undo | None = None
     """A call to make in place of this one; only the box's own tools may (that is how "cancel that" works)."""
+    warns: bool = False
+    """What was asked for was not done, or had no need to be, and `text` says so: no wording of the owner's for what was
+    done is said in its place."""
+    aloud: str = ""
+    """A secret: told in place of `text` to the owner who asked (aloud where they spoke), and kept nowhere. Only the
+    box's own tools have any."""
+
+
+class Invitation(NamedTuple):
+    """With what one more phone can pair."""
+
+    place: str
+    """Where the page is: `https://kitchen.local:8443`."""
+    code: str
+    """For fingers: `K7PQ-2M4X`."""
+    seconds: float
+    """How long it can be used."""
 
 
 class ConfirmationNeededError(Exception):
@@ -59,6 +76,9 @@ class Conversation(Protocol):
 
     def use_backend(self, name: str) -> None:
         """Ask this cloud model first from now on; `local`: none."""
+
+    async def invite(self, role: Role) -> Invitation:
+        """Let one more phone in. Raises `ControlError` `page_closed`, `not_running`; `ConfigError`."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import inspect
 import re
 import typing
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NoReturn
 
 import msgspec
 
 from agentbox.errors import ToolError
-from agentbox.messages import JSON
+from agentbox.messages import JSON, Caller
 from agentbox.tools.context import Outcome, ToolContext
 
 Risk = Literal["normal", "risky"]
@@ -40,6 +40,8 @@ class Tool:
     effects: bool = True
     """Whether a call changes anything; if so, it is on record before it starts."""
     risk: Risk = "normal"
+    callers: frozenset[Caller] | None = None
+    """Who may call it at all, whatever the owner's policy says; null: the policy decides alone."""
     idempotent: bool = False
     """Whether doing it twice is the same as doing it once."""
     timeout_s: float | None = None
@@ -95,6 +97,7 @@ def tool(
     sentences: Mapping[str, Sequence[str]] | None = None,
     effects: bool = True,
     risk: Risk = "normal",
+    callers: Collection[Caller] | None = None,
     idempotent: bool = False,
     timeout_s: float | None = None,
 ) -> Callable[[ToolFunction], Tool]:
@@ -126,6 +129,7 @@ def tool(
             sentences={language: tuple(templates) for language, templates in (sentences or {}).items()},
             effects=effects,
             risk=risk,
+            callers=None if callers is None else frozenset(callers),
             idempotent=idempotent,
             timeout_s=timeout_s,
         )

@@ -8,10 +8,11 @@ import msgspec
 from msgspec import Meta
 
 from agentbox.errors import ToolError
-from agentbox.messages import Undo
+from agentbox.messages import JSON, Undo
 from agentbox.tools import names
 from agentbox.tools.context import Outcome, ToolContext
 from agentbox.tools.declaration import tool
+from agentbox.tools.store import Store
 
 SHOPPING = "shopping"
 TODO = "todo"
@@ -45,7 +46,7 @@ async def add_item(context: ToolContext, item: Text = "", name: Text | None = No
     items = _load(context, key) or []
     known = next((entry for entry in items if names.plain(entry.text) == names.plain(text)), None)
     if known is not None and not known.done:
-        return Outcome(context.say("list_already", item=known.text, list=list_name))
+        return Outcome(context.say("list_already", item=known.text, list=list_name), warns=True)
     if len(items) >= MAX_ITEMS or (not items and len(context.store.items()) >= MAX_LISTS):
         raise ToolError("list_full", "The list is full.", spoken=context.say("list_full", list=list_name))
     if known is not None:
@@ -105,7 +106,7 @@ async def clear_list(context: ToolContext, name: Text | None = None) -> Outcome:
     key, list_name = _key(name), _list_name(context, name)
     items = _load(context, key)
     if not items:
-        return Outcome(context.say("list_empty", list=list_name))
+        return Outcome(context.say("list_empty", list=list_name), warns=True)
     context.store.delete(key)
     kept = [Item(text=item.text, done=item.done, place=place) for place, item in enumerate(items)]
     return Outcome(context.say("list_cleared", list=list_name), undo=_restoring(name, kept))
@@ -123,6 +124,16 @@ async def restore_items(context: ToolContext, items: list[Item], name: Text | No
         raise ToolError("list_full", "The list is full.", spoken=context.say("list_full", list=list_name))
     _save(context, key, now)
     return Outcome(context.say("list_restored", list=list_name))
+
+
+def all_lists(store: Store) -> list[JSON]:
+    """Every list for programs: the shopping list and the to-do list, be they empty, then the others by name."""
+    kept = {SHOPPING: [], TODO: [], **store.items()}
+    return [{"name": name, "items": kept[name]} for name in sorted(kept, key=_order)]
+
+
+def _order(name: str) -> tuple[int, str]:
+    return ((SHOPPING, TODO).index(name) if name in (SHOPPING, TODO) else 2, name)
 
 
 def _key(name: str | None) -> str:

@@ -41,16 +41,23 @@ OWNERS: frozenset[Caller] = frozenset({"speech", "cli", "page"})
 
 
 class Policies:
-    """`tools.policy` over the defaults: the tool's own entry, then the entry `"*"`, then the default for its risk."""
+    """`tools.policy` over the defaults: the tool's own entry, then the entry `"*"`, then the default for its risk. Whom
+    a tool is not for at all (`Tool.callers`) it is denied in any case."""
 
     def __init__(self, configured: Mapping[str, Mapping[Caller, Policy]]) -> None:
         self._configured = configured
 
     def decide(self, tool: Tool, caller: Caller) -> Policy:
+        if not self.is_free(tool, caller):
+            return "deny"
         for name in (tool.name, "*"):
             if decision := self._configured.get(name, {}).get(caller):
                 return decision
         return DEFAULTS[tool.risk][caller]
+
+    def is_free(self, tool: Tool, caller: Caller) -> bool:
+        """Whether it is the owner's to say what this caller may do with the tool."""
+        return tool.callers is None or caller in tool.callers
 
     def problems(self, names: Collection[str]) -> list[Notice]:
         """A notice for each policy about a tool that does not exist: most likely a slip of the pen."""

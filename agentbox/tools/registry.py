@@ -38,6 +38,7 @@ BUILTIN = {
     "lists": "agentbox.tools.lists",
     "volume": "agentbox.tools.volume",
     "talk": "agentbox.tools.talk",
+    "pairing": "agentbox.tools.pairing",
 }
 """The box's own modules. They are entry points too, for all to see, but are imported by name, so that they are there
 when the package runs from a source tree that was never installed."""

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Coroutine
 from functools import partial
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -40,6 +40,8 @@ from agentbox.tools.policy import Policies
 from agentbox.tools.registry import Module, Registry
 from agentbox.tools.store import Store
 from agentbox.tools.time_source import Clock
+
+S = TypeVar("S", bound=Service)
 
 MAX_ABANDONED = 3
 """A module that hung this often stays off until the box starts anew: each time cost a thread."""
@@ -108,6 +110,17 @@ class Runner:
             if module.service is not None
         }
 
+    def service(self, kind: type[S]) -> S:
+        """The background life of that kind, to look at. Raises `ToolError` `service_missing`."""
+        found = next((service for service in self._services.values() if isinstance(service, kind)), None)
+        if found is None:
+            raise ToolError("service_missing", f"{kind.__name__} is not running.", "The log says why.")
+        return found
+
+    def store(self, module: str) -> Store:
+        """What the tools of a module keep, to look at."""
+        return self._contexts[module].store
+
     async def run(self, call: ToolCall, *, confirmed: bool = False) -> ToolResult:
         """Check, run and report one call. `confirmed`: the owner agreed to exactly this call (`Confirmations`).
 
@@ -144,7 +157,7 @@ class Runner:
         if decision == "deny":
             raise ToolError("tool_denied", f"{call.caller} may not call {tool.name}.", "See tools.policy.")
         if decision == "confirm" and not confirmed:
-            raise ConfirmationNeededError(self.phrases.say("confirm", what=tool.describe(call.arguments)))
+            raise ConfirmationNeededError(self.phrases.say("confirm", what=self._what(tool, call)))
         module = self.registry.module_of(tool.name)
         host = self._hosts[module.name]
         if isinstance(host, ThreadHost) and host.abandoned >= MAX_ABANDONED:
@@ -160,7 +173,13 @@ class Runner:
             ran, done = await self._outcome(other, False)
         except ConfirmationNeededError:
             raise ToolError("tool_denied", f"{other.tool} needs a yes of its own.", "Ask for it by itself.") from None
-        return ran, Outcome(done.text, done.data)
+        return ran, Outcome(done.text, done.data, warns=done.warns)
+
+    def _what(self, tool: Tool, call: ToolCall) -> str:
+        """The call in words: the owner's language has some for what the box itself asks about."""
+        key = f"do_{tool.name}"
+        known = key in self.phrases.sentences and self.registry.module_of(tool.name).builtin
+        return self.phrases.part(key) if known else tool.describe(call.arguments)
 
     def _result(self, call: ToolCall, outcome: Outcome) -> ToolResult:
         """The outcome as a message: plain JSON, no control characters, and no larger than the owner allows."""
@@ -176,7 +195,11 @@ class Runner:
         undo = outcome.undo
         if undo is not None and undo.tool not in [tool.name for tool in self.registry.module_of(call.tool).tools]:
             undo = None
-        return ToolResult(call_id=call.id, tool=call.tool, ok=True, text=text, data=data, undo=undo)
+        warns = bool(outcome.warns)
+        aloud = outcome.aloud if self.registry.module_of(call.tool).builtin else ""
+        return ToolResult(
+            call_id=call.id, tool=call.tool, ok=True, text=text, data=data, undo=undo, warns=warns, aloud=aloud
+        )
 
     def _failed(self, call: ToolCall, error: AgentboxError) -> ToolResult:
         code = str(error.code) if _CODE.fullmatch(str(error.code)) else "tool_failed"

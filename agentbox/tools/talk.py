@@ -5,7 +5,7 @@ from __future__ import annotations
 from agentbox.tools.context import Outcome, ToolContext
 from agentbox.tools.declaration import tool
 
-_OWN_MODULES = ("clock", "timers", "lists", "volume")
+_OWN_MODULES = ("clock", "timers", "lists", "volume", "pairing")
 _MORE = 6
 """More tools of the owner than this are not read out."""
 
@@ -46,7 +46,7 @@ async def undo(context: ToolContext) -> Outcome:
     """Take back the last thing that was done."""
     last = context.conversation.last_undo
     if last is None:
-        return Outcome(context.say("nothing_to_undo"))
+        return Outcome(context.say("nothing_to_undo"), warns=True)
     return Outcome("", instead=last)
 
 

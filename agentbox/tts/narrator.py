@@ -15,6 +15,10 @@ REMEMBERED_BYTES = 4 << 20
 """Pieces that were said last are kept (87 s at 24 kHz): a box says much the same all day."""
 
 
+SLOWLY = 0.75
+"""Of the usual pace: what somebody types while they listen."""
+
+
 class Narrator:
     """One voice at one pace, in one language (BCP-47)."""
 
@@ -29,20 +33,23 @@ class Narrator:
         self._thread = ThreadPoolExecutor(1, "voice")
         self._closed = False
 
-    async def say(self, text: str) -> AsyncGenerator[Samples]:
+    async def say(self, text: str, *, confided: bool = False) -> AsyncGenerator[Samples]:
         """The sound of `text`, a piece at a time, mono int16 at the voice's rate. Raises `ModelError` `voice_failed`.
+
+        `confided`: slowly, since it is written down by hand, and without remembering a piece of it.
 
         Whoever stops asking stops the work too, at the end of the piece that is being made.
         """
         loop = asyncio.get_running_loop()
         parts = [] if self._closed else list(pieces(spoken(text, self._language)))
+        made = self._slowly if confided else self._made
         coming: asyncio.Future[Samples] | None = None
         try:
             for at in range(len(parts) + 1):
                 ready, coming = coming, None
                 sound = await ready if ready is not None else None
                 if at < len(parts) and not self._closed:
-                    coming = loop.run_in_executor(self._thread, self._made, parts[at])
+                    coming = loop.run_in_executor(self._thread, made, parts[at])
                 if sound is not None and sound.size:
                     yield sound
         finally:
@@ -61,6 +68,10 @@ class Narrator:
             _, oldest = self._remembered.popitem(last=False)
             self._left_bytes += oldest.nbytes
         return sound
+
+    def _slowly(self, text: str) -> Samples:
+        """In the voice's thread."""
+        return self.voice.say(text, SLOWLY * self._pace)
 
     async def close(self) -> None:
         """Let what is being made end, and let go of the voice. What is still to be said is left out."""

@@ -42,6 +42,7 @@ class GatedEngine:
         language: str,
         speech_ms: int | None = None,
         abort: Callable[[], bool] | None = None,
+        **_: object,
     ) -> Recognition:
         number = round(float(samples[0]))
         self.begun.append(number)

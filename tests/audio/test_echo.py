@@ -16,7 +16,7 @@ from agentbox.audio.ear import Ear
 from agentbox.audio.echo import LEARN_S, TAIL_MS, Echo, webrtc
 from agentbox.audio.echo_delay import EchoDelay
 from agentbox.audio.mixer import RATE_HZ
-from agentbox.audio.segment import Samples, Started
+from agentbox.audio.segment import Samples, Started, Stirred
 from agentbox.audio.vad import SileroVad
 from agentbox.bench.echo import Room, heard, spaced
 from agentbox.bench.speech import replies
@@ -49,20 +49,22 @@ def energy(sound: Samples) -> float:
 
 
 @needs_canceller
-@pytest.mark.parametrize("delay_ms", [0, 200])
-@pytest.mark.parametrize("level_db", [-6, -20])
-def test_its_own_voice_is_not_taken_for_somebodys(
-    delay_ms: int, level_db: int, own: Samples, vad: SileroVad, models_dir: Path
-) -> None:
+@pytest.mark.parametrize("room", [Room(0, -6), Room(60, -6, seed=2), Room(200, -6, seed=7)], ids=str)
+def test_its_own_voice_is_not_taken_for_somebodys(room: Room, own: Samples, vad: SileroVad, models_dir: Path) -> None:
+    """In the second room the delay is found late, in the third what the canceller leaves is loud: the box took itself
+    for somebody there. That it falls silent once in a minute, and goes on, is what processors may differ by."""
     echo, ear, deaf = Echo(), Ear(Audio(), vad), Ear(Audio(), a_vad(models_dir))
     vad.reset()
-    started, uncancelled, raw, clean = 0, 0, 0.0, 0.0
-    for sounds in heard(echo, Room(delay_ms, level_db), own):
-        started += sum(isinstance(event, Started) for event in ear.hear(sounds.words, sounds.presence))
-        uncancelled += sum(isinstance(event, Started) for event in deaf.hear(sounds.raw))
+    stirred, started, uncancelled, raw, clean = 0, 0, 0, 0.0, 0.0
+    for sounds in heard(echo, room, own):
+        events = ear.hear(sounds.words, sounds.presence)
+        stirred += sum(isinstance(event, Stirred) for event in events)
+        started += sum(isinstance(event, Started) for event in events)
+        uncancelled += sum(isinstance(event, Stirred) for event in deaf.hear(sounds.raw))
         raw += energy(sounds.raw)
         clean += energy(sounds.presence)
     assert started == 0
+    assert stirred <= 1
     assert uncancelled > 3
     assert 10 * np.log10(raw / clean) > 15  # what is left is the microphone's own noise
 

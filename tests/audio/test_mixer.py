@@ -139,6 +139,18 @@ def test_other_rates_become_its_own_whatever_the_pieces() -> None:
     assert np.abs(sound[1_000 : RATE_HZ - 1_000] - expected[1_000:-1_000]).max() < 50
 
 
+def test_a_track_may_change_its_rate() -> None:
+    mixer = Mixer()
+    track = mixer.open("speech")
+    for rate_hz in (16_000, 16_000, RATE_HZ, 48_000, 16_000):
+        track.add(steady(rate_hz // 2, 1_000), rate_hz)
+    track.add(steady(0), 16_000, last=True)
+    sound = mixer.mix(3 * RATE_HZ)
+    assert track.played_frames == pytest.approx(2.5 * RATE_HZ, abs=4)
+    # At each seam, and nowhere else, the filters ring for a moment.
+    assert (np.abs(sound[: track.played_frames].astype(int) - 1_000) > 50).mean() < 0.01
+
+
 def test_too_much_together_is_clipped_and_does_not_wrap() -> None:
     mixer = Mixer()
     for lane in LANES:

@@ -32,9 +32,17 @@ class CloudBox:
     """`hear` words; `replies` and `told` are what came of it."""
 
     def __init__(
-        self, core: Core, speaking: Speaking, speaker: Speaker, cloud: Cloud | None, told: list[StageEvent]
+        self,
+        core: Core,
+        speaking: Speaking,
+        speaker: Speaker,
+        cloud: Cloud | None,
+        told: list[StageEvent],
+        voice: Tone,
     ) -> None:
         self.core = core
+        self.voice = voice
+        """The box's own."""
         self.speaking = speaking
         self.speaker = speaker
         self._cloud = cloud
@@ -89,6 +97,15 @@ class CloudBox:
         assert await self.core.journal.settled(5.0)
         return self.core.journal.egress()[::-1]
 
+    async def egress_settled(self) -> list[dict[str, Any]]:
+        """The same, once what became of each use is written down: that follows its last sound."""
+        async with asyncio.timeout(10.0):
+            rows = await self.egress()
+            while not all(row["outcome"] for row in rows):
+                await asyncio.sleep(0.01)
+                rows = await self.egress()
+        return rows
+
 
 @asynccontextmanager
 async def cloud_box(
@@ -101,7 +118,8 @@ async def cloud_box(
     told: list[StageEvent] = []
     events.subscribe(told.append)
     speaker = Speaker()
-    speaking = Speaking(checked, output or cast(Output, speaker), events, cache=None, load=lambda *_: Tone())
+    voice = Tone()
+    speaking = Speaking(checked, output or cast(Output, speaker), events, cache=None, load=lambda *_: voice)
     events.subscribe(speaking)
 
     async def play() -> None:
@@ -118,8 +136,8 @@ async def cloud_box(
             models = make_models(checked, events, core.journal, speaking, core.turn_lock, core._mind)
             await core._close_models()
             core._use_models(models)
-            cloud = models.cloud
-            yield CloudBox(core, speaking, speaker, cloud, told)
+            cloud, speaking.elsewhere = models.cloud, models.voice
+            yield CloudBox(core, speaking, speaker, cloud, told, voice)
             await speaking.close()
     finally:
         playing.cancel()

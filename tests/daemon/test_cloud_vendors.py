@@ -75,7 +75,7 @@ async def test_two_turns(kind: str, tmp_path: Path) -> None:
             await box.quiet()
             assert len(box.replies(turn)) == 1
         assert box.states("speaking") == ["started", "ended"] * 2
-        assert {row["outcome"] for row in await box.egress()} == {"ok"}
+        assert {row["outcome"] for row in await box.egress_settled()} == {"ok"}
 
 
 @pytest.mark.parametrize("kind", [kind for kind in SERVERS if kind != "doubao"])
@@ -121,4 +121,4 @@ async def test_a_recogniser_hears_again_what_the_box_did_not_understand(kind: st
             await box.hear("set a timer for five minutes")
             assert box.states("transcript").count("reheard") == 2
             # A service that hangs up after each is called again.
-            assert {row["outcome"] for row in await box.egress()} <= {"ok", "cloud_closed"}
+            assert {row["outcome"] for row in await box.egress_settled()} <= {"ok", "cloud_closed"}

@@ -54,6 +54,7 @@ class Room:
         self._events: queue.Queue[dict[str, Any]] = queue.Queue()
         self._intents: dict[str, str] = {}
         self._seen: deque[tuple[str, str, str | None]] = deque(maxlen=30)
+        self._early: deque[dict[str, Any]] = deque()
         self._said = ""
         self._since_said_s: float | None = None
         self.repeats = 0
@@ -76,12 +77,17 @@ class Room:
 
     def until(self, *stages: str, states: tuple[str, ...] = (), within_s: float = LONG_S) -> dict[str, Any]:
         """Go on to the next event of these stages, in one of these states if any are given."""
+        event = self._next(stages, states, within_s)
+        assert event is not None, f"no {stages} {states} after {self._seen}"
+        return event
+
+    def _next(self, stages: tuple[str, ...], states: tuple[str, ...], within_s: float) -> dict[str, Any] | None:
         end_s = time.monotonic() + within_s
         while True:
             try:
                 event = self._events.get(timeout=max(0.0, end_s - time.monotonic()))
             except queue.Empty:
-                raise AssertionError(f"no {stages} {states} after {self._seen}") from None
+                return None
             self._seen.append((event["stage"], event["state"], (event["message"] or {}).get("text")))
             if isinstance(event["message"], dict) and event["message"]["type"] == "Intent":
                 self._intents[event["utterance_id"]] = event["message"]["name"]
@@ -104,19 +110,45 @@ class Room:
     def answer(self) -> dict[str, Any]:
         """The next reply; that a timer rings on is none."""
         while True:
-            event = self.until("reply", "transcript", within_s=LONG_S)
-            told = event["stage"] == "reply" and (event["state"] != "alert" or event["message"]["text"])
-            if told:
+            event = self._early.popleft() if self._early else self._heard_of()
+            if event is not None and event["stage"] == "reply" and (event["state"] != "alert" or _text(event)):
                 self._since_said_s = None
                 return event
-            ignored = event["stage"] == "transcript" and event["state"] != "final"
-            if ignored or self._is_tired_of_waiting():
-                self.repeats += 1
-                assert self.repeats <= MOST_REPEATS, self._seen
+            ignored = event is None or (event["stage"] == "transcript" and event["state"] != "final")
+            if ignored or (self._since_said_s is not None and time.monotonic() - self._since_said_s > PATIENCE_S):
+                self._once_more()
                 self.say(self._said)
 
-    def _is_tired_of_waiting(self) -> bool:
-        return self._since_said_s is not None and time.monotonic() - self._since_said_s > PATIENCE_S
+    def _heard_of(self) -> dict[str, Any] | None:
+        """What became of what was said; null where nothing did."""
+        if self._since_said_s is None:
+            return self.until("reply", "transcript")
+        return self._next(("reply", "transcript"), (), PATIENCE_S)
+
+    def _once_more(self) -> None:
+        self.repeats += 1
+        assert self.repeats <= MOST_REPEATS, self._seen
+
+    def forget(self) -> None:
+        self._early.clear()
+
+    def silent(self) -> None:
+        """It has said what it had to say. What it answers meanwhile (a timer rings) is kept for `answer`."""
+        while (event := self.until("speaking", "reply"))["state"] != "ended":
+            if event["stage"] == "reply":
+                self._early.append(event)
+
+    def goes_on(self, question: str, after_s: float) -> None:
+        """It falls silent for what was said amidst its answer to `question`, and goes on where it was."""
+        said = self._said
+        while self.until("speaking", states=("paused", "ended"))["state"] == "ended":
+            # It did not hear the owner over its own voice: from the beginning.
+            self._once_more()
+            self.say(question)
+            self.until("speaking", states=("started",))
+            time.sleep(after_s)
+            self.say(said)
+        self.until("speaking", states=("resumed",))
 
     def told(self, reply: dict[str, Any]) -> list[str]:
         """A reply, as dialogues.yaml writes it."""
@@ -128,6 +160,10 @@ class Room:
             message["text"],
         )
         return [what, text] if message["speak"] != "never" and text else [what]
+
+
+def _text(event: dict[str, Any]) -> str:
+    return str(event["message"]["text"])
 
 
 @pytest.fixture(scope="module")
@@ -164,23 +200,21 @@ def test_a_dialogue(dialogue: dict[str, Any], room: Room) -> None:
     # What was said before is forgotten.
     room.process.send_signal(signal.SIGHUP)
     room.until("box", states=("reloaded",))
+    room.forget()
     spoken: bool | None = None
     for line in dialogue["talk"]:
         if "while" in line:
             room.until("speaking", states=("started",))
             time.sleep(line["while"])
         elif spoken:
-            room.until("speaking", states=("ended",))
+            room.silent()
         if "owner" in line:
             room.say(line["owner"])
         if not line["box"]:
-            # It falls silent, and goes on.
-            room.until("speaking", states=("paused",))
-            resumed = room.until("speaking", states=("resumed",))
-            assert resumed["timings"]["held_ms"] <= 2_100
+            room.goes_on(dialogue["talk"][0]["owner"], line["while"])
             continue
         reply = room.answer()
         assert room.told(reply) == line["box"], line
         spoken = len(line["box"]) > 1
     if spoken:
-        room.until("speaking", states=("ended",))
+        room.silent()

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from agentbox.cli.doctor import _voice
-from agentbox.config import Asr, Config, Speech
+from agentbox.config import Asr, Backend, CloudConfig, Config, Speech
+from agentbox.daemon.checks import _voice
 from agentbox.tts import espeak
 
 
@@ -27,6 +27,13 @@ def test_each_language_has_its_voice_and_a_plain_one_is_called_so() -> None:
     assert _voice(Config(asr=Asr(language="zh"))).what == "zh-CN: espeak-cmn (robotic); en: hibari-heart"
     spoken = _voice(Config(speech=Speech(voice="espeak")))
     assert spoken.what == "en: espeak-en-us (robotic); zh-CN: espeak-cmn (robotic)"
+
+
+def test_a_cloud_voice_is_named_where_it_may_be_used() -> None:
+    backends = [Backend(name="alibaba", kind="cosyvoice"), Backend(name="openai", kind="openai")]
+    there, away = (CloudConfig(policy=policy, backends=backends) for policy in ("local_first", "local_only"))
+    assert _voice(Config(cloud=there)).what.endswith("; answers by alibaba (cosyvoice), where it can be had")
+    assert "alibaba" not in _voice(Config(cloud=away)).what
 
 
 def test_a_voice_of_the_owners_that_is_not_there(tmp_path: Path) -> None:

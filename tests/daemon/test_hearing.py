@@ -61,6 +61,9 @@ class Judge:
     def asking(self, by: ActivatedBy | None) -> Ask:
         return lambda _: None
 
+    def confided(self, begin_s: float, end_s: float) -> bool:
+        return False
+
     def overheard(self) -> bool:
         return False
 

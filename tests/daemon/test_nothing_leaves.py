@@ -33,6 +33,7 @@ exit $code
 """
 """Runs a program where every packet counts."""
 
+VOICE = {"name": "voice", "kind": "cosyvoice", "url": "wss://voice.example.net/api-ws/v1/inference", "key": "first"}
 CLOUD = [{"name": "first", "kind": "openai", "url": "wss://cloud.example.net/v1/realtime"}]
 
 
@@ -65,7 +66,8 @@ def hear(home: Home) -> tuple[list[dict[str, Any]], int]:
 
 def test_with_local_only_no_packet_is_sent_and_no_name_looked_up(tmp_path: Path, models_dir: Path) -> None:
     home = Home(tmp_path, models_dir)
-    home.configure({"activation": {"mode": "always"}, "cloud": {"policy": "local_only", "backends": CLOUD}})
+    cloud = {"policy": "local_only", "backends": [*CLOUD, VOICE]}
+    home.configure({"activation": {"mode": "always"}, "cloud": cloud})
     events, count = hear(home)
     assert any(event["stage"] == "tool_result" for event in events)
     assert count == 0

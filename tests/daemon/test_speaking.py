@@ -15,8 +15,8 @@ import pytest
 
 from agentbox.audio.mixer import RATE_HZ, Lane, Mixer, State, Track
 from agentbox.audio.output import Output
-from agentbox.cli.doctor import _voice
 from agentbox.config import ActivationConfig, Audio, Config, Speech
+from agentbox.daemon.checks import _voice
 from agentbox.daemon.events import Events
 from agentbox.daemon.speaking import Speaking
 from agentbox.errors import ModelError
@@ -236,7 +236,7 @@ def test_doctor_tells_of_a_voice_that_does_not_load(monkeypatch: pytest.MonkeyPa
         raise KeyError("no such table")
 
     monkeypatch.setattr(
-        "agentbox.cli.doctor.voice_of", lambda speech, language, cache: voice_of(speech, language, cache, faulty)
+        "agentbox.daemon.checks.voice_of", lambda speech, language, cache: voice_of(speech, language, cache, faulty)
     )
     found = _voice(Config())
     assert (found.state, found.what.endswith("[voice_failed]")) == ("warn", True)

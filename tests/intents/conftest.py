@@ -21,7 +21,7 @@ INTENTS = frozenset(
     AgentboxListTimers AgentboxListAlarms AgentboxListReminders AgentboxCancelAlarm AgentboxCancelReminder
     AgentboxChangeTimer AgentboxChangeAlarm AgentboxChangeReminder AgentboxCancelAllAlarms AgentboxCancelAllReminders
     AgentboxReadList AgentboxClearList AgentboxGetVolume AgentboxStop AgentboxRepeat AgentboxHelp AgentboxUndo
-    AgentboxYes AgentboxNo AgentboxName AgentboxAnswer
+    AgentboxYes AgentboxNo AgentboxName AgentboxAnswer AgentboxPairPhone AgentboxPairGuestPhone
     """.split()  # noqa: SIM905 - a list of strings would be a screenful
 )
 

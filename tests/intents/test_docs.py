@@ -27,6 +27,7 @@ SAID = [
         {"degrees": 180, "hours": 1, "minutes": 30},
     ),
     (3, "kindly time my tea", {}, "HassStartTimer", {"minutes": 4, "name": "tea"}),
+    (6, "tea time", {}, "HassStartTimer", {"minutes": 4}),
     (5, "Last week.", {"asked": "week_missing"}, "AgentboxAnswer", {"period": "last week"}),
     (4, "and yesterday", {"last_intent": "CountOrders"}, "CountOrders", {"period": "yesterday"}),
 ]
@@ -48,3 +49,16 @@ def test_an_example(
 
 def test_every_example_is_tried() -> None:
     assert sorted({number for number, *_ in SAID}) == list(range(len(FILES)))
+
+
+def test_the_responses_of_the_example(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text(FILES[6], encoding="utf-8")
+    understander = Understander("en", intents=INTENTS, owner_files=[tmp_path])
+    for text, sentence in (
+        ("tea time", "The kettle is on."),
+        ("set a pizza timer for ten minutes", "10 minutes it is for the pizza."),
+        ("what is on my shopping list", "Milk. Anything else?"),
+    ):
+        found = understander.understand(text)
+        assert isinstance(found, Intent)
+        assert understander.responses.say(found, "Milk.") == sentence

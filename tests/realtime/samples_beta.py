@@ -6,10 +6,11 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from agentbox.realtime.qwen import QwenASR, QwenDialog, QwenTTS
+from agentbox.realtime.qwen import QwenASR, QwenDialog, QwenTTS, QwenVoice
 from agentbox.realtime.session import Account, Frame, Setup
 from agentbox.realtime.stepfun import StepFunASR, StepFunDialog
 from agentbox.realtime.stepfun_stateless import StepFunStatelessDialog
+from agentbox.realtime.stepfun_voice import StepFunVoice
 from tests.realtime.talks import WEATHER
 
 SETUP = Setup("Be brief.", voice="Tina", tools=(WEATHER,), hotwords=("agentbox",))
@@ -110,13 +111,27 @@ STEPFUN_ASR = [
     _error(type="risk", code="risk_blocked"),
 ]
 
+_HERE = {"session_id": "sess_1"}
+STEPFUN_VOICE = [
+    _told("tts.connection.done", data=_HERE),
+    _told("tts.response.created", data=_HERE),
+    _told("tts.response.sentence.start", data={"text": "It is noon.", "started_at": 1, **_HERE}),
+    _told("tts.response.audio.delta", data={"status": "unfinished", "audio": "AAAA", "duration": 0.1, **_HERE}),
+    _told("tts.text.flushed", data=_HERE),
+    _told("tts.response.sentence.end", data={"text": "It is noon.", "ended_at": 2, **_HERE}),
+    _told("tts.response.audio.done", data={"audio": "", **_HERE}),
+    _told("tts.response.error", data={"code": "503", "message": "The engine is overloaded", **_HERE}),
+]
+
 SAMPLES: dict[str, tuple[Callable[[], Any], Sequence[Frame], Sequence[Frame]]] = {
     "qwen_audio": (lambda: QwenDialog(_account(), SETUP), [READY], QWEN),
     "qwen_omni": (lambda: QwenDialog(_account("qwen3.5-omni-flash-realtime"), SETUP), [READY], QWEN),
     "qwen_omni_3_8": (lambda: QwenDialog(_account("qwen3.8-omni-flash-realtime"), SETUP), [READY], QWEN),
     "qwen_asr": (lambda: QwenASR(_account(), SETUP), [READY], QWEN_ASR),
     "qwen_tts": (lambda: QwenTTS(_account(), SETUP), [READY], QWEN_TTS),
+    "qwen_voice": (lambda: QwenVoice(_account(), SETUP), [READY], QWEN_TTS),
     "stepfun": (lambda: StepFunDialog(_account(), SETUP), [READY], STEPFUN),
     "stepfun_stateless": (lambda: StepFunStatelessDialog(_account(), SETUP), [], STATELESS),
+    "stepfun_voice": (lambda: StepFunVoice(_account(), SETUP), STEPFUN_VOICE[:2], STEPFUN_VOICE),
     "stepfun_asr": (lambda: StepFunASR(_account(), SETUP), [READY], STEPFUN_ASR),
 }

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 from agentbox.realtime.connection import Connection
 from agentbox.realtime.events import AnswerDone, Event, Failed, Ready
+from agentbox.realtime.failures import CloudError, Failure
 from agentbox.realtime.session import ToolSpec
+from tests.realtime.servers.base import Say, Step
 
 WEATHER = ToolSpec(
     "get_weather",
@@ -17,6 +19,34 @@ WEATHER = ToolSpec(
 )
 
 LIMIT_S = 10.0
+
+
+def two_stories(number: int, results: Sequence[Any]) -> Sequence[Step]:
+    """A script: a long answer, and short ones."""
+    return [Say("Yes?")] if number else [Say("A long story of a fox.", 5_000)]
+
+
+def of(events: Sequence[Event], kind: type[Any]) -> list[Any]:
+    """Those of a kind."""
+    return [event for event in events if isinstance(event, kind)]
+
+
+def is_done(event: Event) -> bool:
+    return isinstance(event, AnswerDone)
+
+
+async def failure_of(dialog: Any) -> Failure:
+    """Why a session cannot be had: the connection is refused, or what is told over it."""
+    try:
+        async with Connection(dialog) as connection:
+            failed = (await until_ready(aiter(connection)))[-1]
+    except CloudError as error:
+        told, why = f"{error!r} {error}", error.failure
+    else:
+        assert isinstance(failed, Failed)
+        told, why = repr(failed), failed.failure
+    assert dialog.account.key not in told
+    return why
 
 
 async def until_ready(events: AsyncIterator[Event]) -> list[Event]:

@@ -101,14 +101,6 @@ async def test_a_connection_without_a_task_is_closed_by_the_service() -> None:
     assert started(ears()).closed(1006, "")[0].failure.code == "cloud_closed"
 
 
-async def test_a_refused_key_is_the_owners_to_mend() -> None:
-    async with DashScopeServer() as server:
-        with pytest.raises(CloudError) as caught:
-            await Connection(ears(server, key="sk-wrong")).__aenter__()
-    assert caught.value.code == "cloud_key"
-    assert "sk-wrong" not in repr(caught.value) + str(caught.value) + repr(ears(key="sk-wrong").endpoint)
-
-
 @pytest.mark.parametrize("frame", ["", "{", "[]", '"task-started"', "{}", '{"header": []}', b"\0\1"])
 def test_frames_that_are_none(frame: Frame) -> None:
     assert [event.failure.code for event in of(started(ears()).receive(frame), Failed)] == ["cloud_protocol"]

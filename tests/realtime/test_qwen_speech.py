@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 from agentbox.realtime.connection import Connection
 from agentbox.realtime.events import AnswerSound, Failed, Finished, Heard, Used
-from agentbox.realtime.qwen import QwenASR, QwenTTS
+from agentbox.realtime.qwen import QwenASR, QwenTTS, QwenVoice
 from agentbox.realtime.session import Account, Setup
 from tests.realtime.servers.base import KEY, tone
 from tests.realtime.servers.qwen import QwenServer
-from tests.realtime.talks import until_ready, up_to
-from tests.realtime.test_openai import of
+from tests.realtime.talks import of, until_ready, up_to
 from tests.realtime.test_qwen import account, ready
 
 TURN = tone(500, 16_000)
@@ -25,25 +25,6 @@ def recognition(server: QwenServer, **options: Any) -> QwenASR:
 
 def speech(server: QwenServer, voice: str = "") -> QwenTTS:
     return QwenTTS(Account(key=KEY, model="", url=server.url), Setup(voice=voice))
-
-
-async def test_recognition_of_turn_after_turn() -> None:
-    async with QwenServer() as server, Connection(recognition(server)) as connection:
-        events = aiter(connection)
-        for _ in range(2):
-            connection.session.append(TURN)
-            connection.session.commit()
-            connection.flush()
-            seen = await up_to(events, lambda event: isinstance(event, Finished))
-            assert of(seen, Heard) == [
-                Heard("what is the ", False),
-                Heard("what is the whether", False),
-                Heard("what is the weather?", True),
-            ]
-    session = server.frames[0]["session"]
-    assert session["input_audio_transcription"] == {"language": "en", "corpus": {"text": "agentbox pizza"}}
-    assert server.kinds()[-1] == "session.finish"
-    assert server.closes == [1000]
 
 
 async def test_recognition_that_is_ended_early_tells_what_there_is() -> None:
@@ -143,3 +124,39 @@ def test_an_answer_of_synthesis_that_failed_says_why() -> None:
     [failed] = adapter.receive(json.dumps(message))
     assert failed.failure.code == "cloud_busy"
     assert not failed.session
+
+
+async def test_text_after_text_in_one_session() -> None:
+    account = Account(key=KEY, model="")
+    async with QwenServer() as server:
+        adapter = QwenVoice(replace(account, url=server.url), Setup())
+        async with Connection(adapter) as connection:
+            events = aiter(connection)
+            adapter.say("It is ")
+            for text in ("noon. Is it?", "Lunch.", "..."):  # the second is given while the first is spoken
+                adapter.say(text)
+                adapter.commit()
+            connection.flush()
+            for text in ("It is noon. Is it?", "Lunch.", "..."):
+                seen = await up_to(events, lambda event: isinstance(event, Finished))
+                assert len(b"".join(event.pcm for event in of(seen, AnswerSound))) == 2 * 24 * 50 * len(text)
+                assert [event.units for event in of(seen, Used)] == [{"characters": len(text)}]
+    assert server.frames[0]["session"]["mode"] == "commit"
+    assert server.kinds()[-1] == "session.finish"
+    assert server.closes == [1000]
+
+
+def test_a_text_of_which_no_sound_came_is_a_failure_of_that_text() -> None:
+    adapter = ready(QwenVoice(account(""), Setup()))
+    for text in ("It is noon.", "..."):
+        adapter.say(text)
+        adapter.commit()
+    done = json.dumps({"type": "response.done", "response": {"id": "resp_1", "status": "completed"}})
+    [failed] = adapter.receive(done)
+    assert isinstance(failed, Failed)
+    assert (failed.failure.code, failed.session) == ("cloud_silent", False)
+    assert adapter.receive(done) == [Finished()]
+    adapter.say("It is one.")
+    adapter.interrupt(0.0)
+    assert adapter.receive(done) == []
+    assert not adapter.capabilities.survives_interrupt

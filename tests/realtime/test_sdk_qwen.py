@@ -192,7 +192,8 @@ async def test_the_sdk_recognises() -> None:
     assert seen.count("conversation.item.input_audio_transcription.completed") == 2
 
 
-async def test_the_sdk_speaks(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("mode", ["server_commit", "commit"])
+async def test_the_sdk_speaks(mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
     from dashscope.audio.qwen_tts_realtime import QwenTtsRealtime
 
     monkeypatch.setattr(dashscope, "api_key", KEY)
@@ -201,9 +202,11 @@ async def test_the_sdk_speaks(monkeypatch: pytest.MonkeyPatch) -> None:
         told: Any = Told()
         client = QwenTtsRealtime(model="qwen3-tts-flash-realtime", callback=told, url=url)
         client.connect()
-        client.update_session("Cherry")
-        client.append_text("It is noon.")
-        client.append_text(" Lunch?")
+        client.update_session("Cherry", mode=mode)
+        for text in ("It is noon.", " Lunch?"):
+            client.append_text(text)
+            if mode == "commit":
+                client.commit()
         client.finish()
         seen: list[str] = told.until("session.finished")
         client.close()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -12,22 +11,15 @@ import pytest
 from agentbox.realtime.connection import Connection
 from agentbox.realtime.events import (
     AnswerDone,
-    AnswerSound,
-    AnswerText,
     Failed,
-    Finished,
-    Heard,
     Ready,
-    ToolCalled,
-    Used,
 )
-from agentbox.realtime.failures import CloudError, Kind
+from agentbox.realtime.failures import Kind
 from agentbox.realtime.session import Account, Setup
 from agentbox.realtime.stepfun import StepFunASR, StepFunDialog
-from tests.realtime.servers.base import KEY, Say, Step, tone
+from tests.realtime.servers.base import KEY, tone
 from tests.realtime.servers.stepfun import StepFunServer
-from tests.realtime.talks import WEATHER, turn, until_ready, up_to
-from tests.realtime.test_openai import of, weather
+from tests.realtime.talks import WEATHER, failure_of, of, turn, two_stories, until_ready, up_to
 
 TURN = tone(500)
 
@@ -53,25 +45,6 @@ def ready(adapter: Any) -> Any:
     assert adapter.receive(json.dumps({"type": "session.updated", "session": {"id": "s"}})) == [Ready("s")]
     adapter.frames()
     return adapter
-
-
-async def test_a_turn_from_sound_to_answer() -> None:
-    async with StepFunServer() as server, Connection(dialog(server)) as connection:
-        events = aiter(connection)
-        assert await until_ready(events) == [Ready("sess_1")]
-        seen = await turn(connection, events, TURN)
-        assert b"".join(event.pcm for event in of(seen, AnswerSound)) == tone(400)
-        # What the model thinks is not what it says.
-        assert of(seen, AnswerText) == [AnswerText("resp_1", "All right.")]
-        assert of(seen, Heard) == [Heard("what is the weather?", final=True)]
-        assert of(seen, Used)[0].units["output_tokens"] == 30
-        assert seen[-1] == AnswerDone("resp_1", "completed")
-    assert bytes(server.sound) == TURN
-    assert server.requests[0].path == "/v1/realtime?model=stepaudio-2.5-realtime"
-    session = server.frames[0]["session"]
-    assert session["turn_detection"] is None
-    assert session["tools"][0]["function"]["name"] == "get_weather"
-    assert server.closes == [1000]
 
 
 async def test_the_session_counts_when_the_example_of_the_page_comes() -> None:
@@ -115,48 +88,6 @@ def test_the_connection_is_kept_alive_and_renewed_in_time() -> None:
     assert adapter.endpoint.ping_s == 20.0
     assert adapter.endpoint.url == "wss://api.stepfun.ai/v1/realtime?model=step-audio-2"
     assert adapter.capabilities.session_s == 20 * 60
-
-
-@pytest.mark.parametrize("names_answers", [True, False])
-async def test_the_model_calls_a_tool_and_goes_on_with_its_result(names_answers: bool) -> None:
-    async with StepFunServer(weather, piece_s=0.002) as server, Connection(dialog(server)) as connection:
-        server.names_answers = names_answers
-        events = aiter(connection)
-        connection.session.append(TURN)
-        connection.session.commit()
-        connection.flush()
-        first = await up_to(events, lambda event: isinstance(event, ToolCalled))
-        assert first[-1] == ToolCalled("resp_1", "call_1", "get_weather", {"town": "Bonn"})
-        connection.session.tool_result("call_1", {"text": "sunny"})
-        connection.flush()
-        seen = await up_to(events, lambda event: isinstance(event, AnswerDone) and not event.calls)
-        assert not of(seen, Failed)
-        assert of(seen, AnswerText) == [AnswerText("resp_2", "It is sunny.")]
-
-
-def two_stories(number: int, results: Sequence[Any]) -> Sequence[Step]:
-    return [Say("A long story of a fox.", 5_000)] if not number else [Say("Yes?")]
-
-
-@pytest.mark.parametrize("names_answers", [True, False])
-@pytest.mark.parametrize("cancels_by", ["response.done", "response.cancelled"])
-async def test_an_interruption_drops_the_rest(cancels_by: str, names_answers: bool) -> None:
-    async with StepFunServer(two_stories, piece_s=0.005) as server, Connection(dialog(server)) as connection:
-        server.cancels_by = cancels_by
-        server.names_answers = names_answers
-        events = aiter(connection)
-        connection.session.append(TURN)
-        connection.session.commit()
-        connection.flush()
-        await up_to(events, lambda event: isinstance(event, AnswerSound))
-        connection.session.interrupt(60.0)
-        connection.session.append(TURN)
-        connection.session.commit()
-        connection.flush()
-        seen = await up_to(events, lambda event: isinstance(event, AnswerDone))
-        assert {event.answer_id for event in of(seen, AnswerSound)} == {"resp_2"}
-        assert seen[-1] == AnswerDone("resp_2", "completed")
-    assert [frame.keys() for frame in server.frames if frame["type"] == "response.cancel"] == [{"type", "event_id"}]
 
 
 async def test_what_was_not_heard_is_taken_back() -> None:
@@ -209,27 +140,13 @@ def test_an_answer_that_the_service_cancels_by_itself_is_told_once() -> None:
 async def test_documented_refusals(status: HTTPStatus, ours: str, kind: Kind) -> None:
     async with StepFunServer() as server:
         server.refuses = status
-        with pytest.raises(CloudError) as caught:
-            await Connection(dialog(server)).__aenter__()
-    assert (caught.value.code, caught.value.failure.kind) == (ours, kind)
+        failed = await failure_of(dialog(server))
+    assert (failed.code, failed.kind) == (ours, kind)
 
 
-async def test_a_refused_key_and_a_model_that_does_not_exist() -> None:
+async def test_a_model_that_does_not_exist() -> None:
     async with StepFunServer() as server:
-        with pytest.raises(CloudError) as caught:
-            await Connection(dialog(server, key="sk-wrong")).__aenter__()
-        assert caught.value.code == "cloud_key"
-        assert "sk-wrong" not in repr(caught.value) + str(caught.value)
-        with pytest.raises(CloudError) as caught:
-            await Connection(dialog(server, model="step-2.5-realtime")).__aenter__()
-        assert caught.value.code == "cloud_model"
-
-
-async def test_settings_that_are_refused_are_the_owners_to_mend() -> None:
-    async with StepFunServer() as server, Connection(dialog(server, voice="nobody")) as connection:
-        seen = await until_ready(aiter(connection))
-    assert isinstance(seen[-1], Failed)
-    assert (seen[-1].failure.code, seen[-1].failure.vendor_code) == ("cloud_settings", "invalid_param")
+        assert (await failure_of(dialog(server, model="step-2.5-realtime"))).code == "cloud_model"
 
 
 @pytest.mark.parametrize(
@@ -252,40 +169,6 @@ def test_documented_errors(kind: str, code: str, ours: str, ends: bool, is_bare:
     [failed] = ready(StepFunDialog(Account(KEY, ""), Setup())).receive(json.dumps(message))
     assert failed.failure.code == ours
     assert failed.session is ends
-
-
-async def test_a_turn_without_sound_costs_the_turn_and_not_the_session() -> None:
-    async with StepFunServer() as server, Connection(dialog(server)) as connection:
-        events = aiter(connection)
-        connection.session.commit()
-        connection.flush()
-        seen = await up_to(events, lambda event: isinstance(event, Failed))
-        assert not seen[-1].session  # type: ignore[union-attr]
-        connection.session.write("What time is it?")
-        connection.flush()
-        assert isinstance((await up_to(events, lambda event: isinstance(event, AnswerDone)))[-1], AnswerDone)
-
-
-@pytest.mark.parametrize("repeats_words", [False, True])
-async def test_recognition_of_turn_after_turn(repeats_words: bool) -> None:
-    async with StepFunServer() as server, Connection(recognition(server)) as connection:
-        server.repeats_words = repeats_words
-        events = aiter(connection)
-        assert await until_ready(events) == [Ready("trace_1")]
-        for _ in range(2):
-            connection.session.append(tone(500, 16_000))
-            connection.session.commit()
-            connection.flush()
-            seen = await up_to(events, lambda event: isinstance(event, Finished))
-            assert of(seen, Heard) == [
-                Heard("what is", False),
-                Heard("what is the", False),
-                Heard("what is the weather", False),
-                Heard("what is the weather?", True),
-            ]
-    assert server.requests[0].path == "/v1/realtime/asr/stream"
-    transcription = server.frames[0]["session"]["audio"]["input"]["transcription"]
-    assert transcription == {"model": "step-asr-1.1-stream", "language": "zh", "prompt": "agentbox pizza"}
 
 
 async def test_recognition_of_a_turn_without_sound_costs_the_turn() -> None:

@@ -140,7 +140,8 @@ def _leader(nspawn: subprocess.Popen[bytes], console: Path) -> int:
     children = Path(f"/proc/{nspawn.pid}/task/{nspawn.pid}/children")
     while nspawn.poll() is None and time.monotonic() < deadline:
         for child in map(int, children.read_text().split()):
-            if Path(f"/proc/{child}/comm").read_text().strip() == "systemd":
-                return child
+            with contextlib.suppress(FileNotFoundError):  # one that was there a moment ago
+                if Path(f"/proc/{child}/comm").read_text().strip() == "systemd":
+                    return child
         time.sleep(0.02)
     raise RuntimeError(f"the machine did not start: {console.read_text(errors='replace')}")

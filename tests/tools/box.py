@@ -11,7 +11,8 @@ from typing import Any
 
 from agentbox import config
 from agentbox.credentials import Credentials
-from agentbox.messages import Caller, Notice, Reply, ToolCall, ToolResult, Undo, new_id
+from agentbox.messages import Caller, Notice, Reply, Role, ToolCall, ToolResult, Undo, new_id
+from agentbox.tools.context import Invitation
 from agentbox.tools.phrases import Phrases
 from agentbox.tools.registry import Registry
 from agentbox.tools.runner import Runner
@@ -58,9 +59,14 @@ class Talk:
     last_reply: str = ""
     last_undo: Undo | None = None
     playing: bool = False
+    invited: Role | None = None
 
     def use_backend(self, name: str) -> None:
         self.backend = name
+
+    async def invite(self, role: Role) -> Invitation:
+        self.invited = role
+        return Invitation("https://kitchen.local:8443", "K7PQ-2M4X", 600.0)
 
     def silence(self) -> bool:
         was_playing, self.playing = self.playing, False

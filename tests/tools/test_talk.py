@@ -33,12 +33,14 @@ async def test_help_names_what_the_box_can_do() -> None:
     async with a_box(config.Tools(web=web)) as box:
         result = await box.call("help")
         assert result.text == (
-            "I can tell the time and the date, set timers, alarms and reminders, keep lists, change the volume "
-            "and do more: last orders."
+            "I can tell the time and the date, set timers, alarms and reminders, keep lists, change the volume, "
+            "pair a new phone and do more: last orders."
         )
         assert {"name": "get_time", "description": "Tell what time it is."} in result.data
     async with a_box(language="zh") as box:
-        assert (await box.call("help")).text == "我可以报时间和日期、设置计时器、闹钟和提醒、记清单和调音量。"
+        assert (
+            await box.call("help")
+        ).text == "我可以报时间和日期、设置计时器、闹钟和提醒、记清单、调音量和配对新手机。"
 
 
 async def test_taking_back_obeys_the_policy_too() -> None:

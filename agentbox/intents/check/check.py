@@ -14,6 +14,7 @@ from agentbox.intents.check.overlap import Overlap, Overlaps, ambiguous, shadow,
 from agentbox.intents.check.wording import unsaid, unspellable
 from agentbox.intents.normalise import normalise
 from agentbox.intents.numbers import NumberWords
+from agentbox.intents.responses import Responses
 from agentbox.intents.words import words_of
 from agentbox.messages import JSON
 
@@ -27,17 +28,23 @@ def check(
     slot_values: Mapping[str, Sequence[str]] | None = None,
     tool_sentences: Mapping[str, JSON] | None = None,
     spells: Callable[[str], bool] | None = None,
+    edited: Mapping[Path, str] | None = None,
 ) -> list[Finding]:
     """What is wrong, or worth knowing (level `info`), in files of sentences or folders of them, by file and line.
 
     The arguments are those of `Understander`. `spells` says whether the speech model can write a word; null: that is
-    not checked. Never raises; what cannot be read is a finding.
+    not checked. `edited`: files with the text that is to be in them. Never raises; what cannot be read is a finding.
     """
     slot_values = slot_values or {}
     numbers = NumberWords(language)
     shared = sources.our_values(language)
-    checked = [files.read(path, language, intents, slot_values, shared) for path in files.files_in(paths)]
+    texts = edited or {}
+    checked = [
+        files.read(path, language, intents, slot_values, shared, texts.get(path)) for path in files.files_in(paths)
+    ]
     found = [finding for one in checked for finding in one.findings]
+    responses = Responses(response for one in checked for response in one.loaded.responses)
+    found += [files.found(one.path, notice) for one in checked for notice in responses.unknown(one.loaded.wanted)]
     literals = [literal for one in checked for literal in one.literals]
     abbreviated = list(unsaid(literals, language, numbers))
     found += abbreviated

@@ -15,7 +15,7 @@ from agentbox.intents.check.saying import MOST_SAID, count, texts
 from agentbox.intents.grammar import Grammar, Scope, Template
 from agentbox.intents.templates import TemplateError, names_in, parsed
 from agentbox.messages import JSON, Notice
-from agentbox.settings import Key, read_yaml
+from agentbox.settings import Key, parse_yaml, read_yaml
 
 Level = OneOf["info", "warning", "error"]
 
@@ -97,6 +97,7 @@ class CheckedFile(NamedTuple):
     literals: list[Literal]
     lists: list[OwnerList]
     findings: list[Finding]
+    loaded: owner.OwnerFile
 
 
 def read(
@@ -105,27 +106,28 @@ def read(
     intents: Collection[str],
     slot_values: Mapping[str, Sequence[str]],
     ours: Mapping[str, JSON] | None,
+    text: str | None = None,
 ) -> CheckedFile:
-    """Load one file as the box does (see `owner.load`)."""
+    """Load one file as the box does (see `owner.load`); `text`: what is to be in it."""
     try:
-        raw, lines = read_yaml(path)
-    except ConfigError:
-        loaded = owner.load(path, language, ours, intents, slot_values)
-        return CheckedFile(path, None, [], [], [], [_found(path, notice) for notice in loaded.problems])
+        raw, lines = read_yaml(path) if text is None else parse_yaml(text, path)
+    except ConfigError as error:
+        loaded = owner.unusable(error)
+        return CheckedFile(path, None, [], [], [], [found(path, notice) for notice in loaded.problems], loaded)
     loaded = owner.check(raw, path, lines, language, ours, intents, slot_values)
-    findings = [_found(path, notice) for notice in loaded.problems]
+    findings = [found(path, notice) for notice in loaded.problems]
     values = loaded.values
     if values is None or not values["intents"]:
-        return CheckedFile(path, None, [], [], [], findings)
+        return CheckedFile(path, None, [], [], [], findings, loaded)
     grammar = Grammar(path.name, values, slot_values, per_sentence=True)
     index = _Index(path, raw, lines)
     literals = [*index.sentences(values), *index.rules(values)]
     lists = list(index.lists(grammar.scopes[-1]))
     literals += [value.literal for one in lists for value in one.values]
-    return CheckedFile(path, grammar, list(index.templates(grammar)), literals, lists, findings)
+    return CheckedFile(path, grammar, list(index.templates(grammar)), literals, lists, findings, loaded)
 
 
-def _found(path: Path, notice: Notice) -> Finding:
+def found(path: Path, notice: Notice) -> Finding:
     """A loader's notice, whose text begins with its place."""
     place = re.match(rf"{re.escape(str(path))}:(\d+): ", notice.what)
     if place is None:
@@ -246,7 +248,7 @@ def others(
     community = sources.builtin(language, intents, slot_values) if builtin else None
     of_tools = None
     if tool_sentences and tool_sentences.get("intents"):
-        kept, _ = owner.check(tool_sentences, Path("tools"), {}, language, None, intents, slot_values)
+        kept = owner.check(tool_sentences, Path("tools"), {}, language, None, intents, slot_values).values
         of_tools = Grammar("tools", kept, slot_values) if kept and kept["intents"] else None
     for grammar in (own, of_tools, community):
         for scope in grammar.scopes if grammar is not None else ():

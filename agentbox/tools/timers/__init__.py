@@ -13,6 +13,7 @@ from agentbox.tools.timers.alarms import (
     set_reminder,
 )
 from agentbox.tools.timers.countdowns import (
+    all_told,
     cancel_all_timers,
     cancel_timer,
     change_timer,
@@ -28,6 +29,7 @@ from agentbox.tools.timers.ringer import Ringer
 
 __all__ = [
     "Ringer",
+    "all_told",
     "cancel_alarm",
     "cancel_all_alarms",
     "cancel_all_reminders",

@@ -255,6 +255,13 @@ def told(entry: Entry, ringer: Ringer) -> JSON:
     }
 
 
+def all_told(ringer: Ringer) -> list[JSON]:
+    """Every timer, alarm and reminder for programs, what rings next first; a paused one comes last."""
+    now = ringer.now()
+    entries = sorted(ringer.book.entries.values(), key=lambda entry: (entry.paused, entry.remaining_s(now)))
+    return [told(entry, ringer) for entry in entries]
+
+
 def _set(context: ToolContext, entry: Entry) -> str:
     duration = context.phrases.grammar.duration(entry.duration_s)
     return context.say("timer_set_named" if entry.name else "timer_set", name=entry.name, duration=duration)

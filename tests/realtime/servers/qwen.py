@@ -181,7 +181,7 @@ class QwenTTSSession(QwenSession):
 
     async def on_input_text_buffer_append(self, message: dict[str, Any]) -> None:
         self.text += message["text"]
-        if self.text.endswith((".", "。")):
+        if self.config["mode"] == "server_commit" and self.text.endswith((".", "。")):
             self.speak()
 
     async def on_input_text_buffer_commit(self, message: dict[str, Any]) -> None:

@@ -1,0 +1,122 @@
+"""Commands for the box as a whole."""
+
+from __future__ import annotations
+
+import base64
+import os
+import time
+from pathlib import Path
+
+import click
+
+from agentbox import paths
+from agentbox.cli.common import with_config
+from agentbox.control.client import Client, gone
+from agentbox.daemon import anew
+from agentbox.daemon.backup_handlers import PIECE_BYTES
+from agentbox.daemon.local import Connection, connect
+from agentbox.errors import InputError
+from agentbox.pairing.addresses import host_name
+from agentbox.settings import Loaded
+
+
+@click.command()
+@with_config
+def restart(loaded: Loaded) -> None:
+    """Have the running box end and begin anew, with all of its configuration.
+
+    \b
+    Example:
+      agentbox restart
+    """
+    Client(paths.control_socket(loaded.config)).call("restart")
+    click.echo("It restarts.")
+
+
+@click.command()
+@with_config
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--with-secrets", is_flag=True, help="With the secrets that were set on the page, as plain text.")
+def backup(loaded: Loaded, file: Path, with_secrets: bool) -> None:
+    """Write all that the owner would miss into FILE, a zip archive that only you can read.
+
+    It holds what was said, timers, lists, settings and sentences made on the page. It does not hold who is
+    paired, models, or your own configuration file.
+
+    \b
+    Example:
+      agentbox backup agentbox.zip
+    """
+    pieces = connect(loaded).stream("backup.create", {"secrets": with_secrets})
+    told = next(pieces)
+    made = file.with_name(f".{file.name}.new")
+    try:
+        with os.fdopen(os.open(made, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as out:
+            for piece in pieces:
+                out.write(base64.b64decode(piece["data"]))
+            whole = out.tell() == told["bytes"]
+        if not whole:
+            raise gone()
+        made.replace(file)
+    except OSError as error:
+        what = f"{file} cannot be written: {error.strerror}."
+        raise InputError("backup_unwritable", what, "Choose another place.") from error
+    finally:
+        made.unlink(missing_ok=True)
+    click.echo(f"{file}: {told['bytes'] / 1e6:.1f} MB")
+
+
+@click.command()
+@with_config
+@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def restore(loaded: Loaded, file: Path, yes: bool) -> None:
+    """Put what is in a backup in the place of what the box has now, and restart it.
+
+    The backup is checked first. What the box had is kept aside until the next restore; devices stay paired.
+
+    \b
+    Example:
+      agentbox restore agentbox.zip
+    """
+    if not yes:
+        click.confirm("What was said, timers, lists and settings are replaced. Go on?", abort=True)
+    box, offset = connect(loaded), 0
+    with file.open("rb") as source:
+        while piece := source.read(PIECE_BYTES):
+            data = base64.b64encode(piece).decode("ascii")
+            offset = box.call("restore.put", {"offset": offset, "data": data})["bytes"]
+    told = box.call("restore.stage")
+    for key in told["left"]:
+        click.echo(f"{key} stays as it is on this machine.")
+    _begin_anew(loaded, box)
+    made = time.strftime("%Y-%m-%d %H:%M", time.localtime(told["made_at"]))
+    click.echo(f"The backup of {made} is restored.")
+
+
+@click.command()
+@with_config
+@click.option("--yes", is_flag=True, help="It is meant.")
+def factory_reset(loaded: Loaded, yes: bool) -> None:
+    """Delete everything of yours from the box: what was said, timers, lists, settings, secrets, devices.
+
+    Models and your own configuration file stay. There is no way back but a backup.
+
+    \b
+    Example:
+      agentbox factory-reset --yes
+    """
+    if not yes:
+        raise click.UsageError("Say --yes to delete everything of yours from the box.")
+    box = connect(loaded)
+    box.call("factory.reset", {"name": host_name(loaded.config.page.name)})
+    _begin_anew(loaded, box)
+    click.echo("Everything of yours is deleted.")
+
+
+def _begin_anew(loaded: Loaded, box: Connection) -> None:
+    """Have done what waits for the next start: that of the running box, or at once where none runs."""
+    if isinstance(box, Client):
+        box.call("restart")
+    else:
+        anew.begin(loaded)

@@ -1,0 +1,184 @@
+"""The page in a real browser: a phone's screen, touch and camera as far as they can be had here."""
+
+from __future__ import annotations
+
+import os
+import pty
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser
+
+from tests.page.browser import PLACES, chromium, pair, read, scanned, visit
+from tests.page.conftest import Daemon, audit_of, running
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as found:
+        yield found
+
+
+def screen_of(daemon: Daemon, *command: str, until: str) -> np.ndarray[Any, Any]:
+    """The QR code that a terminal shows of a command, as a picture: half a block of text is one dot."""
+    main, terminal = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "agentbox", *command, "--config", str(daemon.config)],
+        stdin=terminal,
+        stdout=terminal,
+        stderr=terminal,
+        env={**os.environ, "AGENTBOX_STATE": str(daemon.state)},
+    )
+    os.close(terminal)
+    shown = b""
+    try:
+        while until not in shown.decode(errors="replace"):
+            shown += os.read(main, 65536)
+    finally:
+        process.terminate()
+        process.wait(20)
+        os.close(main)
+    lines = [line for line in shown.decode().splitlines() if len(line) > 30 and set(line) <= set(" \u00a0█▀▄")]
+    # Light letters on a dark ground: what is drawn is white.
+    upper = [[letter in "█▀" for letter in line] for line in lines]
+    lower = [[letter in "█▄" for letter in line] for line in lines]
+    width = max(map(len, upper))
+    rows = [row + [False] * (width - len(row)) for pair in zip(upper, lower, strict=True) for row in pair]
+    return np.kron(np.array(rows, dtype=np.uint8) * 255, np.ones((6, 6), dtype=np.uint8))
+
+
+def test_a_camera_reads_the_code_on_a_terminal(daemon: Daemon) -> None:
+    url = read(screen_of(daemon, "pair", until="fingerprint"))
+    assert re.fullmatch(r"https://[0-9a-z.-]+:\d+/pair#[\w-]{32}", url)
+
+
+def test_the_first_start_at_a_terminal_shows_the_code_where_phones_can_come(tmp_path: Path) -> None:
+    daemon = Daemon(tmp_path, page={"lan": True})
+    assert "/pair#" in read(screen_of(daemon, "run", "--source", "-", until="fingerprint"))
+
+
+@pytest.mark.parametrize("kind", ["png", "svg"])
+def test_a_camera_reads_the_picture_and_the_phone_is_in(
+    daemon: Daemon, browser: Browser, tmp_path: Path, kind: str
+) -> None:
+    file = tmp_path / f"code.{kind}"
+    url = scanned(browser, daemon, file)
+    assert file.stat().st_mode & 0o077 == 0
+    with visit(browser, daemon=daemon) as phone:
+        phone.goto(url)
+        assert "#" not in phone.url
+        assert phone.get_by_text("The code was scanned.").is_visible()
+        assert not phone.get_by_label("Code", exact=True).is_visible()
+        phone.locator("form#pair button").tap()
+        phone.wait_for_url(f"{daemon.url}/")
+        assert phone.get_by_text("Not listening").is_visible()  # its source is a pipe
+        phone.reload()
+        assert phone.get_by_role("heading", name="Talk to it").is_visible()
+
+
+def test_an_expired_used_guessed_or_foreign_code_is_refused_in_plain_words(daemon: Daemon, browser: Browser) -> None:
+    used = daemon.offer()["code"]
+    daemon.browser().post("/pair", data={"code": used})
+    for code in (used, "WRNG-C0DE", "x" * 32):
+        with visit(browser, daemon=daemon) as phone:
+            phone.goto(f"{daemon.url}/pair#{code}")
+            phone.locator("form#pair button").click()
+            phone.get_by_text("This code is wrong, used or too old.").wait_for()
+
+
+def test_what_the_box_does_is_seen_while_it_does_it(daemon: Daemon, browser: Browser) -> None:
+    with visit(browser, daemon=daemon) as phone, visit(browser, phone=False, daemon=daemon) as desk:
+        pair(phone, daemon, name="phone")
+        pair(desk, daemon, name="desk")
+        desk.get_by_label("Type what you would say").fill("add dragon fruit to my shopping list")
+        desk.get_by_role("button", name="Send").click()
+        phone.locator("#turns").get_by_text("dragon fruit").first.wait_for()
+
+
+def test_a_revoked_phone_is_shown_out(daemon: Daemon, browser: Browser) -> None:
+    with visit(browser, daemon=daemon) as phone, visit(browser, phone=False, daemon=daemon) as desk:
+        pair(phone, daemon, name="left in a taxi")
+        pair(desk, daemon, name="desk")
+        phone.wait_for_timeout(500)
+        desk.goto(f"{daemon.url}/devices")
+        desk.get_by_role("button", name="Revoke left in a taxi").click()
+        phone.wait_for_url(f"{daemon.url}/pair")
+        phone.goto(f"{daemon.url}/devices")
+        assert phone.get_by_text("not paired with the box").is_visible()
+
+
+def test_without_scripts_a_phone_pairs_and_reads_the_state(daemon: Daemon, browser: Browser) -> None:
+    with visit(browser, script=False, daemon=daemon) as phone:
+        phone.goto(f"{daemon.url}/pair")
+        phone.get_by_label("Code").fill(daemon.offer()["code"].lower())
+        phone.locator("form#pair button").click()
+        phone.wait_for_url(f"{daemon.url}/")
+        assert phone.locator("#state").inner_text() in ("Listening", "Not listening")
+        phone.get_by_label("Type what you would say").fill("what time is it")
+        phone.get_by_role("button", name="Send").click()
+        assert "It is" in phone.locator(".talk").inner_text()
+
+
+def test_names_and_words_from_outside_are_only_text(daemon: Daemon, browser: Browser) -> None:
+    attack = "<img src=x onerror=alert(1)>"
+    with visit(browser, phone=False, daemon=daemon) as desk:
+        desk.on("dialog", lambda dialog: pytest.fail(dialog.message))
+        pair(desk, daemon, name=attack)
+        desk.get_by_label("Type what you would say").fill(f"add {attack} to my shopping list")
+        desk.get_by_role("button", name="Send").click()
+        desk.locator("#turns").get_by_text("onerror").first.wait_for()
+        desk.goto(f"{daemon.url}/devices")
+        assert desk.get_by_role("heading", name=attack).is_visible()
+        assert desk.locator("img").count() == 0
+    assert attack in {row["device_name"] for row in audit_of(daemon)}
+
+
+@pytest.mark.parametrize("place", PLACES.values(), ids=PLACES)
+@pytest.mark.parametrize(("phone", "dark", "language"), [(True, False, "en"), (False, True, "zh")])
+def test_no_page_keeps_anybody_out(
+    daemon: Daemon, browser: Browser, place: str, phone: bool, dark: bool, language: str
+) -> None:
+    """axe-core's rules (WCAG 2.2 AA and good practice), and nothing wider than the screen."""
+    with visit(browser, phone=phone, dark=dark, daemon=daemon) as page:
+        pair(page, daemon)
+        page.context.add_cookies([{"name": "agentbox-language", "value": language, "url": daemon.url}])
+        page.goto(f"{daemon.url}{place}")
+        found = Axe().run(page).response["violations"]
+        assert [(one["id"], [node["html"] for node in one["nodes"]]) for one in found] == []
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        assert page.locator("html").get_attribute("lang") == language
+
+
+def test_the_keyboard_alone_reaches_everything(daemon: Daemon, browser: Browser) -> None:
+    with visit(browser, phone=False, daemon=daemon) as desk:
+        pair(desk, daemon)
+        desk.keyboard.press("Tab")
+        assert desk.evaluate("document.activeElement.className") == "skip"
+        seen = set()
+        for _ in range(20):
+            desk.keyboard.press("Tab")
+            seen.add(desk.evaluate("document.activeElement.id || document.activeElement.innerText"))
+        assert {"Now", "Devices", "text", "Send", "language"} <= seen
+
+
+def test_the_page_comes_back_after_the_box_was_restarted(tmp_path: Path, browser: Browser) -> None:
+    with running(tmp_path) as daemon:
+        daemon.stop()
+        text = daemon.config.read_text().replace("port: 0", f"port: {daemon.port}")
+        daemon.config.write_text(text)
+        daemon.start()
+        with visit(browser, daemon=daemon) as phone:
+            pair(phone, daemon)
+            daemon.stop()
+            phone.locator("#state", has_text="does not answer").wait_for()
+            daemon.start()
+            phone.locator("#state:not([data-state=away])").wait_for(timeout=30_000)
+            phone.reload()
+            assert phone.get_by_role("heading", name="Talk to it").is_visible()
