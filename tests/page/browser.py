@@ -113,4 +113,4 @@ def visit(
         yield page
     finally:
         context.close()
-    assert wrong == []
+    assert not wrong, wrong

@@ -182,3 +182,16 @@ def test_the_page_comes_back_after_the_box_was_restarted(tmp_path: Path, browser
             phone.locator("#state:not([data-state=away])").wait_for(timeout=30_000)
             phone.reload()
             assert phone.get_by_role("heading", name="Talk to it").is_visible()
+
+
+def test_an_answer_that_never_comes_is_no_mistake_of_the_page(daemon: Daemon, browser: Browser) -> None:
+    """A box that goes away, or a reload, ends what the page has asked for."""
+    with visit(browser, daemon=daemon) as phone:
+        pair(phone, daemon)
+        for place in ("state", "turns"):
+            phone.route(f"**/{place}", lambda route: route.abort())
+            with phone.expect_event("requestfailed", lambda asked, end=f"/{place}": asked.url.endswith(end)):
+                phone.reload()
+        phone.unroute_all()
+        phone.reload()
+        phone.locator("#state:not([data-state=away])").wait_for()

@@ -33,10 +33,20 @@ function show(state) {
   shown.textContent = shown.getAttribute("data-" + state.replace("_", "-"));
 }
 
+// What the box says to a question, or nothing: where it is away the socket has it too, and tells.
+async function ask(place, read) {
+  try {
+    const answer = await fetch(place, { credentials: "same-origin" });
+    return answer.ok ? await read(answer) : null;
+  } catch {
+    return null;
+  }
+}
+
 async function look() {
-  const answer = await fetch("/state", { credentials: "same-origin" });
-  if (answer.ok) {
-    const { state } = await answer.json();
+  const answer = await ask("/state", (found) => found.json());
+  if (answer) {
+    const { state } = answer;
     mute(state === "muted");
     show(state);
   }
@@ -55,9 +65,9 @@ function mute(now) {
 }
 
 async function refresh() {
-  const answer = await fetch("/turns", { credentials: "same-origin" });
-  if (answer.ok) {
-    turns.innerHTML = await answer.text(); // made by the box, with every word of a turn escaped
+  const answer = await ask("/turns", (found) => found.text());
+  if (answer !== null) {
+    turns.innerHTML = answer; // made by the box, with every word of a turn escaped
   }
 }
 
