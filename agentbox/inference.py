@@ -40,7 +40,7 @@ GIVE_BACK.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
 """mallopt(3)."""
 
-_LARGE_BYTES = 4 << 20
+_LARGE_BYTES = 2 << 20
 
 
 @functools.cache
@@ -48,7 +48,8 @@ def _tame_heap() -> None:
     """Have the C library give large arrays back at once, and all threads take from one heap.
 
     By itself glibc takes even blocks of 32 MB from the heap once one was freed; small things that stay then settle in
-    the holes, and the next large array lies at the end: the first start took 390 MB for a while instead of 190. A
+    the holes, and the next large array lies at the end: the first start took 390 MB for a while instead of 205 (above 4
+    MB alone: 243, and in one run of eight 312, since the figures of 16 contexts after one another are 2 MB). A
     thread's own heap comes in pieces of 64 MB and is given back badly: 50 MB more under talk without end. What a step
     of decoding needs (1.5 MB of logits) stays below the limit, and takes no longer.
     """

@@ -92,6 +92,7 @@ class Running:
             stderr=subprocess.PIPE,
             text=True,
         )
+        self.seen: list[dict[str, Any]] = []
         self.until("box", "started")
 
     def until(self, stage: str, state: str | None = None) -> dict[str, Any]:
@@ -99,6 +100,7 @@ class Running:
         assert self.process.stdout is not None
         for line in self.process.stdout:
             event: dict[str, Any] = json.loads(line)
+            self.seen.append(event)
             if event["stage"] == stage and state in (None, event["state"]):
                 return event
         assert self.process.stderr is not None
