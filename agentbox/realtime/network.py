@@ -78,7 +78,7 @@ class NetworkWatch:
         self._changed = changed
         self._socket: socket.socket | None = None
         self._settling: asyncio.TimerHandle | None = None
-        self._before = (routes(), _sources())
+        self._before: tuple[frozenset[Route] | None, tuple[str | None, ...]] = (None, ())
 
     def start(self) -> bool:
         """Whether changes will be told."""
@@ -92,12 +92,14 @@ class NetworkWatch:
                 return False
             self._socket = found
             asyncio.get_running_loop().add_reader(found, self._read)
+            self._before = (routes(), _sources())
             return True
         return False
 
     def close(self) -> None:
         if self._settling is not None:
             self._settling.cancel()
+            self._settling = None
         if self._socket is not None:
             asyncio.get_running_loop().remove_reader(self._socket)
             self._socket.close()

@@ -75,6 +75,28 @@ def test_a_change_is_told_when_it_has_settled_and_not_after_the_end() -> None:
 
 
 @in_a_namespace
+def test_a_watch_that_was_closed_before_it_had_settled_watches_again() -> None:
+    counts = told(
+        """
+        watch = network.NetworkWatch(lambda: told.append("changed"))
+        assert watch.start()
+        ip("addr add 10.9.9.1/24 dev wire")
+        async with asyncio.timeout(10):
+            while watch._settling is None:
+                await asyncio.sleep(0)
+        watch.close()
+        await settled(told)
+        assert watch.start()
+        ip("link set lo up")
+        await settled(told)
+        ip("addr add 10.9.8.1/24 dev wire")
+        await settled(told)
+        """
+    )
+    assert counts == [0, 0, 1]
+
+
+@in_a_namespace
 @pytest.mark.parametrize(("net", "size"), [("10.9.9.", "24"), ("fd99::", "64 nodad")])
 def test_another_way_out_is_told(net: str, size: str) -> None:
     way = "-6 route" if ":" in net else "route"
