@@ -49,7 +49,7 @@ class Entrance:
         self._names: list[str] = []
         self._announcement: Announcement | None = None
         self._server: ControlServer | None = None
-        self._watch = NetworkWatch(self._network_changed)
+        self._watch = NetworkWatch(self._network_changed, lambda: addresses.lan_addresses())
         self._stack = contextlib.AsyncExitStack()
         self._changing = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()

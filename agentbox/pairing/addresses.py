@@ -9,10 +9,7 @@ from pathlib import Path
 
 import ifaddr
 
-from agentbox.networks import is_local
-
-_SOMEWHERE = ("192.0.2.1", 9)
-"""An address of nobody's (RFC 5737). Asking for the way there sends nothing."""
+from agentbox.networks import is_local, on_the_way_out
 
 _INTERFACES = Path("/sys/class/net")
 
@@ -29,7 +26,7 @@ def lan_addresses() -> list[str]:
         for address in adapter.ips
         if address.is_IPv4 and (_INTERFACES / adapter.name / "device").exists() and is_local(str(address.ip))
     ]
-    main = _on_the_way_out()
+    main = on_the_way_out()
     found.sort(key=lambda ip: (ip != main, ip))
     if main is not None and main not in found and is_local(main):
         found.insert(0, main)
@@ -40,12 +37,3 @@ def host_name(given: str) -> str:
     """The box's name as a label of DNS (RFC 1035): the owner's, else the machine's."""
     plain = re.sub(r"[^a-z0-9]+", "-", (given or socket.gethostname().partition(".")[0]).lower()).strip("-")
     return plain[:63].rstrip("-") or "agentbox"
-
-
-def _on_the_way_out() -> str | None:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
-        try:
-            asking.connect(_SOMEWHERE)
-        except OSError:
-            return None
-        return str(asking.getsockname()[0])

@@ -1,8 +1,9 @@
 """Tells when the machine's way to the network changes: what could not be reached may be reached now.
 
 Linux tells it over a netlink socket (rtnetlink(7)); where there is none, nothing is told, and backends are found again
-by their probes alone. It also tells of what leads nowhere (the loopback, a container that comes and goes), so that the
-way out is looked at each time: it is another one when a default route is, or the address that the machine uses on it.
+by their probes alone. It also tells of what leads nowhere (the loopback, a container that comes and goes), so that each
+time it is looked whether what counts is another one: the way out is when a default route is, or the address that the
+machine uses on it; the page counts all addresses under which phones find it.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+from agentbox.networks import on_the_way_out
+
 SETTLE_S = 1.0
 """Changes come in flocks: an interface, its addresses, its routes."""
 
@@ -21,9 +24,6 @@ _IPV4_ADDRESS, _IPV4_ROUTE, _IPV6_ADDRESS, _IPV6_ROUTE = 0x10, 0x40, 0x100, 0x40
 """RTMGRP_* of linux/rtnetlink.h."""
 
 _GROUPS = _IPV4_ADDRESS | _IPV4_ROUTE | _IPV6_ADDRESS | _IPV6_ROUTE
-
-_ELSEWHERE = ((socket.AF_INET, "192.0.2.1"), (socket.AF_INET6, "2001:db8::1"))
-"""Addresses that are nobody's (RFC 5737, RFC 3849): nothing is sent there."""
 
 
 class Route(NamedTuple):
@@ -58,27 +58,22 @@ def routes(folder: Path = Path("/proc/net")) -> frozenset[Route] | None:
     return frozenset(route for route in off if not route.destination.strip("0/")) or off
 
 
-def _sources() -> tuple[str | None, ...]:
-    """The machine's own addresses on its way to anywhere; null where there is no way."""
-    found: list[str | None] = []
-    for family, elsewhere in _ELSEWHERE:
-        try:
-            with socket.socket(family, socket.SOCK_DGRAM) as asked:
-                asked.connect((elsewhere, 9))  # of a datagram socket it sends nothing
-                found.append(asked.getsockname()[0])
-        except OSError:
-            found.append(None)
-    return tuple(found)
+def ways_out() -> object:
+    """The routes and the machine's own addresses on them. Null: they cannot be read."""
+    found = routes()
+    return None if found is None else (found, on_the_way_out(socket.AF_INET), on_the_way_out(socket.AF_INET6))
 
 
 class NetworkWatch:
-    """Calls `changed`, in the event loop, a moment after the way to the network has changed."""
+    """Calls `changed`, in the event loop, a moment after the network has changed what `look` finds. Where that is null
+    it cannot be told what changed, and all counts."""
 
-    def __init__(self, changed: Callable[[], None]) -> None:
+    def __init__(self, changed: Callable[[], None], look: Callable[[], object] = ways_out) -> None:
         self._changed = changed
+        self._look = look
         self._socket: socket.socket | None = None
         self._settling: asyncio.TimerHandle | None = None
-        self._before: tuple[frozenset[Route] | None, tuple[str | None, ...]] = (None, ())
+        self._before: object = None
 
     def start(self) -> bool:
         """Whether changes will be told."""
@@ -92,7 +87,7 @@ class NetworkWatch:
                 return False
             self._socket = found
             asyncio.get_running_loop().add_reader(found, self._read)
-            self._before = (routes(), _sources())
+            self._before = self._look()
             return True
         return False
 
@@ -115,6 +110,6 @@ class NetworkWatch:
 
     def _tell(self) -> None:
         self._settling = None
-        before, self._before = self._before, (routes(), _sources())
-        if self._before != before or self._before[0] is None:
+        before, self._before = self._before, self._look()
+        if self._before != before or self._before is None:
             self._changed()

@@ -109,6 +109,17 @@ async def test_a_box_that_moves_has_a_new_certificate_with_the_same_key(
     assert (paths.page_dir() / "key.pem").read_bytes() == key
 
 
+async def test_another_address_beside_the_way_out_moves_the_box(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = ["192.168.1.5", "192.168.2.6"]
+    monkeypatch.setattr(addresses, "lan_addresses", lambda: list(found))
+    entrance = make(lan=True)
+    await entrance.open({})
+    found[1] = "192.168.2.7"
+    entrance._watch._tell()
+    await asyncio.gather(*entrance._tasks)
+    assert "192.168.2.7" in entrance._names
+
+
 async def test_a_port_of_another_program_is_told_and_nothing_else_breaks(make: Make, told: list[StageEvent]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         entrance = make(port=other.getsockname()[1])
