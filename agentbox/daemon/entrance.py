@@ -53,6 +53,8 @@ class Entrance:
         self._stack = contextlib.AsyncExitStack()
         self._changing = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._waiting: asyncio.Task[None] | None = None
+        """The one of them that will open the page anew, until it begins to."""
         self._table: Mapping[str, Handler] = {}
 
     @property
@@ -67,14 +69,8 @@ class Entrance:
     async def open(self, table: Mapping[str, Handler]) -> None:
         """`table`: what the page may ask (access.py)."""
         self._table = table
-        if not self._config.page.enabled:
-            return
         async with self._changing:
-            try:
-                await self._open()
-            except AgentboxError as error:
-                await self._close()
-                self._tell(error)
+            await self._open_or_tell()
 
     async def configure(self, config: Config) -> None:
         """Take over a new configuration. Phones stay paired; what they have open comes back by itself. Asked by a page,
@@ -84,16 +80,26 @@ class Entrance:
         if page == before.page and config.language == before.language:
             return
         if self._server is not None and self._server.is_asking:
-            self._start(self._open_anew(ANSWERED_S), "page opens anew")
+            self._give_up_waiting()
+            self._waiting = self._start(self._open_anew(ANSWERED_S), "page opens anew")
         else:
             await self._open_anew()
 
     async def _open_anew(self, after_s: float = 0.0) -> None:
         await asyncio.sleep(after_s)
-        await self.close()
-        await self.open(self._table)
+        async with self._changing:
+            self._give_up_waiting()
+            await self._close()
+            await self._open_or_tell()
+
+    def _give_up_waiting(self) -> None:
+        """Who waits for an answer to be read would do only what is done now."""
+        waiting, self._waiting = self._waiting, None
+        if waiting is not None and waiting is not asyncio.current_task():
+            waiting.cancel()
 
     async def close(self) -> None:
+        self._give_up_waiting()
         async with self._changing:
             await self._close()
 
@@ -147,6 +153,15 @@ class Entrance:
             await asyncio.to_thread(choices.remember, "page.lan", True, settings_file)
             page = msgspec.structs.replace(self._config.page, lan=True)
             await self.configure(msgspec.structs.replace(self._config, page=page))
+
+    async def _open_or_tell(self) -> None:
+        if not self._config.page.enabled:
+            return
+        try:
+            await self._open()
+        except AgentboxError as error:
+            await self._close()
+            self._tell(error)
 
     async def _open(self) -> None:
         page = self._config.page
@@ -219,10 +234,11 @@ class Entrance:
     def _network_changed(self) -> None:
         self._start(self._move(), "page moves")
 
-    def _start(self, work: Coroutine[None, None, None], name: str) -> None:
+    def _start(self, work: Coroutine[None, None, None], name: str) -> asyncio.Task[None]:
         task = asyncio.create_task(work, name=name)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     async def _move(self) -> None:
         """The box has other addresses than before."""

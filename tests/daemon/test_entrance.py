@@ -14,6 +14,7 @@ import pytest
 
 from agentbox import paths, settings
 from agentbox.config import Config, Page
+from agentbox.control.server import ControlServer
 from agentbox.daemon.entrance import Entrance
 from agentbox.daemon.events import Events
 from agentbox.errors import ControlError
@@ -155,3 +156,41 @@ async def test_phones_stay_paired_when_the_configuration_changes(make: Make) -> 
     assert entrance.devices.enter(token, time.time()) is not None
     assert entrance.offer("owner")["name"].startswith("https://kitchen.local:")
     assert len(entrance.devices.all()) == 1
+
+
+async def test_two_changes_at_once_leave_the_page_open(make: Make, told: list[StageEvent]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    entrance = make(port=port)
+    await entrance.open({})
+    entrance._stack.push_async_callback(asyncio.sleep, 0)  # as a page that is to end
+    names = ("kitchen", "hall")
+    await asyncio.gather(*(entrance.configure(Config(page=Page(port=port, mdns=False, name=name))) for name in names))
+    assert codes(told) == []
+    assert entrance.offer("owner")["name"].startswith("https://hall.local:")
+
+
+async def test_of_changes_that_a_page_asks_for_the_last_opens_it_anew(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ControlServer, "is_asking", True)
+    entrance = make()
+    await entrance.open({})
+    for name in ("kitchen", "hall"):
+        await entrance.configure(Config(page=Page(port=0, mdns=False, name=name)))
+    first, last = sorted(entrance._tasks, key=lambda task: task is entrance._waiting)
+    await entrance.close()
+    await asyncio.wait({first, last})
+    assert first.cancelled()
+    assert last.cancelled()
+    assert not entrance.is_open
+
+
+async def test_a_page_that_asks_for_a_change_is_opened_anew(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ControlServer, "is_asking", True)
+    monkeypatch.setattr("agentbox.daemon.entrance.ANSWERED_S", 0.0)
+    entrance = make()
+    await entrance.open({})
+    await entrance.configure(Config(page=Page(port=0, mdns=False, name="hall")))
+    await asyncio.gather(*entrance._tasks)
+    assert entrance.offer("owner")["name"].startswith("https://hall.local:")
