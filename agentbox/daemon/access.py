@@ -177,11 +177,14 @@ async def _until_revoked(items: AsyncIterator[JSON], device: Device, devices: De
         async with contextlib.aclosing(cast(Any, items)):
             while True:
                 coming = asyncio.ensure_future(anext(items))
-                await asyncio.wait({coming, waiting}, return_when=asyncio.FIRST_COMPLETED)
-                if not coming.done():
-                    coming.cancel()
-                    await asyncio.wait({coming})
-                    raise InputError("not_paired", "This device was revoked.", "agentbox pair shows a code.")
+                try:
+                    await asyncio.wait({coming, waiting}, return_when=asyncio.FIRST_COMPLETED)
+                    if not coming.done():
+                        raise InputError("not_paired", "This device was revoked.", "agentbox pair shows a code.")
+                finally:  # also where the client is gone: what runs cannot be closed
+                    if not coming.done():
+                        coming.cancel()
+                        await asyncio.wait({coming})
                 try:
                     yield coming.result()
                 except StopAsyncIteration:

@@ -33,13 +33,17 @@ class House:
         self.events.subscribe(self.told.append)
         self.devices = Devices(Kept())
         self.asked: list[tuple[str, dict[str, JSON]]] = []
+        self.closed: list[str] = []
         self.raises: Exception | None = None
 
     def table(self) -> dict[str, Handler]:
         async def stream(params: dict[str, JSON]) -> AsyncIterator[JSON]:
             self.asked.append(("stream", params))
-            yield {"stage": "reply", "message": {"text": "pomegranates"}}
-            await asyncio.Event().wait()
+            try:
+                yield {"stage": "reply", "message": {"text": "pomegranates"}}
+                await asyncio.Event().wait()
+            finally:
+                self.closed.append("stream")
 
         def method(name: str) -> Handler:
             async def answer(params: dict[str, JSON]) -> JSON:
@@ -142,6 +146,19 @@ async def test_a_stream_ends_when_its_device_is_revoked() -> None:
     with pytest.raises(InputError) as caught:
         await asyncio.wait_for(waiting, 5)
     assert caught.value.code == "not_paired"
+
+
+async def test_a_stream_that_waits_ends_with_its_client() -> None:
+    house = House()
+    _, token = house.paired()
+    stream = cast(Any, house.table()["events"])({"token": token})
+    await anext(stream)
+    waiting = asyncio.ensure_future(anext(stream))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    assert house.closed == ["stream"]
 
 
 async def test_a_guest_sees_that_something_happens_and_no_words() -> None:
