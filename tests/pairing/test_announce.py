@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from zeroconf import IPVersion
+from zeroconf import IPVersion, ServiceInfo, service_type_name
 from zeroconf.asyncio import AsyncServiceInfo, AsyncZeroconf
 
 from agentbox.errors import ControlError
@@ -28,6 +28,29 @@ async def test_a_phone_finds_the_box_and_it_says_farewell() -> None:
     finally:
         await announcement.close()
     await announcement.close()
+
+
+@pytest.mark.parametrize("length", [1, 51, 54, 55, 63])
+async def test_a_name_of_any_length_is_made_known(length: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    known: list[ServiceInfo] = []
+
+    async def register(_: object, info: ServiceInfo, **options: bool) -> None:
+        known.append(info)
+
+    monkeypatch.setattr(AsyncZeroconf, "async_register_service", register)
+    name = "k" * length
+    announcement = Announcement(name, 8443, ["127.0.0.1"])
+    await announcement.start()
+    await announcement.close()
+    assert known[0].server == f"{name}.local."
+    service_type_name(known[0].name.replace(f".{SERVICE}", f"-99.{SERVICE}"))  # where others have the name
+
+
+async def test_a_name_that_cannot_be_made_known_is_told() -> None:
+    announcement = Announcement("not\x01a name", 8443, ["127.0.0.1"])
+    with pytest.raises(ControlError) as caught:
+        await announcement.start()
+    assert caught.value.code == "announce_failed"
 
 
 async def test_a_network_without_multicast_is_told() -> None:
