@@ -165,14 +165,15 @@ class Entrance:
 
     async def _open(self) -> None:
         page = self._config.page
+        if page.lan:  # before it is looked where the box is: another place that comes in between is told
+            self._watch.start()
+            self._stack.callback(self._watch.close)
         await self._certify()
         self._door.open(page.lan, page.port)
         self._stack.push_async_callback(self._door.close)
         server = ControlServer(paths.page_socket(self._config), self._table)
         self._server = await self._stack.enter_async_context(server)
         if page.lan:
-            self._watch.start()
-            self._stack.callback(self._watch.close)
             await self._announce()
             self._stack.push_async_callback(self._unannounce)
 

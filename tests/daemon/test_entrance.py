@@ -9,6 +9,7 @@ import ssl
 import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,7 +20,7 @@ from agentbox.daemon.entrance import Entrance
 from agentbox.daemon.events import Events
 from agentbox.errors import ControlError
 from agentbox.messages import Notice, StageEvent
-from agentbox.pairing import addresses
+from agentbox.pairing import addresses, certificate
 from agentbox.pairing.devices import Devices
 from tests.pairing.test_devices import Kept
 
@@ -119,6 +120,23 @@ async def test_another_address_beside_the_way_out_moves_the_box(make: Make, monk
     entrance._watch._tell()
     await asyncio.gather(*entrance._tasks)
     assert "192.168.2.7" in entrance._names
+
+
+async def test_another_address_while_the_page_opens_moves_the_box(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = ["192.168.1.5"]
+    monkeypatch.setattr(addresses, "lan_addresses", lambda: list(found))
+    entrance = make(lan=True)
+    ensure = certificate.ensure
+
+    def slow(*given: Any) -> certificate.Certificate:
+        found[:] = ["192.168.7.9"]
+        return ensure(*given)
+
+    monkeypatch.setattr(certificate, "ensure", slow)
+    await entrance.open({})
+    entrance._watch._tell()
+    await asyncio.gather(*entrance._tasks)
+    assert entrance.offer("owner")["place"].startswith("https://192.168.7.9:")
 
 
 async def test_a_port_of_another_program_is_told_and_nothing_else_breaks(make: Make, told: list[StageEvent]) -> None:
