@@ -63,9 +63,9 @@ class Updates:
             if before is not None and 0 <= now - before.at < EVERY_S:
                 return
             # Before it is asked: one that crashes the box is not asked again and again.
-            self._keep(Asked(now, outcome=""))
+            await self._keep(Asked(now, outcome=""))
             newest, outcome = await self._ask(wanted.url)
-            self._keep(Asked(now, newest, outcome))
+            await self._keep(Asked(now, newest, outcome))
         except StorageError:  # a box that cannot remember that it asked does not ask
             return
 
@@ -87,8 +87,9 @@ class Updates:
             core.events.emit("egress", "ended", message=done)
         return newest, outcome
 
-    def _keep(self, asked: Asked) -> None:
-        self._core.journal.store(NAMESPACE).put(_KEY, msgspec.to_builtins(asked))
+    async def _keep(self, asked: Asked) -> None:
+        """Beside the event loop: the journal may be looked through just now."""
+        await asyncio.to_thread(self._core.journal.store(NAMESPACE).put, _KEY, msgspec.to_builtins(asked))
 
 
 def last(core: Core) -> Asked | None:

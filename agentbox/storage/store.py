@@ -18,7 +18,8 @@ T = TypeVar("T")
 
 class SqliteStore:
     """Every method raises `StorageError` (`disk_full`, `disk_failed`, `state_not_writable`, `database_failed`, ...)
-    and then changed nothing. Each takes a few milliseconds, so that it may be called from the event loop."""
+    and then changed nothing. Each takes a few milliseconds, so that it may be called from the event loop; but what
+    changes something waits while the file is looked through or written anew, which takes minutes where it is big."""
 
     def __init__(self, namespace: str, connection: Connection) -> None:
         self._namespace = clean(namespace)
@@ -27,7 +28,7 @@ class SqliteStore:
     def get(self, key: str) -> JSON | None:
         """The value, or null when there is none."""
         sql = "SELECT value FROM tool_store WHERE namespace = ? AND key = ?"
-        row = self._do(lambda database: database.execute(sql, [self._namespace, clean(key)]).fetchone())
+        row = self._find(lambda database: database.execute(sql, [self._namespace, clean(key)]).fetchone())
         return None if row is None else json.loads(row[0])
 
     def put(self, key: str, value: JSON) -> None:
@@ -44,8 +45,15 @@ class SqliteStore:
     def items(self) -> dict[str, JSON]:
         """Everything in this namespace."""
         sql = "SELECT key, value FROM tool_store WHERE namespace = ? ORDER BY key"
-        rows = self._do(lambda database: database.execute(sql, [self._namespace]).fetchall())
+        rows = self._find(lambda database: database.execute(sql, [self._namespace]).fetchall())
         return {key: json.loads(value) for key, value in rows}
+
+    def _find(self, work: Callable[[Database], T]) -> T:
+        """What is on disk, all that was put among it, without a wait for who writes."""
+        try:
+            return self._connection.read(work)
+        except StorageError:
+            return self._do(work)  # who writes may still know what it was, or begins a fresh file
 
     def _do(self, work: Callable[[Database], T]) -> T:
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -128,3 +129,25 @@ def test_an_address_that_could_tell_of_the_box_is_refused(tmp_path: Path, url: s
     file.write_text(f"updates: {{url: '{url}'}}\n")
     with pytest.raises(Exception, match="config_invalid"):
         settings.load(file, tmp_path / "none.yaml")
+
+
+async def test_the_loop_goes_on_while_the_journal_is_seen_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    held, free = threading.Event(), threading.Event()
+    async with (
+        publishing(ok(b"9.9.9\n")) as publisher,
+        core_of(tmp_path, monkeypatch, check=True, url=publisher.url) as core,
+    ):
+
+        def hold() -> bool:
+            with core.journal._connection.use():
+                held.set()
+                return free.wait(5)
+
+        holding = asyncio.create_task(asyncio.to_thread(hold))
+        await asyncio.to_thread(held.wait)
+        looking = asyncio.create_task(Updates(core).look())
+        await asyncio.sleep(0)
+        free.set()
+        assert await holding, "freed by the loop"
+        await looking
+        assert told(core)["newest"] == "9.9.9"

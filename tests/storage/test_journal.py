@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
 
@@ -301,6 +302,19 @@ async def test_settled_beside_the_loop_and_the_store_upon_it(box: Box) -> None:
     assert len(journal.recent()) == 1
     with pytest.raises(TypeError):
         journal.store("timers").put("a", object())
+
+
+def test_what_tools_keep_is_found_while_the_file_is_seen_to(box: Box) -> None:
+    store = box.open().store("lists")
+    store.put("shopping", ["milk"])
+    with ThreadPoolExecutor(1) as beside:
+        with store._connection.use():  # as long as upkeep takes
+            got, items = beside.submit(store.get, "shopping"), beside.submit(store.items)
+            wait([got, items], 5)
+            found = got.done() and items.done()
+        assert got.result() == ["milk"]
+        assert items.result() == {"shopping": ["milk"]}
+    assert found
 
 
 def test_a_closed_journal_raises_no_riddles(box: Box) -> None:
