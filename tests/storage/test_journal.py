@@ -310,7 +310,8 @@ def test_what_tools_keep_is_found_while_the_file_is_seen_to(box: Box) -> None:
     with ThreadPoolExecutor(1) as beside:
         with store._connection.use():  # as long as upkeep takes
             got, items = beside.submit(store.get, "shopping"), beside.submit(store.items)
-            wait([got, items], 5)
+            wait({got}, 5)
+            wait({items}, 5)
             found = got.done() and items.done()
         assert got.result() == ["milk"]
         assert items.result() == {"shopping": ["milk"]}
