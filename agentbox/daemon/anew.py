@@ -112,7 +112,8 @@ def begin_or_tell(loaded: Loaded) -> tuple[Loaded, list[Notice]]:
     try:
         return begin(loaded)
     except StorageError as error:
-        wanted = "Everything of the owner's was to be deleted" if _reset_mark().exists() else "A backup was to be restored"
+        reset_waits = _reset_mark().exists()
+        wanted = "Everything of the owner's was to be deleted" if reset_waits else "A backup was to be restored"
         what = f"{wanted}, and that could not be done. {error.what} It is tried again at the next start."
         _log.error("%s [%s]", what, error.code)
         told = Notice(code=error.code, what=what, todo=error.todo, level="error")
@@ -158,7 +159,8 @@ def reset(config: Config) -> None:
     found += [paths.settings_file(), paths.secrets_dir(), paths.page_dir(), paths.cache_dir(), paths.sentences_dir()]
     found += [paths.set_up_file(), paths.mute_file()]
     found += [state / name for name in ("restore", "restore.new", "restore.part", "backups", "muted.json")]
-    found += [*state.glob(f"*{ASIDE}*"), *state.glob(".backup-*"), *state.glob(".settings.yaml.*")]
+    for left in (f"*{ASIDE}*", ".backup-*", ".settings.yaml.*", ".muted.json.*"):
+        found += state.glob(left)
     for one in found:
         _delete(one)
     os.sync()

@@ -283,7 +283,7 @@ def test_a_journal_in_use_is_not_replaced(state: Path, tmp_path: Path, monkeypat
 
 
 class FailingDisk:
-    """Changes of files' names and deletions fail from the nth on, until the disk is whole again."""
+    """Changes of files' names and deletions work so often, and then fail once."""
 
     def __init__(self, works_for: int) -> None:
         self.left = works_for
@@ -301,10 +301,10 @@ class FailingDisk:
 
     def _limited(self, change: Callable[..., Any]) -> Callable[..., Any]:
         def work(*args: Any, **more: Any) -> Any:
-            if self.left == 0 and not more.get("ignore_errors"):
-                if not self.failed:  # one that fails once only lets what follows be put back
-                    self.failed = True
-                    raise OSError(28, "No space left on device")
+            # One that fails once only lets what follows be put back.
+            if self.left == 0 and not self.failed and not more.get("ignore_errors"):
+                self.failed = True
+                raise OSError(28, "No space left on device")
             self.left = max(0, self.left - 1)
             return change(*args, **more)
 
