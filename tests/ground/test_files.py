@@ -28,7 +28,11 @@ def test_the_new_one_is_on_the_disk_before_it_takes_the_place(folder: Path, monk
     did: list[str] = []
 
     def noted(name: str, work: Callable[..., Any]) -> Callable[..., Any]:
-        return lambda *given: (did.append(name), work(*given))[1]
+        def noting(*given: Any) -> Any:
+            did.append(name)
+            return work(*given)
+
+        return noting
 
     monkeypatch.setattr(os, "fsync", noted("fsync", os.fsync))
     monkeypatch.setattr(Path, "replace", noted("replace", Path.replace))
