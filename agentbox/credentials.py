@@ -12,6 +12,7 @@ from typing import NamedTuple
 import yaml
 
 from agentbox.errors import ConfigError
+from agentbox.files import replace_file
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
 
@@ -100,18 +101,9 @@ class Credentials:
             raise ConfigError(
                 "secret_value", f"That cannot be the secret {name}.", f"It is one line of {MOST_LENGTH} signs at most."
             )
-        written = self._folder / f".{name}.new"
         try:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            written.unlink(missing_ok=True)
-            # Made anew and with its mode: at no moment may another user read it.
-            with os.fdopen(
-                os.open(written, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8"
-            ) as file:
-                file.write(value)
-                file.flush()
-                os.fsync(file.fileno())
-            written.replace(self._folder / name)
+            replace_file(self._folder / name, value.encode())
         except OSError as error:
             raise _unwritable(name, error) from None
 

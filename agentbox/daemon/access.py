@@ -11,7 +11,7 @@ import contextlib
 import inspect
 import re
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any, cast
 
 from agentbox.control.server import Handler
@@ -150,11 +150,24 @@ def _guarded(method: str, handler: Handler, scope: Scope, devices: Devices, even
 
     async def stream(params: dict[str, JSON]) -> AsyncIterator[JSON]:
         device, rest, audit = admit(params)
-        if method in CHANGES:
-            events.emit("audit", "ok", message=audit)
         items = cast(Callable[[dict[str, JSON]], AsyncIterator[JSON]], handler)(rest)
-        async for item in _until_revoked(items, device, devices):
-            yield item if "words" in device.scopes or method not in ("events", "listen") else _without_words(item)
+        outcome = "failed"
+        try:
+            async with contextlib.aclosing(_until_revoked(items, device, devices)) as until_revoked:
+                async for item in until_revoked:
+                    outcome = "ok"  # whoever hangs up amidst it has had some of it
+                    shown = "words" in device.scopes or method not in ("events", "listen")
+                    yield item if shown else _without_words(item)
+            outcome = "ok"
+        except AgentboxError as error:
+            outcome = error.code
+            raise
+        except Exception:
+            outcome = "failed"
+            raise
+        finally:
+            if method in CHANGES:
+                events.emit("audit", outcome, message=audit)
 
     return stream if inspect.isasyncgenfunction(handler) else call
 
@@ -168,7 +181,7 @@ def _target(method: str, params: dict[str, JSON]) -> str:
     return "" if method.startswith("secrets.") and not re.fullmatch(r"[a-z][a-z0-9_]{0,63}", target) else target
 
 
-async def _until_revoked(items: AsyncIterator[JSON], device: Device, devices: Devices) -> AsyncIterator[JSON]:
+async def _until_revoked(items: AsyncIterator[JSON], device: Device, devices: Devices) -> AsyncGenerator[JSON]:
     """What is open ends with its device."""
     revoked = asyncio.Event()
     forget = devices.on_revoked(device.id, revoked.set)

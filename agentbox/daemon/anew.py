@@ -106,16 +106,28 @@ def want_reset() -> None:
         raise backup.not_done(error) from error
 
 
+def begin_or_tell(loaded: Loaded) -> tuple[Loaded, list[Notice]]:
+    """As `begin`, for a box that goes on with what is there: what the disk does not let it do is told, and waits for
+    the next start. Raises `ConfigError`."""
+    try:
+        return begin(loaded)
+    except StorageError as error:
+        reset_waits = _reset_mark().exists()
+        wanted = "Everything of the owner's was to be deleted" if reset_waits else "A backup was to be restored"
+        what = f"{wanted}, and that could not be done. {error.what} It is tried again at the next start."
+        _log.error("%s [%s]", what, error.code)
+        told = Notice(code=error.code, what=what, todo=error.todo, level="error")
+        return settings.load(loaded.file), [told]  # some of it may be done
+
+
 def begin(loaded: Loaded) -> tuple[Loaded, list[Notice]]:
     """Do what waits, before anything of the box is opened; the configuration as it is then, and what is to be told.
 
     Raises `ConfigError`, `StorageError`.
     """
     state, told = paths.state_dir(), list[Notice]()
+    _tidy(state)
     try:
-        for scrap in [*state.glob(".backup-*"), state / "restore.new"]:
-            shutil.rmtree(scrap, ignore_errors=True)
-        upload_file().unlink(missing_ok=True)
         if _reset_mark().exists():
             with _alone(loaded.config):
                 reset(loaded.config)
@@ -130,6 +142,14 @@ def begin(loaded: Loaded) -> tuple[Loaded, list[Notice]]:
     return loaded, told
 
 
+def _tidy(state: Path) -> None:
+    """Delete what was left half made. On a disk that cannot be written it stays."""
+    with contextlib.suppress(OSError):
+        for scrap in [*state.glob(".backup-*"), state / "restore.new"]:
+            shutil.rmtree(scrap, ignore_errors=True)
+        upload_file().unlink(missing_ok=True)
+
+
 def reset(config: Config) -> None:
     """Delete all of the owner's: talk, timers, lists, settings, secrets, certificate, devices, caches, sentences.
     Models stay, and so does the owner's own configuration file. Raises `OSError`."""
@@ -139,7 +159,8 @@ def reset(config: Config) -> None:
     found += [paths.settings_file(), paths.secrets_dir(), paths.page_dir(), paths.cache_dir(), paths.sentences_dir()]
     found += [paths.set_up_file(), paths.mute_file()]
     found += [state / name for name in ("restore", "restore.new", "restore.part", "backups", "muted.json")]
-    found += [*state.glob(f"*{ASIDE}*"), *state.glob(".backup-*"), *state.glob(".settings.yaml.*")]
+    for left in (f"*{ASIDE}*", ".backup-*", ".settings.yaml.*", ".muted.json.*"):
+        found += state.glob(left)
     for one in found:
         _delete(one)
     os.sync()
@@ -148,7 +169,8 @@ def reset(config: Config) -> None:
 
 def _restore(state: Path, journal: Path) -> Notice:
     """What is there goes aside, what waits takes its place, one after the other: what still waits is not done yet, so
-    that this may be cut off anywhere and done again. Raises `OSError`, `StorageError`."""
+    that this may be cut off anywhere and done again. Where it fails, what went aside without another in its place is
+    back: the box may go on with it. Raises `OSError`, `StorageError`."""
     staged = state / "restore"
     plan = msgspec.json.decode((staged / _PLAN).read_bytes(), type=Plan)
     for old in [*state.glob(f"*{ASIDE}*"), *journal.parent.glob(f"{journal.name}{ASIDE}*")]:
@@ -158,16 +180,30 @@ def _restore(state: Path, journal: Path) -> Notice:
     if restored.exists():
         if journal.exists():
             snapshot.carry_over(journal, restored, backup.NOT_IN_IT)
-        aside = f"{journal}{ASIDE}{plan.stamp}"
-        Path(f"{journal}-shm").unlink(missing_ok=True)
-        _aside(Path(f"{journal}-wal"), Path(f"{aside}-wal"))  # first: a log must not meet another file
-        _aside(journal, Path(aside))
-        _replace(restored, journal)
+        aside, log = Path(f"{journal}{ASIDE}{plan.stamp}"), Path(f"{journal}-wal")
+        aside_log = Path(f"{aside}-wal")
+        try:
+            Path(f"{journal}-shm").unlink(missing_ok=True)
+            _aside(log, aside_log)  # first: a log must not meet another file
+            if aside.exists():
+                log.unlink(missing_ok=True)
+            _aside(journal, aside)
+            _replace(restored, journal)
+        except OSError:
+            if not (journal.exists() and aside.exists()):  # else the restored one is in its place
+                _put_back(aside_log, log)
+                _put_back(aside, journal)
+            raise
     for target in (paths.settings_file(), paths.sentences_dir(), paths.secrets_dir()):
         waiting = staged / target.name
         if waiting.exists():
-            _aside(target, target.with_name(f"{target.name}{ASIDE}{plan.stamp}"))
-            waiting.rename(target)
+            aside_of_it = target.with_name(f"{target.name}{ASIDE}{plan.stamp}")
+            try:
+                _aside(target, aside_of_it)
+                waiting.rename(target)
+            except OSError:
+                _put_back(aside_of_it, target)
+                raise
     os.sync()
     shutil.rmtree(staged)
     made = time.strftime("%Y-%m-%d %H:%M", time.localtime(plan.made_at))
@@ -181,9 +217,15 @@ def _aside(path: Path, aside: Path) -> None:
         path.rename(aside)
 
 
+def _put_back(aside: Path, path: Path) -> None:
+    with contextlib.suppress(OSError):
+        if aside.exists() and not path.exists():
+            aside.rename(path)
+
+
 def _replace(source: Path, target: Path) -> None:
     """As `rename`, and also from one disk to another."""
-    if source.stat().st_dev == target.parent.stat().st_dev:
+    if _is_beside(source, target):
         source.replace(target)
         return
     beside = target.with_name(f"{target.name}{ASIDE}new")
@@ -192,6 +234,10 @@ def _replace(source: Path, target: Path) -> None:
     os.sync()
     beside.replace(target)
     source.unlink()
+
+
+def _is_beside(source: Path, target: Path) -> bool:
+    return source.stat().st_dev == target.parent.stat().st_dev
 
 
 def _delete(path: Path) -> None:

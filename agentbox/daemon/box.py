@@ -110,7 +110,7 @@ class Box:
         if Client(socket).is_running():
             # Told before a second set of timers begins to ring; the server's lock is what makes sure.
             raise already_running()
-        loaded, anew_told = await asyncio.to_thread(anew.begin, self._loaded)
+        loaded, anew_told = await asyncio.to_thread(anew.begin_or_tell, self._loaded)
         self._loaded = loaded
         # A file that cannot be read is told before anything else is started.
         echo = make_echo(self._source_name, loaded.config.audio)

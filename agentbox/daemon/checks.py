@@ -126,6 +126,8 @@ def _microphone(config: Config, running: Status | None) -> Finding:
         if running["sound"].startswith("no microphone"):
             todo = "Is it plugged in? agentbox devices lists what is there."
             return Finding("microphone", "fail", running["sound"], todo)
+        if running["muted"]:
+            return Finding("microphone", "ok", running["sound"])
         name = running["microphone"] or running["sound"]
         return Finding("microphone", "ok", f"{name}: {running['level_dbfs']:.0f} dBFS now")
     name, level = asyncio.run(_listen(config))

@@ -294,8 +294,10 @@ def _tools(mind: Mind) -> list[dict[str, JSON]]:
 
 
 def _turn(text: str, reply: Reply | None, seen: list[StageEvent]) -> dict[str, Any]:
-    intent = next((event.message for event in seen if event.stage == "intent"), None)
-    result = next((event.message for event in seen if event.stage == "tool_result"), None)
+    # Others' turns go on until this one's time comes.
+    own = [event for event in seen if reply is not None and event.utterance_id == reply.utterance_id]
+    intent = next((event.message for event in own if event.stage == "intent"), None)
+    result = next((event.message for event in own if event.stage == "tool_result"), None)
     return {
         "text": text,
         "intent": getattr(intent, "name", None),

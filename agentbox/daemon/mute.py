@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import json
 import logging
-import os
 import time
 from collections.abc import Callable
 from datetime import datetime
@@ -15,6 +14,7 @@ from pathlib import Path
 from agentbox import paths
 from agentbox.daemon.events import Events
 from agentbox.errors import InputError
+from agentbox.files import replace_file
 from agentbox.messages import Notice
 
 _log = logging.getLogger(__name__)
@@ -139,12 +139,7 @@ class Mute:
     def _keep(self, minutes: float | None) -> None:
         """Raises `OSError`."""
         self._file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        written = self._file.with_name(f".{self._file.name}.new")
-        with written.open("w", encoding="utf-8") as file:
-            json.dump({"until": self.until, "minutes": minutes}, file)
-            file.flush()
-            os.fsync(file.fileno())
-        written.replace(self._file)
+        replace_file(self._file, json.dumps({"until": self.until, "minutes": minutes}).encode())
 
     def _forget(self) -> None:
         try:

@@ -17,6 +17,7 @@ from agentbox.asr.tokens import TokenTable
 from agentbox.config import Config
 from agentbox.daemon.mind import sentence_paths, served
 from agentbox.errors import AgentboxError, InputError
+from agentbox.files import replace_file
 from agentbox.intents.check.check import check
 from agentbox.intents.check.files import Finding, files_in
 from agentbox.speech_grammar import is_spaced
@@ -105,27 +106,14 @@ def write(file: SentenceFile, text: str, before: str) -> None:
             real.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         mode = real.stat().st_mode & 0o777 if real.exists() else 0o600
         if real.exists():
-            _replace(real.with_name(f"{real.name}.bak"), former, mode)
-        _replace(real, text, mode)
+            replace_file(real.with_name(f"{real.name}.bak"), former.encode(), mode)
+        replace_file(real, text.encode(), mode)
     except OSError as error:
         raise InputError(
             "sentences_unwritable",
             f"{file.id} cannot be written: {error.strerror}.",
             "Edit it on the box, or write into the page's own file.",
         ) from error
-
-
-def _replace(file: Path, text: str, mode: int) -> None:
-    written = file.with_name(f".{file.name}.new")
-    try:
-        with os.fdopen(os.open(written, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600), "wb") as out:
-            out.write(text.encode())
-            out.flush()
-            os.fsync(out.fileno())
-        written.chmod(mode)
-        written.replace(file)
-    finally:
-        written.unlink(missing_ok=True)
 
 
 def _too_long(file: str) -> str:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import ipaddress
-import os
 import ssl
 import subprocess
 import sys
@@ -21,6 +20,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from agentbox.errors import ConfigError, StorageError
+from agentbox.files import replace_file
 from agentbox.paths import prepare
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ def _make(folder: Path, now: float, names: list[str]) -> None:
     private = key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
-    _write(key_file, private)
+    replace_file(key_file, private)
     begin = datetime.fromtimestamp(min(now, EARLIEST), UTC) - timedelta(days=1)
     end = datetime.fromtimestamp(max(now, EARLIEST), UTC) + timedelta(days=LIFE_DAYS - 1)
     # Of a box whose clock was right, the whole of its life; Apple counts from the beginning.
@@ -142,8 +142,8 @@ def _make(folder: Path, now: float, names: list[str]) -> None:
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
         .sign(key, hashes.SHA256())
     )
-    _write(folder / PEM_FILE, private + certificate.public_bytes(serialization.Encoding.PEM))
-    _write(folder / NOTE_FILE, msgspec.json.encode(_Note(names=names, ends_at=end.timestamp())))
+    replace_file(folder / PEM_FILE, private + certificate.public_bytes(serialization.Encoding.PEM))
+    replace_file(folder / NOTE_FILE, msgspec.json.encode(_Note(names=names, ends_at=end.timestamp())))
 
 
 def _general_name(name: str) -> x509.GeneralName:
@@ -153,17 +153,6 @@ def _general_name(name: str) -> x509.GeneralName:
         return x509.IPAddress(ipaddress.ip_address(name))
     except ValueError:
         return x509.DNSName(name)
-
-
-def _write(file: Path, data: bytes) -> None:
-    """The whole file or none of it, and never readable for others."""
-    written = file.with_suffix(".new")
-    written.unlink(missing_ok=True)
-    with os.fdopen(os.open(written, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as out:
-        out.write(data)
-        out.flush()
-        os.fsync(out.fileno())
-    written.replace(file)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from typing import Any, cast
 
@@ -116,6 +117,44 @@ async def test_a_change_leaves_a_row_that_says_how_it_went() -> None:
         await ask(house.table()["reload"], {"token": token})
     assert house.audit() == [("ok", "devices.revoke", "d7"), ("config_invalid", "reload", "")]
     assert token not in repr(house.told)
+
+
+@pytest.mark.parametrize(
+    ("raises", "outcome"),
+    [(None, "ok"), (ConfigError("config_invalid", "no"), "config_invalid"), (ValueError("no"), "failed")],
+)
+@pytest.mark.parametrize("items", [0, 2])
+async def test_the_row_of_a_stream_says_how_it_went(raises: Exception | None, outcome: str, items: int) -> None:
+    house = House()
+    _, token = house.paired()
+
+    async def stream(_: dict[str, JSON]) -> AsyncIterator[JSON]:
+        for number in range(items):
+            yield number
+        if raises is not None:
+            raise raises
+
+    table = dict.fromkeys(NEEDS, stream)
+    export = cast(Any, guarded(table, house.devices, house.events)["transcripts.export"])({"token": token})
+    with contextlib.nullcontext() if raises is None else pytest.raises(type(raises)):
+        async for _ in export:
+            assert house.audit() == []
+    assert house.audit() == [(outcome, "transcripts.export", "")]
+
+
+async def test_the_row_of_a_stream_tells_of_whoever_hangs_up_amidst_it_and_is_sent_away() -> None:
+    house = House()
+    device, token = house.paired()
+    export = cast(Any, house.table()["transcripts.export"])({"token": token})
+    await anext(export)
+    await export.aclose()
+    assert house.audit() == [("ok", "transcripts.export", "")]
+    export = cast(Any, house.table()["transcripts.export"])({"token": token})
+    await anext(export)
+    house.devices.revoke(device.id)
+    with pytest.raises(InputError):
+        await asyncio.wait_for(anext(export), 5)
+    assert house.audit()[1:] == [("not_paired", "transcripts.export", "")]
 
 
 async def test_several_settings_leave_their_names_and_no_values() -> None:

@@ -282,6 +282,90 @@ def test_a_journal_in_use_is_not_replaced(state: Path, tmp_path: Path, monkeypat
     assert anew.begin(settings.load())[1][0].code == "backup_restored"
 
 
+class FailingDisk:
+    """Changes of files' names and deletions work so often, and then fail once."""
+
+    def __init__(self, works_for: int) -> None:
+        self.left = works_for
+        self.failed = False
+
+    def __enter__(self) -> FailingDisk:
+        self._patch = pytest.MonkeyPatch()
+        for name in ("rename", "replace", "unlink"):
+            self._patch.setattr(Path, name, self._limited(getattr(Path, name)))
+        self._patch.setattr(shutil, "rmtree", self._limited(shutil.rmtree))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._patch.undo()
+
+    def _limited(self, change: Callable[..., Any]) -> Callable[..., Any]:
+        def work(*args: Any, **more: Any) -> Any:
+            # One that fails once only lets what follows be put back.
+            if self.left == 0 and not self.failed and not more.get("ignore_errors"):
+                self.failed = True
+                raise OSError(28, "No space left on device")
+            self.left = max(0, self.left - 1)
+            return change(*args, **more)
+
+        return work
+
+
+def test_a_disk_that_cannot_be_written_starts_all_the_same(state: Path) -> None:
+    anew.upload_file().write_text("left half sent")
+    loaded = settings.load()
+    with pytest.MonkeyPatch.context() as patch:
+
+        def read_only(*_: Any, **__: Any) -> None:
+            raise OSError(30, "Read-only file system")
+
+        patch.setattr(Path, "unlink", read_only)
+        assert anew.begin(loaded) == (loaded, [])
+        assert anew.begin_or_tell(loaded) == (loaded, [])
+    assert anew.begin(loaded) == (loaded, [])
+    assert not anew.upload_file().exists()
+
+
+@pytest.mark.parametrize("other_disk", [False, True])
+@pytest.mark.parametrize("steps", range(2, 12))  # the first is the tidying up before it
+def test_a_restore_that_fails_is_told_and_done_by_the_next_start(
+    state: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, steps: int, other_disk: bool
+) -> None:
+    archive = made(tmp_path / "made")
+    fill(state, "new")
+    (state / "agentbox.db-wal").write_bytes(b"")
+    anew.stage(archive, settings.load(), by_page=False)
+    if other_disk:
+        monkeypatch.setattr(anew, "_is_beside", lambda *_: False)
+    with FailingDisk(steps) as disk:
+        _, [notice] = anew.begin_or_tell(settings.load())
+    if disk.failed:
+        assert (notice.code, notice.level) == ("disk_failed", "error")
+        assert "backup was to be restored" in notice.what
+        assert seen(state)["devices"] == ["d-new"]  # nothing is lost meanwhile
+        journal = Journal.open(state / "agentbox.db")  # the box goes on with it
+        journal.store("paired_devices").put("d-later", {})
+        journal.close()
+        _, [notice] = anew.begin_or_tell(settings.load())
+    assert notice.code == "backup_restored"
+    found = seen(state)
+    assert found | {"devices": sorted(found["devices"])[-1:]} == OLD
+    assert ("d-later" in found["devices"]) == disk.failed
+    assert not (state / "restore").exists()
+
+
+def test_a_reset_that_fails_is_told_and_tried_again(state: Path) -> None:
+    anew.want_reset()
+    with FailingDisk(2):
+        loaded, [notice] = anew.begin_or_tell(settings.load())
+    assert (notice.code, notice.level) == ("disk_failed", "error")
+    assert "was to be deleted" in notice.what
+    with FailingDisk(2), pytest.raises(StorageError):  # a command says so too
+        anew.begin(loaded)
+    assert anew.begin_or_tell(loaded)[1][0].code == "reset_done"
+    assert not (state / "secrets").exists()
+
+
 def test_a_reset_deletes_all_of_the_owners_and_nothing_else(state: Path, tmp_path: Path) -> None:
     archive = made(tmp_path / "made")
     for name in ("models/moonshine/model.onnx", "cache/x", "page/certificate.pem", "backups/agentbox-1.db"):

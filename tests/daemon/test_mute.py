@@ -188,6 +188,8 @@ def test_muted_over_a_kill_while_timers_ring(home: Home, start: Callable[..., Ru
         assert daemon.until("reply", "alert")["message"]["outcome"] == "alert"
         [stopped] = home.json("ask", "stop")
         assert stopped["ok"]
+        [checked] = [one for one in home.json("doctor") if one["check"] == "microphone"]
+        assert (checked["state"], checked["what"]) == ("ok", "muted by the owner")
         daemon.process.send_signal(signal.SIGKILL)
         daemon.process.wait()
         daemon = start()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import stat
 from pathlib import Path
 from types import SimpleNamespace
@@ -92,12 +93,17 @@ async def test_no_such_value(table: Any, state: Path, value: str) -> None:
     assert not (state / "secrets" / "openai").exists()
 
 
-async def test_a_link_is_not_written_through(table: Any, state: Path) -> None:
+async def test_a_link_is_not_written_through(table: Any, state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (state / "secrets").mkdir()
     (state / "other").write_text("mine")
-    os.symlink(state / "other", state / "secrets" / ".openai.new")
+    os.symlink(state / "other", state / "secrets" / ".openai.1f.new")
     os.symlink(state / "other", state / "secrets" / "openai")
     await table["secrets.set"]({"name": "openai", "value": KEY})
+    assert (state / "other").read_text() == "mine"
+    monkeypatch.setattr(secrets, "token_hex", lambda _: "1f")  # nobody guesses it, and it would not help
+    with pytest.raises(ConfigError) as caught:
+        await table["secrets.set"]({"name": "openai", "value": KEY})
+    assert caught.value.code == "secret_unwritable"
     assert (state / "other").read_text() == "mine"
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,6 +12,7 @@ from agentbox.asr.engine import Recognition
 from agentbox.config import Config
 from agentbox.daemon.core import open_core
 from agentbox.daemon.events import Events
+from agentbox.daemon.handlers import Handlers
 from agentbox.daemon.hearing import Heard
 from agentbox.messages import ActivatedBy, Intent, StageEvent, Transcript, Utterance, new_id
 from agentbox.settings import Loaded
@@ -56,3 +59,14 @@ async def test_a_meaning_found_in_the_pause_is_used_only_where_nothing_changed(
     intents = [event.message for event in seen if isinstance(event.message, Intent)]
     assert [intent.slots for intent in intents] == [{"minutes": 5}, {"minutes": 10}, {"minutes": 10}]
     assert len({intent.utterance_id for intent in intents}) == 3
+
+
+async def test_whoever_asks_is_told_of_their_own_turn_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AGENTBOX_STATE", str(tmp_path))
+    async with open_core(Loaded(Config(), None, None, {}), Events(), services=False) as core:
+        async with core.turn_lock:
+            asking: asyncio.Task[Any] = asyncio.create_task(Handlers(core).ask({"text": "what time is it"}))
+            await asyncio.sleep(0)
+            await core.turns.asked("set a timer for five minutes")
+        told = await asking
+    assert (told["intent"], told["slots"], told["tool"]) == ("HassGetCurrentTime", {}, "get_time")
