@@ -2,7 +2,6 @@
 
 The request says nothing of the box: a GET of that address, the same from everybody, once a day. The answer is the
 newest version on its first line, as `1.4.0`. Each request leaves a row of `egress`, as all that leaves the box does.
-With `cloud.policy: local_only` nothing leaves the box, and this does not either.
 """
 
 from __future__ import annotations
@@ -15,7 +14,6 @@ from collections.abc import Callable
 import msgspec
 
 from agentbox import __version__
-from agentbox.config import Config
 from agentbox.daemon.core import READ_S, Core
 from agentbox.errors import ControlError, StorageError
 from agentbox.messages import JSON, Egress, new_id
@@ -57,7 +55,8 @@ class Updates:
 
     async def look(self) -> None:
         """Ask if it is wanted, and a day has passed since the last time. Never raises for what others do."""
-        if not is_asked(self._core.config):
+        wanted = self._core.config.updates
+        if not (wanted.check and wanted.url):
             return
         try:
             before, now = last(self._core), self._clock()
@@ -65,7 +64,7 @@ class Updates:
                 return
             # Before it is asked: one that crashes the box is not asked again and again.
             await self._keep(Asked(now, outcome=""))
-            newest, outcome = await self._ask(self._core.config.updates.url)
+            newest, outcome = await self._ask(wanted.url)
             await self._keep(Asked(now, newest, outcome))
         except StorageError:  # a box that cannot remember that it asked does not ask
             return
@@ -102,22 +101,12 @@ def last(core: Core) -> Asked | None:
         return None
 
 
-def is_asked(config: Config) -> bool:
-    return _is_wanted(config) and config.cloud.policy != "local_only"
-
-
-def _is_wanted(config: Config) -> bool:
-    return config.updates.check and bool(config.updates.url)
-
-
 def told(core: Core) -> JSON:
-    """For `system.show`: whether it asks, or would if `cloud.policy` let it; when it did, and what came of it. Raises
-    `StorageError`."""
-    config, asked = core.config, last(core)
+    """For `system.show`: whether it asks, when it did, and what came of it. Raises `StorageError`."""
+    wanted, asked = core.config.updates, last(core)
     newest = asked.newest if asked is not None else ""
     return {
-        "check": is_asked(config),
-        "withheld": _is_wanted(config) and not is_asked(config),
+        "check": wanted.check and bool(wanted.url),
         "asked_at": asked.at if asked is not None else None,
         "newest": newest,
         "newer": is_newer(newest, __version__),

@@ -266,7 +266,6 @@ class Restarting(msgspec.Struct, frozen=True):
 
 class Updates(msgspec.Struct, frozen=True):
     check: bool
-    withheld: bool
     asked_at: float | None
     newest: str
     newer: bool
