@@ -24,6 +24,7 @@ REAL_TIME = (
         "daemon/test_noise",
         "daemon/test_speaking",
         "daemon/test_stopping",
+        "page/test_flood",
         "page/test_walk",
     ),
 )
