@@ -24,13 +24,20 @@ REAL_TIME = (
         "daemon/test_noise",
         "daemon/test_speaking",
         "daemon/test_stopping",
+        "page/test_flood",
         "page/test_walk",
+        "system/test_user",
+        "system/test_watchdog",
+        "tts/test_say",
     ),
 )
-"""Tests that hear and speak as time passes: another one beside them would make both late."""
+"""Files of tests that hear and speak as time passes: another one beside them would make both late. Where only one test
+of many does, it is marked itself."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    folder = Path(__file__).parent
+    assert not [name for name in REAL_TIME if not (folder / f"{name}.py").is_file()], "there are no such tests"
     for item in items:
         if f"{item.path.parent.name}/{item.path.stem}" in REAL_TIME:
             item.add_marker(pytest.mark.alone)

@@ -183,11 +183,11 @@ def test_muted_over_a_kill_while_timers_ring(home: Home, start: Callable[..., Ru
         home.environ = pulse.environ
         daemon = start()
         daemon.until("capture", "listening")
-        home.json("ask", "set a timer for two seconds")
-        home.json("mute")
+        client = Client(home.state / "control.sock")
+        assert client.call("mute")["closed"]  # before there is a timer, which else might be the first
+        assert client.call("ask", {"text": "set a timer for two seconds"})["ok"]
         assert daemon.until("reply", "alert")["message"]["outcome"] == "alert"
-        [stopped] = home.json("ask", "stop")
-        assert stopped["ok"]
+        assert client.call("ask", {"text": "stop"})["ok"]
         [checked] = [one for one in home.json("doctor") if one["check"] == "microphone"]
         assert (checked["state"], checked["what"]) == ("ok", "muted by the owner")
         daemon.process.send_signal(signal.SIGKILL)
@@ -205,6 +205,9 @@ def test_muted_over_a_kill_while_timers_ring(home: Home, start: Callable[..., Ru
 def test_a_file_plays_on_unheard(home: Home, start: Callable[..., Running]) -> None:
     home.configure(ALWAYS)
     home.state.joinpath("muted.json").write_text(json.dumps({"until": time.time() + 3600, "minutes": 60}))
+    events = [(event["stage"], event["state"]) for event in home.hear(SAMPLE)]
+    assert ("capture", "muted") in events
+    assert not {"speech", "utterance", "transcript", "reply"} & {stage for stage, _ in events}
     daemon = start("--source", str(SAMPLE), "--fast")
     daemon.until("capture", "muted")
     [state] = home.json("status")

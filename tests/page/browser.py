@@ -18,14 +18,15 @@ import zxingcpp
 from playwright.sync_api import Browser, ConsoleMessage, Page, Request, ViewportSize, sync_playwright
 
 from agentbox.page.render import MENU
-from agentbox.page.topics import TOPICS
+from agentbox.page.topics import STEPS, TOPICS
 from tests.page.conftest import Daemon
 
 PLACES = {name: place for name, place, _ in MENU}
 PLACES |= {"editor": "/sentences/edit?file=page.yaml", "pair": "/pair", "error": "/nowhere"}
+PLACES |= {"checks": "/system?checks=1", "delete": "/transcripts/delete?all=1", "turn": "/transcripts/{turn}"}
 PLACES |= {f"settings-{topic}": f"/settings/{topic}" for topic in TOPICS}
-PLACES |= {f"setup-{step}": f"/setup/{step}" for step in ("sound", "wake", "try")}
-"""Every page, by a name for its picture."""
+PLACES |= {f"setup-{step}": f"/setup/{step}" for step in STEPS}
+"""Every page, by a name for its picture; `{turn}` is for a turn's id."""
 
 PHONE: ViewportSize = {"width": 390, "height": 844}
 DESK: ViewportSize = {"width": 1280, "height": 900}
@@ -70,6 +71,14 @@ def pair(page: Page, daemon: Daemon, role: str = "owner", name: str = "Ann's pho
     page.get_by_label("Name").fill(name)
     page.locator("form#pair button").click()
     page.wait_for_url(f"{daemon.url}/")
+
+
+def address_of(daemon: Daemon, place: str) -> str:
+    """Of one of `PLACES`; where it is a turn's, the last one's."""
+    if "{turn}" in place:
+        [last] = daemon.client.call("transcripts.list", {"limit": 1})
+        place = place.format(turn=last["id"])
+    return f"{daemon.url}{place}"
 
 
 @contextlib.contextmanager

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import PIL.Image
 
-from tests.page.browser import PLACES, chromium, pair, visit
+from tests.page.browser import PLACES, address_of, chromium, pair, visit
 from tests.page.conftest import Daemon, running
 
 COLOURS = 64
@@ -36,7 +36,7 @@ def shoot(daemon: Daemon, folder: Path) -> None:
                 pair(page, daemon, name="Ben's phone" if is_phone else "desk")
                 page.context.add_cookies([{"name": "agentbox-language", "value": language, "url": daemon.url}])
                 for name, place in PLACES.items():
-                    page.goto(f"{daemon.url}{place}")
+                    page.goto(address_of(daemon, place))
                     page.wait_for_timeout(300)
                     device, light = "phone" if is_phone else "desk", "dark" if dark else "light"
                     picture = PIL.Image.open(io.BytesIO(page.screenshot(full_page=True, scale="css")))

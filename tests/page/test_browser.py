@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pty
 import re
+import secrets
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,7 +17,8 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser
 
-from tests.page.browser import PLACES, chromium, pair, read, scanned, visit
+from agentbox.pairing.codes import LONG_BYTES, MOST_OPEN
+from tests.page.browser import PLACES, address_of, chromium, pair, read, scanned, visit
 from tests.page.conftest import Daemon, audit_of, running
 
 
@@ -86,7 +88,11 @@ def test_a_camera_reads_the_picture_and_the_phone_is_in(
 def test_an_expired_used_guessed_or_foreign_code_is_refused_in_plain_words(daemon: Daemon, browser: Browser) -> None:
     used = daemon.offer()["code"]
     daemon.browser().post("/pair", data={"code": used})
-    for code in (used, "WRNG-C0DE", "x" * 32):
+    ended = daemon.offer()["url"].partition("#")[2]  # as after ten minutes: newer offers end it (tests/pairing)
+    for _ in range(MOST_OPEN):
+        daemon.offer()
+    foreign = secrets.token_urlsafe(LONG_BYTES)  # well formed, as another box makes them
+    for code in (used, ended, "WRNG-C0DE", foreign):
         with visit(browser, daemon=daemon) as phone:
             phone.goto(f"{daemon.url}/pair#{code}")
             phone.locator("form#pair button").click()
@@ -149,7 +155,8 @@ def test_no_page_keeps_anybody_out(
     with visit(browser, phone=phone, dark=dark, daemon=daemon) as page:
         pair(page, daemon)
         page.context.add_cookies([{"name": "agentbox-language", "value": language, "url": daemon.url}])
-        page.goto(f"{daemon.url}{place}")
+        daemon.client.call("ask", {"text": "what time is it"})
+        page.goto(address_of(daemon, place))
         found = Axe().run(page).response["violations"]
         assert [(one["id"], [node["html"] for node in one["nodes"]]) for one in found] == []
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")

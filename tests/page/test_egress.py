@@ -35,7 +35,17 @@ def use(number: int) -> Egress:
 
 
 @pytest.fixture(scope="module")
-def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
+def noon() -> Iterator[None]:
+    """Where it is about noon now: today is the same day until the last test."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TZ", f"NOON{time.gmtime().tm_hour - 12:+d}")
+        time.tzset()
+        yield
+    time.tzset()
+
+
+@pytest.fixture(scope="module")
+def box(noon: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
     """Of today four uses, all at one moment; of some days before, the others."""
     state = tmp_path_factory.mktemp("egress")
     now = time.time()

@@ -188,10 +188,11 @@ def test_a_forged_form_saves_nothing(box: Daemon) -> None:
 
 
 def test_the_talk_key_is_pressed_from_the_page(box: Daemon) -> None:
-    pressed = threading.Event()
+    following, pressed = threading.Event(), threading.Event()
 
     def follow() -> None:
         for event in box.client.stream("events"):
+            following.set()
             if (event["stage"], event["state"]) == ("activation", "pressed"):
                 pressed.set()
                 return
@@ -199,7 +200,8 @@ def test_the_talk_key_is_pressed_from_the_page(box: Daemon) -> None:
     async def walk() -> None:
         phone = await asyncio.to_thread(box.phone)
         threading.Thread(target=follow, daemon=True).start()
-        await asyncio.sleep(0.3)
+        while not await asyncio.to_thread(following.wait, 0.1):  # until something that happens is told
+            await asyncio.to_thread(box.client.call, "ask", {"text": "what time is it"})
         async with socket(box, phone.cookie, place="/sentences/listen"):
             assert await asyncio.to_thread(pressed.wait, 20)
 

@@ -62,6 +62,7 @@ class Owner:
         self._pulse.play(file)
 
 
+@pytest.mark.timeout(400)
 def test_from_the_code_to_the_first_spoken_command(browser: Browser, pulse: Pulse, tmp_path: Path) -> None:
     owner = Owner(pulse, tmp_path)
     box = running(
