@@ -102,7 +102,8 @@ def letters(sentences: list[str]) -> str:
 async def test_the_boxs_own_voice_goes_on_where_the_cloud_voice_breaks_off(
     hangs: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cloud_voice, "SILENT_S", 0.3)
+    if hangs:
+        monkeypatch.setattr(cloud_voice, "SILENT_S", 2.0)
     # Of the first sentence all pieces (5), of the second the first 200 ms: ten letters, "The second".
     server = Dying(7, hangs=hangs)
     async with server, cloud_box(tmp_path, config(server.url)) as box:
