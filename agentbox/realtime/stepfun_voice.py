@@ -24,8 +24,8 @@ from agentbox.realtime.session import (
     at,
     merged,
     nonsense,
-    number_of,
     packed,
+    rate_of,
     text_of,
     unpacked,
 )
@@ -52,7 +52,7 @@ class StepFunVoice:
     """
 
     def __init__(self, account: Account, setup: Setup) -> None:
-        rate_hz = int(number_of(account.options, "sample_rate") or RATE_HZ)
+        rate_hz = rate_of(account, RATE_HZ)
         self.account = account
         self.setup = setup
         self.capabilities = Capabilities(
