@@ -164,7 +164,7 @@ async def test_a_service_that_has_hung_up_meanwhile_is_called_again(server: Dash
         assert box.cloud.status()[0]["problem"] is None
 
 
-FAREWELLS = {
+FAREWELLS: dict[str, dict[str, Any]] = {
     "qwen_tts": {"event_id": "e", "type": "session.finished"},
     "step_tts": {"event_id": "e", "type": "tts.response.audio.done", "data": {"session_id": "sess_1", "audio": ""}},
 }
