@@ -134,9 +134,11 @@ class Handlers:
         await self._needs_daemon().reload()
         return {"reloaded": True}
 
-    async def tools_list(self, _: Params) -> JSON:
+    async def tools_list(self, params: Params) -> JSON:
+        """`{"examples": true}` -> all tools; false: without them, which take a while at first."""
         mind = self._core.attention.talk.mind
-        return await asyncio.to_thread(_tools, mind)  # examples are read as sentences: not in the loop
+        examples = want(params, "examples", bool) if "examples" in params else True
+        return await asyncio.to_thread(_tools, mind, examples)  # examples are read as sentences: not in the loop
 
     async def tools_call(self, params: Params) -> JSON:
         """`{"tool", "arguments"}` -> ToolResult."""
@@ -273,7 +275,7 @@ class Handlers:
             forget()
 
 
-def _tools(mind: Mind) -> list[dict[str, JSON]]:
+def _tools(mind: Mind, examples: bool) -> list[dict[str, JSON]]:
     runner = mind.runner
     return [
         {
@@ -287,7 +289,7 @@ def _tools(mind: Mind) -> list[dict[str, JSON]]:
             "speech": runner.policies.decide(tool, "speech"),
             "policy": {caller: runner.policies.decide(tool, caller) for caller in get_args(Caller)},
             "fixed": [caller for caller in get_args(Caller) if not runner.policies.is_free(tool, caller)],
-            "example": mind.understander.example(tool.intents),
+            "example": mind.understander.example(tool.intents) if examples else None,
         }
         for tool in runner.registry.tools.values()
     ]

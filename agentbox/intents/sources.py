@@ -61,9 +61,10 @@ def _usable(sentences: list[str], lacking: set[str], wild: set[str]) -> list[str
     return usable
 
 
-def ours(language: str, intents: Collection[str], slot_values: Mapping[str, Sequence[str]]) -> Grammar | None:
-    """Our own sentences in the nearest language we have, for `intents` alone. None when no language is near."""
-    values = our_values(language)
+def ours(
+    values: Mapping[str, JSON] | None, intents: Collection[str], slot_values: Mapping[str, Sequence[str]]
+) -> Grammar | None:
+    """Our own sentences (`our_values`), for `intents` alone. None when no language is near."""
     if values is None:
         return None
     kept = {name: intent for name, intent in values["intents"].items() if name in intents}
@@ -71,14 +72,14 @@ def ours(language: str, intents: Collection[str], slot_values: Mapping[str, Sequ
     return Grammar(OURS, {**values, "intents": kept}, slot_values, per_sentence=True)
 
 
-def our_examples(language: str) -> dict[str, str]:
-    """Intent -> a sentence of ours, where one was written down."""
-    examples: dict[str, str] = (our_values(language) or {}).get("examples", {})
+def our_examples(values: Mapping[str, JSON] | None) -> dict[str, str]:
+    """Intent -> a sentence of ours (`our_values`), where one was written down."""
+    examples: dict[str, str] = (values or {}).get("examples", {})
     return examples
 
 
 def our_values(language: str) -> dict[str, JSON] | None:
-    """The file of our own sentences in the nearest language, as plain data."""
+    """The file of our own sentences in the nearest language, as plain data. Takes a while: read it once."""
     folder = importlib.resources.files(__package__) / "sentences"
     files = {file.name.removesuffix(".yaml"): file for file in folder.iterdir() if file.name.endswith(".yaml")}
     nearest = nearest_language(language, files)

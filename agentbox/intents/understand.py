@@ -72,7 +72,8 @@ class Understander:
         slot_values = slot_values or {}
         self._list_names = {name.casefold() for name in slot_values.get("name", ())}
         self._numbers = NumberWords(language)
-        loaded = list(_load_owner(owner_files, language, intents, slot_values))
+        our_values = sources.our_values(language) if ours or owner_files else None
+        loaded = list(_load_owner(owner_files, language, our_values, intents, slot_values))
         self.problems += [problem for _, one in loaded for problem in one.problems]
         self.responses = Responses(response for _, one in loaded for response in one.responses)
         """What the owner wants said once an intent was carried out."""
@@ -80,7 +81,7 @@ class Understander:
         self._grammars = [
             Grammar(file.name, one.values, slot_values) for file, one in loaded if one.values and one.values["intents"]
         ]
-        own = sources.ours(language, intents, slot_values) if ours else None
+        own = sources.ours(our_values, intents, slot_values) if ours else None
         community = sources.builtin(language, intents, slot_values) if builtin else None
         of_tools = None
         if tool_sentences and tool_sentences.get("intents"):
@@ -92,7 +93,9 @@ class Understander:
             what = f"There are no built-in sentences for the language {language}."
             todo = "Write your own (docs/sentences.md), or set asr.language to another one."
             self.problems.append(Notice(code="sentences_none", what=what, todo=todo))
-        self._examples = sources.our_examples(language) if own is not None else {}
+        self._examples = sources.our_examples(our_values) if own is not None else {}
+        self._told: dict[tuple[str, ...], str | None] = {}
+        """Examples that were asked for: to find one takes milliseconds."""
         self.spoken = Spoken(language, self._grammars, cache)
         """All sentences as a speech grammar."""
         self._forgiver = Forgiver(self._grammars, self._numbers, likeness)
@@ -123,14 +126,15 @@ class Understander:
 
     def example(self, intents: Collection[str]) -> str | None:
         """A sentence for one of `intents`; null where there is none."""
-        if known := next((self._examples[intent] for intent in intents if intent in self._examples), None):
-            return known
+        asked = tuple(intents)
+        if asked not in self._told:
+            known = next((self._examples[intent] for intent in asked if intent in self._examples), None)
+            self._told[asked] = known or example(self._grammars, asked, self._means)
+        return self._told[asked]
 
-        def means(text: str) -> str | None:
-            found = self.read(text)
-            return found.name if found is not None else None
-
-        return example(self._grammars, intents, means)
+    def _means(self, text: str) -> str | None:
+        found = self.read(text)
+        return found.name if found is not None else None
 
     def free_slots(self, text: str, context: Mapping[str, JSON] | None = None) -> int | None:
         """How many slots are filled with free text where a sentence fits `text` exactly; null where none does."""
@@ -217,11 +221,11 @@ class Understander:
 def _load_owner(
     files: Sequence[Path],
     language: str,
+    shared: Mapping[str, JSON] | None,
     intents: Collection[str],
     slot_values: Mapping[str, Sequence[str]],
 ) -> Iterator[tuple[Path, owner.OwnerFile]]:
     """The owner's files, those in folders too, in the order in which they are read."""
-    shared = sources.our_values(language) if files else None
     for path in files:
         inside = sorted([*path.glob("*.yaml"), *path.glob("*.yml")]) if path.is_dir() else [path]
         for file in inside:

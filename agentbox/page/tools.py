@@ -24,7 +24,8 @@ async def policy(request: Request) -> Response:
     """Who may use one tool: what was chosen otherwise than it is."""
     asker, _, form = await forms.changed_by(request)
     name = form.get("tool", "")
-    tool = next((one for one in await asker.call("tools.list") if one["name"] == name), None)
+    tools = await asker.call("tools.list", examples=False)
+    tool = next((one for one in tools if one["name"] == name), None)
     for caller, now in tool["policy"].items() if tool is not None else ():
         chosen = form.get(caller, now)
         if chosen != now:

@@ -92,7 +92,7 @@ async def _page(request: Request, asker: Asker, device: Device, asked: Mapping[s
         params["text"] = text
     turns, older = page_of(await asker.call("transcripts.list", limit=PAGE + 1, **params))
     kept = await asker.call("transcripts.kept")
-    tools = await asker.call("tools.list") if device.may("state") else []
+    tools = await asker.call("tools.list", examples=False) if device.may("state") else []
     deleted = request.query_params.get("deleted", "")
     pages: Pages = request.app.state.pages
     return pages.show(

@@ -12,6 +12,7 @@ import socket
 import ssl
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Generic, TypeVar
 from urllib.parse import urlsplit
 
@@ -56,7 +57,9 @@ class Traffic:
 class _Counted(ClientConnection):
     """Its handshake is counted as well, however it ends: the key is in it."""
 
-    traffic: Traffic
+    def __init__(self, *given: Any, traffic: Traffic, **named: Any) -> None:
+        super().__init__(*given, **named)
+        self.traffic = traffic
 
     async def handshake(self, *given: Any, **named: Any) -> None:
         try:
@@ -179,12 +182,6 @@ async def _connected(
 ) -> ClientConnection:
     """Raises `CloudError`, whose code is one of `failures.PROBLEMS`."""
     secure = endpoint.url.startswith("wss:")
-
-    class Made(_Counted):
-        def __init__(self, *given: Any, **named: Any) -> None:
-            super().__init__(*given, **named)
-            self.traffic = traffic
-
     try:
         return await _NoDetours(
             endpoint.url,
@@ -198,7 +195,7 @@ async def _connected(
             close_timeout=CLOSE_S,
             max_size=MAX_FRAME_BYTES,
             user_agent_header="agentbox",
-            create_connection=Made,
+            create_connection=partial(_Counted, traffic=traffic),  # type: ignore[arg-type]  # it is only called
         )
     except (OSError, WebSocketException, ValueError, ImportError) as error:
         # The cause may quote the address with its query, or a header.

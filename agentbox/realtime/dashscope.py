@@ -14,7 +14,7 @@ from agentbox.messages import JSON
 from agentbox.realtime.dashscope_tasks import IDLE_S, Task, Tasks, endpoint_of, frame_of
 from agentbox.realtime.events import AnswerSound, Event, Failed, Finished, Heard
 from agentbox.realtime.failures import failure
-from agentbox.realtime.session import Account, Capabilities, Endpoint, Setup, at, nonsense, number_of, text_of
+from agentbox.realtime.session import Account, Capabilities, Endpoint, Setup, at, nonsense, number_of, rate_of, text_of
 
 ASR_MODEL = "fun-asr-realtime"
 TTS_MODEL = "cosyvoice-v3-flash"
@@ -55,7 +55,7 @@ class FunASR(Tasks):
 
     def __init__(self, account: Account, setup: Setup) -> None:
         model = account.model or ASR_MODEL
-        rate_hz = _rate_hz(account, 8_000 if "8k" in model else 16_000)
+        rate_hz = rate_of(account, 8_000 if "8k" in model else 16_000)
         capabilities = Capabilities(input_rate_hz=rate_hz, tools=False, takes_text=False, idle_s=IDLE_S)
         super().__init__(account, setup, model, capabilities)
         self._rounds: deque[tuple[str, str]] = deque(maxlen=_MOST_ROUNDS)
@@ -168,7 +168,7 @@ class CosyVoice(Tasks):
     function: ClassVar[dict[str, JSON]] = {"task": "tts", "function": "SpeechSynthesizer"}
 
     def __init__(self, account: Account, setup: Setup) -> None:
-        rate_hz = _rate_hz(account, 24_000)
+        rate_hz = rate_of(account, 24_000)
         capabilities = Capabilities(output_rate_hz=rate_hz, tools=False, tells_heard=False, idle_s=IDLE_S)
         super().__init__(account, setup, account.model or TTS_MODEL, capabilities)
         self._half = b""
@@ -226,9 +226,3 @@ class CosyVoice(Tasks):
         if task.can_sound and not task.sounded:
             return [Failed(failure("cloud_silent"), session=False)]
         return [Finished()] if task.is_whole else []
-
-
-def _rate_hz(account: Account, usual: int) -> int:
-    """Option `sample_rate`, if it is one; anything else is sent, and refused by the service."""
-    asked = account.options.get("sample_rate")
-    return asked if isinstance(asked, int) and 8_000 <= asked <= 48_000 else usual

@@ -167,6 +167,10 @@ class Link:
                 return
             self._waiting_bytes += _size(event)
             self._events.put_nowait(event)
+        if self.broken is None:
+            # The service said goodbye unasked: nothing went wrong, and no other turn can be had of it.
+            self.broken = Failed(failure("cloud_idle"))
+            self._events.put_nowait(self.broken)
 
 
 def _size(event: Event) -> int:

@@ -27,7 +27,7 @@ from agentbox.realtime.session import (
     at,
     merged,
     nonsense,
-    number_of,
+    rate_of,
     text_of,
 )
 
@@ -211,7 +211,7 @@ class QwenASR(QwenService):
     """See `session.StreamingASR`. One turn (60 s at most, the vendor says) ends with `commit`; more may follow."""
 
     def __init__(self, account: Account, setup: Setup) -> None:
-        rate_hz = int(number_of(account.options, "sample_rate") or IN_HZ)
+        rate_hz = rate_of(account, IN_HZ)
         super().__init__(account, setup, Capabilities(input_rate_hz=rate_hz, tools=False, takes_text=False))
         self._waits = False
         self._handlers |= {
@@ -263,7 +263,7 @@ class QwenTTS(QwenService):
     """It decides by itself where a text can be spoken in pieces."""
 
     def __init__(self, account: Account, setup: Setup) -> None:
-        rate_hz = int(number_of(account.options, "sample_rate") or OUT_HZ)
+        rate_hz = rate_of(account, OUT_HZ)
         limits = Capabilities(output_rate_hz=rate_hz, tools=False, tells_heard=False, survives_interrupt=False)
         super().__init__(account, setup, limits)
         self._model = account.model or SYNTHESIS

@@ -259,6 +259,17 @@ def number_of(message: JSON, *keys: str) -> float | None:
     return float(value) if abs(value) < 1e15 else None  # json reads NaN and Infinity; both fail the comparison
 
 
+RATES_HZ = (8_000, 48_000)
+"""The lowest and the highest that a service is asked for."""
+
+
+def rate_of(account: Account, usual: int, *keys: str) -> int:
+    """The rate among the account's options (at `keys`; without, `sample_rate`), if it is one; whatever else stands
+    there is the service's to refuse."""
+    asked = number_of(account.options, *(keys or ("sample_rate",)))
+    return int(asked) if asked is not None and RATES_HZ[0] <= asked <= RATES_HZ[1] else usual
+
+
 def merged(base: Mapping[str, JSON], over: Mapping[str, JSON]) -> dict[str, JSON]:
     """`over` laid over `base`, object by object; anything but an object is replaced."""
     result = dict(base)

@@ -16,7 +16,7 @@ from agentbox.realtime.events import AnswerDone, Event, Failed, Finished
 from agentbox.realtime.failures import Failure, failure
 from agentbox.realtime.like_openai import Events, Message, nested_tools
 from agentbox.realtime.retelling import RetellingDialog
-from agentbox.realtime.session import Account, Capabilities, Endpoint, Setup, merged, number_of, packed, text_of
+from agentbox.realtime.session import Account, Capabilities, Endpoint, Setup, merged, packed, rate_of, text_of
 
 URL = "wss://api.stepfun.com/v1/realtime"
 RECOGNITION_URL = f"{URL}/asr/stream"
@@ -100,7 +100,7 @@ class StepFunDialog(StepFunService, RetellingDialog):
 
     def __init__(self, account: Account, setup: Setup) -> None:
         self._model = account.model or MODEL
-        rate_hz = int(number_of(account.options, "sample_rate") or RATE_HZ)
+        rate_hz = rate_of(account, RATE_HZ)
         capabilities = Capabilities(
             input_rate_hz=rate_hz, output_rate_hz=rate_hz, truncates=True, session_s=SESSION_S, idle_s=None
         )
@@ -147,8 +147,7 @@ class StepFunASR(StepFunService):
     """See `session.StreamingASR`. A session takes turn after turn."""
 
     def __init__(self, account: Account, setup: Setup) -> None:
-        format_hz = number_of(account.options, "audio", "input", "format", "rate")
-        rate_hz = int(format_hz or RECOGNITION_HZ)
+        rate_hz = rate_of(account, RECOGNITION_HZ, "audio", "input", "format", "rate")
         super().__init__(account, setup, Capabilities(input_rate_hz=rate_hz, tools=False, takes_text=False))
         self._handlers["conversation.item.input_audio_transcription.failed"] = self._on_not_heard
 

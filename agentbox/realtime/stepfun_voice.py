@@ -24,8 +24,8 @@ from agentbox.realtime.session import (
     at,
     merged,
     nonsense,
-    number_of,
     packed,
+    rate_of,
     text_of,
     unpacked,
 )
@@ -48,11 +48,12 @@ class StepFunVoice:
     """See `session.StreamingTTS`. `options` are laid over the data of `tts.create`; the sound is PCM in any case.
 
     A `commit` has the service speak all that it was given. It tells the end of each of its own sentences, with the
-    text: a commit has ended where these hold as many letters, or end as it does. There is no word for an interruption.
+    text: a commit has ended where these hold as many letters, or all its ends that are alike. There is no word for an
+    interruption.
     """
 
     def __init__(self, account: Account, setup: Setup) -> None:
-        rate_hz = int(number_of(account.options, "sample_rate") or RATE_HZ)
+        rate_hz = rate_of(account, RATE_HZ)
         self.account = account
         self.setup = setup
         self.capabilities = Capabilities(
@@ -180,8 +181,13 @@ class StepFunVoice:
             return []
         asked = self._asked[0]
         self._told = (self._told + _letters(text_of(message, "data", "text")))[: len(asked) + _PIECE_CHARACTERS]
-        is_over = len(self._told) >= len(asked) or (bool(self._told) and self._told.endswith(asked[-_TAIL:]))
-        return self._over() if is_over else []
+        return self._over() if self._is_all_told(asked) else []
+
+    def _is_all_told(self, asked: str) -> bool:
+        """Other sentences of it may end as the whole does: that end must have come as often as it is in the text."""
+        tail = asked[-_TAIL:]
+        ends = bool(self._told) and self._told.endswith(tail) and self._told.count(tail) >= asked.count(tail)
+        return ends or len(self._told) >= len(asked)
 
     def _over(self) -> list[Event]:
         asked = self._asked.popleft()

@@ -22,7 +22,7 @@ from agentbox.daemon.events import Events
 from agentbox.daemon.hearing import Heard
 from agentbox.daemon.making_cloud import make_models
 from agentbox.daemon.speaking import Speaking
-from agentbox.messages import SAMPLE_RATE_HZ, Reply, StageEvent, Transcript, Utterance, new_id
+from agentbox.messages import SAMPLE_RATE_HZ, ActivatedBy, Reply, StageEvent, Transcript, Utterance, new_id
 from agentbox.settings import Loaded
 from agentbox.tts.engine import Samples
 from tests.daemon.test_speaking import BLOCK_MS, Speaker, Tone
@@ -53,8 +53,10 @@ class CloudBox:
         assert self._cloud is not None
         return self._cloud
 
-    async def hear(self, text: str, seconds: float = 1.0, pcm: Samples | None = None) -> str:
-        """The owner says something; the turn's id. Returns when the box may be spoken to again."""
+    async def hear(
+        self, text: str, seconds: float = 1.0, pcm: Samples | None = None, by: ActivatedBy | None = "push_to_talk"
+    ) -> str:
+        """The owner says something; the turn's id. Returns when the box may be spoken to again. `by`: see `Heard`."""
         sound = np.full(int(seconds * SAMPLE_RATE_HZ), 1_000, np.int16) if pcm is None else pcm
         utterance = Utterance(
             id=new_id(),
@@ -66,7 +68,7 @@ class CloudBox:
             end_reason="silence",
         )
         transcript = Transcript(utterance_id=utterance.id, text=text, engine="none", language="en")
-        heard = Heard(utterance, transcript, "push_to_talk", time.monotonic(), {}, Recognition(text))
+        heard = Heard(utterance, transcript, by, time.monotonic(), {}, Recognition(text))
         async with self.core.turn_lock:
             await self.core.turns.heard(heard)
         return utterance.id

@@ -4,6 +4,7 @@ turn is over."""
 from __future__ import annotations
 
 import asyncio
+import json
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -84,17 +85,47 @@ async def test_where_nobody_may_be_asked_nobody_is_called(tmp_path: Path, cloud:
         assert server.requests == []
 
 
+async def test_of_a_turn_that_was_noticed_and_not_meant_nothing_leaves(tmp_path: Path) -> None:
+    words = "the xylophone of my grandmother"
+    async with OpenAIServer() as server, cloud_box(tmp_path, config(server.url, policy="cloud_first")) as box:
+        box.core.events.emit("activation", "noticed", utterance_id="u")
+        await box.until(lambda: connected(box))
+        turn = await box.hear(words, by=None)
+        assert [one.state for one in box.told if one.utterance_id == turn] == ["not_activated"]
+        # Whatever was sent before this has come when it is answered.
+        assert (await box.answered(await box.hear(KNOWN, seconds=0.5))).text == "All right."
+        assert len(server.requests) == 1
+        assert len(server.sound) == 24_000  # of the second turn alone
+        sent = json.dumps([*server.frames, str(server.requests[0].headers), server.requests[0].path])
+        assert not [word for word in words.split() if len(word) > 3 and word in sent]
+        assert [row["seconds_out"] for row in await box.egress_settled()] == [0.0, 0.5]
+
+
 class Slow(OpenAIServer):
+    """It greets nobody before it is `let`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.let = asyncio.Event()
+
     async def session(self, client: Any) -> None:
-        await asyncio.sleep(0.4)
+        await self.let.wait()
         await OpenAISession(self, client).run()
+
+    async def __aexit__(self, *error: Any) -> None:
+        self.let.set()
+        await super().__aexit__(*error)
 
 
 async def test_a_turn_that_is_over_earlier_waits_for_the_same_session(tmp_path: Path) -> None:
     async with Slow() as server, cloud_box(tmp_path, config(server.url, policy="cloud_first")) as box:
         box.core.events.emit("activation", "noticed", utterance_id="u")
         await box.until(lambda: bool(server.clients))
-        assert (await box.answered(await box.hear(UNKNOWN))).text == "All right."
+        turn = asyncio.create_task(box.hear(UNKNOWN))
+        await box.until(lambda: "final" in box.states("transcript"))
+        assert not turn.done()
+        server.let.set()
+        assert (await box.answered(await turn)).text == "All right."
         assert len(server.requests) == 1
 
 
@@ -103,6 +134,7 @@ async def test_who_switches_to_local_meanwhile_is_not_connected(tmp_path: Path) 
         box.core.events.emit("activation", "noticed", utterance_id="u")
         await box.until(lambda: bool(server.clients))
         await box.hear("switch to local")
+        server.let.set()
         await box.until(lambda: not server.clients)
         assert not connected(box)
         assert [(row["reason"], row["outcome"]) for row in await box.egress()] == [("connect", "cancelled")]

@@ -16,8 +16,8 @@ from agentbox.daemon.cloud_voice import Pace
 from agentbox.errors import ModelError
 from agentbox.messages import Reply
 from tests.daemon.cloud_box import cloud_box
-from tests.daemon.cloud_voice_talks import ANSWER, KNOWN, LONG, SENTENCES, answer, config, heard_ms, texts
-from tests.realtime.servers.base import KEY
+from tests.daemon.cloud_voice_talks import ANSWER, KNOWN, LONG, SENTENCES, SERVERS, answer, config, heard_ms, texts
+from tests.realtime.servers.base import KEY, send
 from tests.realtime.servers.dashscope import MS_A_LETTER, DashScopeServer
 
 
@@ -102,7 +102,8 @@ def letters(sentences: list[str]) -> str:
 async def test_the_boxs_own_voice_goes_on_where_the_cloud_voice_breaks_off(
     hangs: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cloud_voice, "SILENT_S", 0.3)
+    if hangs:
+        monkeypatch.setattr(cloud_voice, "SILENT_S", 2.0)
     # Of the first sentence all pieces (5), of the second the first 200 ms: ten letters, "The second".
     server = Dying(7, hangs=hangs)
     async with server, cloud_box(tmp_path, config(server.url)) as box:
@@ -158,6 +159,29 @@ async def test_a_service_that_has_hung_up_meanwhile_is_called_again(server: Dash
         answer(box, "It is one.")
         await box.quiet()
         assert texts(server)[-1] == "It is one."
+        assert box.voice.said == []
+        assert len(server.requests) == 2
+        assert box.cloud.status()[0]["problem"] is None
+
+
+FAREWELLS: dict[str, dict[str, Any]] = {
+    "qwen_tts": {"event_id": "e", "type": "session.finished"},
+    "step_tts": {"event_id": "e", "type": "tts.response.audio.done", "data": {"session_id": "sess_1", "audio": ""}},
+}
+
+
+@pytest.mark.parametrize("kind", FAREWELLS)
+async def test_a_service_that_said_goodbye_unasked_is_called_again(kind: str, tmp_path: Path) -> None:
+    async with SERVERS[kind][0]() as server, cloud_box(tmp_path, config(server.url, kind)) as box:
+        answer(box, "It is noon.")
+        await box.quiet()
+        for client in list(server.clients):
+            await send(client, FAREWELLS[kind])
+            await client.close()
+        await box.until(lambda: not server.clients)
+        answer(box, "It is one.")
+        await box.quiet()
+        assert texts(server) == ["It is noon.", "It is one."]
         assert box.voice.said == []
         assert len(server.requests) == 2
         assert box.cloud.status()[0]["problem"] is None

@@ -52,7 +52,7 @@ def test_follow_ups_need_their_context(english: Understander) -> None:
 
 @pytest.mark.parametrize("language", ["en", "zh-CN"])
 def test_no_sentence_gives_a_slot_that_its_tool_does_not_take(language: str) -> None:
-    for grammar in (sources.ours(language, INTENTS, {}), sources.builtin(language, INTENTS, {})):
+    for grammar in (sources.ours(sources.our_values(language), INTENTS, {}), sources.builtin(language, INTENTS, {})):
         assert grammar is not None
         for scope in grammar.scopes:
             for intent, block, sentence in scope.templates:

@@ -41,6 +41,11 @@ def test_every_tool_is_there_with_what_to_say(box: Daemon) -> None:
     assert "What the box can do" in text
 
 
+def test_who_needs_no_examples_gets_none(box: Daemon) -> None:
+    tools = box.client.call("tools.list", {"examples": False})
+    assert [one | {"example": None} for one in box.client.call("tools.list")] == tools
+
+
 def test_a_choice_counts_at_once_and_is_remembered_and_audited(box: Daemon) -> None:
     phone = box.phone()
     before = (box.state / "config.yaml").read_bytes()

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from agentbox.realtime.backends import DIALOGS, make_session
+from agentbox.realtime.backends import DIALOGS, KINDS, make_session
 from agentbox.realtime.backends import RECOGNISERS as EARS
 from agentbox.realtime.connection import Connection
 from agentbox.realtime.events import (
@@ -258,3 +258,11 @@ async def test_what_was_not_meant_before_the_session_stood_never_leaves_the_box(
         assert (await turn(connection, aiter(connection), sound(connection.session)))[-1] == vendor.done(1)
     assert bytes(server.sound) == sound(connection.session)
     vendor.spoken(server)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("rate", [-1, 0, 0.5, 1e12, "fast", True])
+def test_a_rate_that_is_none_is_not_taken_for_one(kind: str, rate: Any) -> None:
+    options: dict[str, Any] = {"sample_rate": rate, "audio": {"input": {"format": {"rate": rate}}}}
+    usual = make_session(kind, Account(KEY, ""), Setup()).capabilities
+    assert make_session(kind, Account(KEY, "", options=options), Setup()).capabilities == usual

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -87,11 +88,27 @@ def test_before_the_clock_is_set_the_last_day_known_counts() -> None:
     assert budget.is_left(clock.now)
 
 
-def test_a_day_that_was_never_there_hides_nothing_of_today() -> None:
-    earlier = {"2099-01-01": Spent(1.0, 3.0), "2026-11-22": Spent(4.0, 1.0)}
+def test_the_day_after_todays_counts_as_well() -> None:
+    # Of a clock that is a little slow now, or was a little ahead.
+    earlier = {"2026-11-23": Spent(1.0, 3.0), "2026-11-22": Spent(4.0, 1.0)}
     clock = Clock("2026-11-22 12:00")
     assert not Budget(minutes=4, earlier=earlier).is_left(clock.now)
     assert not Budget(money=3.0, earlier=earlier).is_left(clock.now)
+
+
+@pytest.mark.parametrize("start", ["2026-11-22 12:00", "1970-01-01 00:01"])
+def test_a_day_that_was_never_there_hides_and_takes_nothing_of_today(start: str) -> None:
+    earlier = {"2036-02-07": Spent(10.0, 3.0), "2026-11-22": Spent(4.0, 1.0)}
+    clock = Clock(start)
+    budget = Budget(minutes=10, money=3.0, earlier=earlier)
+    assert budget.is_left(clock.now) == (start > "2026")  # before the clock is set, nobody knows
+    clock.set("2026-11-22 12:00")
+    assert budget.is_left(clock.now)
+    assert not Budget(minutes=4, earlier=earlier).is_left(clock.now)
+    budget.spend(clock.now, 6.0, 0.0)
+    assert not budget.is_left(clock.now)
+    clock.pass_(12.1)  # the midnight after
+    assert budget.is_left(clock.now)
 
 
 def test_a_clock_that_was_ahead_locks_nobody_out_for_longer_than_a_day() -> None:

@@ -113,6 +113,18 @@ def test_a_text_that_is_told_in_other_words_ends_where_it_ends() -> None:
     assert adapter.receive(sound(bytes(2))) == [AnswerSound("sess_1", bytes(2))]  # no half sample was left
 
 
+@pytest.mark.parametrize("first", ["Your timers: pizza, five minutes;", "Your timers: pizza, 5 minutes;"])
+@pytest.mark.parametrize("second", [" tea, thirty minutes.", "tea, 30 minutes"])
+def test_a_sentence_that_ends_as_the_whole_text_does_is_not_its_end(first: str, second: str) -> None:
+    adapter = ready(voice())
+    adapter.say("Your timers: pizza, five minutes; tea, thirty minutes.")
+    adapter.commit()
+    adapter.receive(sound(bytes(4)))
+    assert adapter.receive(told("tts.response.sentence.end", text=first)) == []
+    adapter.receive(sound(bytes(4)))
+    assert adapter.receive(told("tts.response.sentence.end", text=second)) == [Finished()]
+
+
 def test_nothing_is_told_or_taken_after_an_interruption() -> None:
     adapter = ready(voice())
     adapter.say("It is noon.")

@@ -55,7 +55,7 @@ def check(
         found += alike_values(one.lists, numbers)
     told = {Place(finding.file, finding.line) for finding in abbreviated}
     templates = [located for one in checked for located in one.templates if located.place not in told]
-    others = list(files.others(language, builtin, intents, slot_values, tool_sentences)) if templates else []
+    others = list(files.others(language, builtin, intents, slot_values, tool_sentences, shared)) if templates else []
     meanings = Meanings([one.grammar for one in checked if one.grammar is not None], language, numbers)
     found += _sentences(templates, others, meanings, language)
     return _in_order(found, [one.path for one in checked])

@@ -242,9 +242,10 @@ def others(
     intents: Collection[str],
     slot_values: Mapping[str, Sequence[str]],
     tool_sentences: Mapping[str, JSON] | None,
+    our_values: Mapping[str, JSON] | None,
 ) -> Iterator[Located]:
     """The templates that are read after the owner's, in their order."""
-    own = sources.ours(language, intents, slot_values)
+    own = sources.ours(our_values, intents, slot_values)
     community = sources.builtin(language, intents, slot_values) if builtin else None
     of_tools = None
     if tool_sentences and tool_sentences.get("intents"):
