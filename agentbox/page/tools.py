@@ -25,10 +25,10 @@ async def policy(request: Request) -> Response:
     asker, _, form = await forms.changed_by(request)
     name = form.get("tool", "")
     tool = next((one for one in await asker.call("tools.list") if one["name"] == name), None)
-    for caller, now in tool["policy"].items() if tool is not None else ():
-        chosen = form.get(caller, now)
-        if chosen != now:
-            await asker.call("tools.policy", tool=name, caller=caller, policy=chosen)
+    now = tool["policy"] if tool is not None else {}
+    chosen = {caller: form[caller] for caller, policy in now.items() if form.get(caller, policy) != policy}
+    if chosen:
+        await asker.call("tools.policy", tool=name, policies=chosen)
     return RedirectResponse(f"/tools#{name}" if tool is not None else "/tools", 303)
 
 
