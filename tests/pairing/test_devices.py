@@ -142,9 +142,7 @@ def journal(tmp_path: Path) -> Iterator[Journal]:
 
 
 @pytest.mark.parametrize("behind", [0.0, BEHIND])
-def test_who_was_paired_while_the_clock_was_behind_stays_when_it_is_corrected(
-    journal: Journal, behind: float
-) -> None:
+def test_who_was_paired_while_the_clock_was_behind_stays_when_it_is_corrected(journal: Journal, behind: float) -> None:
     uptime_s = 100.0
     devices = open_devices(journal, lambda: uptime_s)
     _, token = devices.add("phone", "owner", behind)
