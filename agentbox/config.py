@@ -312,4 +312,9 @@ class Config(Section, frozen=True):
         """The wake phrases: the owner's, else the default of the language."""
         if self.activation.phrases is not None:
             return self.activation.phrases
+        return self.default_phrases
+
+    @property
+    def default_phrases(self) -> list[str]:
+        """Of the language, for an owner who chose none."""
         return ["你好小盒"] if self.language.startswith("zh") else ["hey computer"]

@@ -19,6 +19,9 @@ import msgspec
 SAMPLE_RATE_HZ = 16_000
 """The one sample rate inside the house; sound is resampled at the door (audio/capture, audio/files)."""
 
+MOST_ARCHIVE_BYTES = 2 << 30
+"""Of a backup: what the box gives, and what it takes back, by command or page."""
+
 JSON: TypeAlias = Any
 """A value that JSON can carry. (A recursive alias would be exact, and unreadable in every error message.)"""
 

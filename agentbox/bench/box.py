@@ -77,7 +77,7 @@ class Daemon:
         file.write_text(
             yaml.safe_dump({"asr": asr, "audio": {"sounds": False}, "speech": {"verbosity": "sounds"}} | config)
         )
-        command = [sys.executable, "-m", "agentbox", "run", "--config", str(file), "--json", "--exit-when-done"]
+        command = [sys.executable, "-P", "-m", "agentbox", "run", "--config", str(file), "--json", "--exit-when-done"]
         self.started_s = time.monotonic()
         self.process = subprocess.Popen(
             [*command, "--source", str(source)],

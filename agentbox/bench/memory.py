@@ -45,7 +45,7 @@ def memory(engine: Literal["agentbox", "sherpa"], model_folder: Path, samples: S
     with tempfile.TemporaryDirectory() as scratch:
         clips = Path(scratch) / "clips.npz"
         np.savez(clips, *samples)
-        command = [sys.executable, "-m", "agentbox.bench.memory", engine, str(model_folder), str(clips)]
+        command = [sys.executable, "-P", "-m", "agentbox.bench.memory", engine, str(model_folder), str(clips)]
         done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     return Memory(**json.loads(done.stdout))
 

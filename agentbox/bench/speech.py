@@ -159,7 +159,7 @@ def _spelled(text: str) -> str:
 
 def memory(cache: Path) -> Memory:
     """What the English voice adds to a process."""
-    command = [sys.executable, "-m", __name__, str(cache)]
+    command = [sys.executable, "-P", "-m", __name__, str(cache)]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     return Memory(**json.loads(done.stdout))
 

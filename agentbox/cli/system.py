@@ -19,6 +19,9 @@ from agentbox.errors import InputError
 from agentbox.pairing.addresses import host_name
 from agentbox.settings import Loaded
 
+STAGE_S = 600.0
+"""A large backup is looked at from end to end, as long as the page waits for it too."""
+
 
 @click.command()
 @with_config
@@ -81,16 +84,17 @@ def restore(loaded: Loaded, file: Path, yes: bool) -> None:
     """
     if not yes:
         click.confirm("What was said, timers, lists and settings are replaced. Go on?", abort=True)
-    box, offset = connect(loaded), 0
-    with file.open("rb") as source:
-        while piece := source.read(PIECE_BYTES):
-            data = base64.b64encode(piece).decode("ascii")
-            offset = box.call("restore.put", {"offset": offset, "data": data})["bytes"]
-    told = box.call("restore.stage")
-    for key in told["left"]:
+    box = connect(loaded)
+    if isinstance(box, Client):
+        made_at, left = _sent(box, file)
+    else:
+        paths.prepare(paths.state_dir())
+        plan = anew.stage(file, loaded, by_page=False)
+        made_at, left = plan.made_at, plan.left
+    for key in left:
         click.echo(f"{key} stays as it is on this machine.")
     _begin_anew(loaded, box)
-    made = time.strftime("%Y-%m-%d %H:%M", time.localtime(told["made_at"]))
+    made = time.strftime("%Y-%m-%d %H:%M", time.localtime(made_at))
     click.echo(f"The backup of {made} is restored.")
 
 
@@ -112,6 +116,17 @@ def factory_reset(loaded: Loaded, yes: bool) -> None:
     box.call("factory.reset", {"name": host_name(loaded.config.page.name)})
     _begin_anew(loaded, box)
     click.echo("Everything of yours is deleted.")
+
+
+def _sent(box: Client, file: Path) -> tuple[float, list[str]]:
+    """Have the running box take a backup and check it: when it was made, and the settings that stay as they are."""
+    offset = 0
+    with file.open("rb") as source:
+        while piece := source.read(PIECE_BYTES):
+            data = base64.b64encode(piece).decode("ascii")
+            offset = box.call("restore.put", {"offset": offset, "data": data})["bytes"]
+    told = box.call("restore.stage", timeout_s=STAGE_S)
+    return told["made_at"], told["left"]
 
 
 def _begin_anew(loaded: Loaded, box: Connection) -> None:

@@ -27,6 +27,7 @@ from agentbox import __version__, paths
 from agentbox.config import Config
 from agentbox.daemon.paired import NAMESPACE
 from agentbox.errors import AgentboxError, InputError, StorageError
+from agentbox.messages import MOST_ARCHIVE_BYTES
 from agentbox.pairing.addresses import host_name
 from agentbox.storage import snapshot
 
@@ -40,7 +41,6 @@ NOT_IN_IT = (NAMESPACE,)
 
 MOST_FILES = 1000
 MOST_JOURNAL_BYTES = 2 << 30
-MOST_ARCHIVE_BYTES = 2 << 30
 MOST_MEMBER_BYTES = 4 << 20
 """Of any file but the journal."""
 
@@ -97,6 +97,8 @@ def make(config: Config, folder: Path, *, secrets: bool) -> Path:
                 packed.writestr(MANIFEST, msgspec.json.encode(manifest))
                 for name, file in found.items():
                     packed.write(file, name)
+            if archive.stat().st_size > MOST_ARCHIVE_BYTES:
+                raise _too_large()
     except zipfile.LargeZipFile as error:
         raise _too_large() from error
     except OSError as error:

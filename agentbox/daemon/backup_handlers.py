@@ -19,7 +19,7 @@ from agentbox.daemon import anew, backup
 from agentbox.daemon.core import READ_S, Core
 from agentbox.daemon.params import Params, want
 from agentbox.errors import InputError
-from agentbox.messages import JSON, Caller
+from agentbox.messages import JSON, MOST_ARCHIVE_BYTES, Caller
 from agentbox.pairing.addresses import host_name
 
 PIECE_BYTES = 384 << 10
@@ -98,7 +98,7 @@ def _put(offset: int, data: bytes) -> int:
             size = os.fstat(out.fileno()).st_size
             if size != offset:
                 raise InputError("upload_broken", "A piece of the backup did not come.", "Send it again.")
-            if size + len(data) > backup.MOST_ARCHIVE_BYTES:
+            if size + len(data) > MOST_ARCHIVE_BYTES:
                 raise backup.invalid("it is too large")
             if shutil.disk_usage(file.parent).free < backup.ROOM_BYTES:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

@@ -211,7 +211,7 @@ class Entrance:
             "names": ",".join(self._names),
             "language": self._config.language,
         }
-        return [sys.executable, "-m", "agentbox.page", *(f"--{name}={value}" for name, value in options.items())]
+        return [sys.executable, "-P", "-m", "agentbox.page", *(f"--{name}={value}" for name, value in options.items())]
 
     async def _announce(self) -> None:
         page = self._config.page

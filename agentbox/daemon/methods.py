@@ -31,6 +31,7 @@ def methods(
 ) -> dict[str, Handler]:
     """By name. `daemon`, `entrance` and `mute` are null where none runs. `caller`: as whom tools are called."""
     reload = None if daemon is None else daemon.reload
+    settings = SettingsHandlers(core, reload)
     return (
         Handlers(core, daemon, caller).table()
         | PairingHandlers(core, devices, entrance, mute).table()
@@ -38,9 +39,9 @@ def methods(
         | SystemHandlers(core, daemon).table()
         | BackupHandlers(core, caller).table()
         | SentenceHandlers(core, daemon, caller).table()
-        | ToolHandlers(core, daemon).table()
+        | ToolHandlers(core, settings).table()
         | MuteHandlers(mute).table()
-        | SettingsHandlers(core, reload).table()
+        | settings.table()
         | SecretsHandlers(core, reload).table()
         | SetupHandlers(core).table()
     )

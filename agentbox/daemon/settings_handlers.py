@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from agentbox import choices, paths, settings
+from agentbox.config import Config
 from agentbox.control.server import Handler
 from agentbox.daemon.changeable import CHANGEABLE, check, flat, merged, source_of
 from agentbox.daemon.core import Core
@@ -51,21 +52,26 @@ class SettingsHandlers:
             changes = want(params, "values", dict)
         else:
             changes = {want(params, "key", str): params.get("value")}
-        async with self._changing:
-            await self._change(changes)
+        await self.change(changes)
         needs = [key for key in changes if CHANGEABLE[key].restart]
         return {"changed": sorted(changes), "restart_needed": bool(needs) and self._reload is not None}
 
-    async def _change(self, changes: dict[str, Any]) -> None:
+    async def change(self, changes: dict[str, Any], written: Callable[[str, JSON, Config], JSON] = merged) -> None:
+        """Values by their dotted keys, written down and taken over together or not at all. `written`: what is written
+        down of a value, by its key and the configuration as it was; it raises for a key that may not be set."""
+        async with self._changing:
+            await self._change(changes, written)
+
+    async def _change(self, changes: dict[str, Any], written: Callable[[str, JSON, Config], JSON]) -> None:
         file = self._core.loaded.file
         before = (await asyncio.to_thread(settings.load, file)).config
-        written = {key: merged(key, value, before) for key, value in changes.items()}
+        values = {key: written(key, value, before) for key, value in changes.items()}
 
         def holds(settings_file: Path) -> None:
             check(settings.load(file, settings_file).config, before)
 
         try:
-            undo = await asyncio.to_thread(choices.remember_all, written, paths.settings_file(), check=holds)
+            undo = await asyncio.to_thread(choices.remember_all, values, paths.settings_file(), check=holds)
         except ConfigError as error:
             raise _plain(error) from None
         if self._reload is None:

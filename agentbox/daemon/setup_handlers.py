@@ -55,13 +55,15 @@ class SetupHandlers:
         return {"played": speaker.play("timer")}
 
     async def setup_choices(self, _: Params) -> JSON:
-        """The wake phrases in force, the speech models of the catalogue, and the kinds of backends."""
+        """The wake phrases in force and those of the language, the speech models of the catalogue, and the kinds of
+        backends."""
         from agentbox.realtime.backends import DIALOGS, KINDS  # what speaks with clouds is there where it is used
 
         folder = paths.models_dir(self._core.config)
         models = [model for model in Catalogue.load().models.values() if model.kind == "speech"]
         return {
             "phrases": self._core.config.phrases,
+            "default_phrases": self._core.config.default_phrases,
             "models": [
                 {
                     "name": model.name,

@@ -2,49 +2,55 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import cast, get_args
 
-from agentbox import choices
 from agentbox.config import Policy
 from agentbox.control.server import Handler
 from agentbox.daemon.core import Core
-from agentbox.daemon.handlers import Daemon
 from agentbox.daemon.params import Params, want
+from agentbox.daemon.settings_handlers import SettingsHandlers
 from agentbox.errors import InputError
 from agentbox.messages import JSON, Caller
 from agentbox.storage import listing
 
 
 class ToolHandlers:
-    """`table()` is the methods by name. `daemon` is null where none runs."""
+    """`table()` is the methods by name."""
 
-    def __init__(self, core: Core, daemon: Daemon | None = None) -> None:
+    def __init__(self, core: Core, settings: SettingsHandlers) -> None:
         self._core = core
-        self._daemon = daemon
+        self._settings = settings
 
     def table(self) -> dict[str, Handler]:
         return {"tools.policy": self.policy, "tools.last": self.last}
 
     async def policy(self, params: Params) -> JSON:
-        """`{"tool", "caller", "policy"}` -> what that caller may do with the tool from now on; kept over restarts."""
-        name, caller, policy = (want(params, key, str) for key in ("tool", "caller", "policy"))
+        """`{"tool", "caller", "policy"}`, or `{"tool", "policies"}`, an object of several callers that count together
+        or not at all -> what they may do with the tool from now on; kept over restarts."""
+        name = want(params, "tool", str)
+        if "policies" in params:
+            policies = want(params, "policies", dict)
+        else:
+            policies = {want(params, "caller", str): want(params, "policy", str)}
         runner = self._core.attention.talk.mind.runner
         tool = runner.registry.tools.get(name)
         if tool is None:
             raise InputError("policy_invalid", "There is no such tool.", "tools.list names the tools.")
-        if caller not in get_args(Caller) or policy not in get_args(Policy):
+        if not set(policies) <= set(get_args(Caller)) or not all(one in get_args(Policy) for one in policies.values()):
             raise InputError(
                 "policy_invalid",
                 "That is no policy.",
                 f"caller is one of {', '.join(get_args(Caller))}; policy one of {', '.join(get_args(Policy))}.",
             )
-        if not runner.policies.is_free(tool, cast(Caller, caller)) and policy != "deny":
-            raise InputError("policy_fixed", f"{caller} may never call {name}.", "Nothing can change that.")
-        await asyncio.to_thread(choices.remember, f"tools.policy.{name}.{caller}", policy)
-        if self._daemon is not None:
-            await self._daemon.reload()
-        return {"tool": name, "caller": caller, "policy": policy}
+        for caller, policy in policies.items():
+            if not runner.policies.is_free(tool, cast(Caller, caller)) and policy != "deny":
+                raise InputError("policy_fixed", f"{caller} may never call {name}.", "Nothing can change that.")
+        changes = {f"tools.policy.{name}.{caller}": policy for caller, policy in policies.items()}
+        if changes:
+            await self._settings.change(changes, lambda _key, policy, _before: policy)
+        if "policies" in params:
+            return {"tool": name, "policies": policies}
+        return {"tool": name, "caller": params["caller"], "policy": params["policy"]}
 
     async def last(self, _: Params) -> JSON:
         """The last call of each tool that was called."""

@@ -10,7 +10,7 @@ from starlette.requests import HTTPConnection
 
 from agentbox.control.asking import AsyncClient
 from agentbox.errors import AgentboxError, ControlError
-from agentbox.messages import JSON
+from agentbox.messages import JSON, Caller
 from agentbox.page.api_table import LINES
 from agentbox.page.api_types import NewDevice, PairedDevice
 
@@ -46,8 +46,18 @@ class _Me(msgspec.Struct, frozen=True):
     muted: bool
 
 
+class _PolicySet(msgspec.Struct, frozen=True):
+    """Of one caller, as scripts ask for it, or of several, as the page does."""
+
+    tool: str
+    caller: Caller | None = None
+    policy: str = ""
+    policies: dict[Caller, str] = {}
+
+
 _SHAPES: Mapping[str, Any] = {
     **{line.method: line.answer | None if line.may_be_null else line.answer for line in LINES},
+    "tools.policy": _PolicySet,
     "devices.me": _Me,
     "pair.redeem": NewDevice,
 }

@@ -14,12 +14,14 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from agentbox.messages import MOST_ARCHIVE_BYTES
 from agentbox.page.listen import MOST_HEAD_BYTES, host_of
 
 MOST_BODY_BYTES = 1 << 20
 
-LARGER_BODIES = {"/system/restore": 512 << 20}
-"""Path -> what may come there; it is read piece by piece, and by nobody but an owner."""
+LARGER_BODIES = {"/system/restore": MOST_ARCHIVE_BYTES + MOST_BODY_BYTES}
+"""Path -> what may come there: an archive, and the form around it. It is read piece by piece, and by nobody but
+an owner."""
 
 HEADERS = {
     "Content-Security-Policy": (
@@ -85,7 +87,7 @@ class Guard:
         if len(hosts) != 1 or host_of(hosts[0]) not in self._names:
             return 421, "This is not the name of the box."
         length = headers.get("content-length", "0")
-        if not re.fullmatch(r"[0-9]{1,9}", length) or int(length) > LARGER_BODIES.get(scope["path"], MOST_BODY_BYTES):
+        if not re.fullmatch(r"[0-9]{1,10}", length) or int(length) > LARGER_BODIES.get(scope["path"], MOST_BODY_BYTES):
             return 413, "That is too long."
         changes = scope["type"] == "websocket" or scope["method"] not in _READING
         site = headers.get("sec-fetch-site")

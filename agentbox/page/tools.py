@@ -26,10 +26,10 @@ async def policy(request: Request) -> Response:
     name = form.get("tool", "")
     tools = await asker.call("tools.list", examples=False)
     tool = next((one for one in tools if one["name"] == name), None)
-    for caller, now in tool["policy"].items() if tool is not None else ():
-        chosen = form.get(caller, now)
-        if chosen != now:
-            await asker.call("tools.policy", tool=name, caller=caller, policy=chosen)
+    now = tool["policy"] if tool is not None else {}
+    chosen = {caller: form[caller] for caller, policy in now.items() if form.get(caller, policy) != policy}
+    if chosen:
+        await asker.call("tools.policy", tool=name, policies=chosen)
     return RedirectResponse(f"/tools#{name}" if tool is not None else "/tools", 303)
 
 

@@ -27,8 +27,8 @@ def _flag(text: str) -> JSON:
 
 
 def _phrases(text: str) -> JSON:
-    """One a line, or with commas between them."""
-    return [one for part in re.split(r"[\n,，、;；]", text) if (one := " ".join(part.split()))]
+    """One a line, or with commas between them; null for none: those of the language."""
+    return [one for part in re.split(r"[\n,，、;；]", text) if (one := " ".join(part.split()))] or None
 
 
 TOPICS: dict[str, dict[str, Callable[[str], JSON]]] = {
@@ -63,7 +63,7 @@ def changes(topic: str, form: Form, values: Mapping[str, JSON]) -> dict[str, JSO
     for key, read in TOPICS[topic].items():
         if key in form or (read is _flag and f"{key}?" in form):
             value = read(form.get(key, ""))
-            if value != values.get(key) and not (value in ("", []) and values.get(key) is None):
+            if value != values.get(key) and not (value == "" and values.get(key) is None):
                 found[key] = value
     if "model" in form and topic == "listening":
         # A model and its language belong together: either alone would keep the box from its next start.

@@ -62,7 +62,7 @@ def ensure(folder: Path, names: Iterable[str], now: float) -> Certificate:
     wanted = set(names)
     note = _noted(folder)
     if note is None or not wanted <= set(note.names) or now > note.ends_at - RENEW_DAYS * 86_400:
-        command = [sys.executable, "-m", "agentbox.pairing.certificate", str(folder), str(now), *sorted(wanted)]
+        command = [sys.executable, "-P", "-m", "agentbox.pairing.certificate", str(folder), str(now), *sorted(wanted)]
         try:
             subprocess.run(command, check=True, timeout=MAKING_LIMIT_S, stdin=subprocess.DEVNULL)  # noqa: S603
         except (OSError, subprocess.SubprocessError) as error:

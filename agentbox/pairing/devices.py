@@ -78,11 +78,27 @@ class DeviceStore(Protocol):
     def delete(self, device_id: str) -> None: ...
 
 
-class Devices:
-    """`now` arguments are seconds since 1970, of a clock that may jump: nothing is deleted because of its age."""
+class ClockWatch(Protocol):
+    """What is known of the wall clock."""
 
-    def __init__(self, store: DeviceStore) -> None:
+    def put_forward_s(self, now: float) -> float:
+        """By how much it was corrected since this was asked last; 0 where it ran evenly, or was put back."""
+        ...
+
+    def believes(self, seen_at: float) -> bool:
+        """Whether it shows the right time now, and did then."""
+        ...
+
+
+class Devices:
+    """`now` arguments are seconds since 1970, of a clock that may jump: nothing is deleted because of its age, and
+    with a `watch` nobody is idle by a clock that is not believed."""
+
+    def __init__(self, store: DeviceStore, watch: ClockWatch | None = None) -> None:
         self._store = store
+        self._watch = watch
+        self._seen: set[str] = set()
+        """Who was seen by this process, and so by the clock as it is."""
         self._devices = {device.id: device for device in store.all()}
         self._leaving: dict[str, set[Callable[[], None]]] = {}
 
@@ -99,6 +115,7 @@ class Devices:
         """
         if len(self._devices) >= MOST_DEVICES:
             raise InputError("devices_full", f"{MOST_DEVICES} devices are paired already.", "Revoke one first.")
+        self._follow(now)
         token = secrets.token_urlsafe(TOKEN_BYTES)
         device = Device(
             id=new_id(),
@@ -113,15 +130,17 @@ class Devices:
             address=address,
         )
         self._put(device)
+        self._seen.add(device.id)
         return device, token
 
     def enter(self, token: str, now: float, address: str = "", *, rotates: bool = False) -> Entered | None:
         """Whose token that is; null for nobody's. `rotates`: the device can take a fresh one with this answer."""
+        self._follow(now)
         given = _hash(token)
         # Found by what a hash is equal to: how long that takes tells about hashes, and nothing about tokens.
         found = (one for one in self._devices.values() if given in (one.token_hash, one.fresh_hash, one.earlier_hash))
         known = next(found, None)
-        if known is None or now - known.seen_at > IDLE_S:
+        if known is None or self._is_idle(known, now):
             return None
         device = known
         if given == device.fresh_hash:
@@ -140,6 +159,7 @@ class Devices:
             device = msgspec.structs.replace(device, seen_at=seen_at, address=address or device.address)
         if device is not known:
             self._put(device)
+        self._seen.add(device.id)
         return Entered(device=device, fresh_token=fresh)
 
     def get(self, device_id: str) -> Device:
@@ -162,6 +182,7 @@ class Devices:
         device = self.get(device_id)
         self._store.delete(device.id)
         del self._devices[device.id]
+        self._seen.discard(device.id)
         for leave in tuple(self._leaving.pop(device.id, ())):
             leave()
         return device
@@ -177,6 +198,16 @@ class Devices:
                 del self._leaving[device_id]
 
         return forget
+
+    def _is_idle(self, device: Device, now: float) -> bool:
+        return now - device.seen_at > IDLE_S and (self._watch is None or self._watch.believes(device.seen_at))
+
+    def _follow(self, now: float) -> None:
+        """Where the clock was behind until now, who was seen by it was seen as much later."""
+        later_s = 0.0 if self._watch is None else self._watch.put_forward_s(now)
+        for device_id in self._seen if later_s else ():
+            device = self._devices[device_id]
+            self._put(msgspec.structs.replace(device, seen_at=device.seen_at + later_s))
 
     def _put(self, device: Device) -> None:
         self._store.put(device)

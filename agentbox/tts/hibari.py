@@ -155,7 +155,7 @@ def _opened(path: Path) -> Tables | None:
 
 def _written(path: Path) -> bool:
     # In a process of its own: what it takes to read them is gone with it.
-    command = [sys.executable, "-m", __name__, str(path)]
+    command = [sys.executable, "-P", "-m", __name__, str(path)]
     try:
         return subprocess.run(command, timeout=_WRITE_LIMIT_S, stdin=subprocess.DEVNULL).returncode == 0  # noqa: S603
     except (OSError, subprocess.SubprocessError):

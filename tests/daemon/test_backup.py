@@ -8,18 +8,23 @@ import shutil
 import sqlite3
 import zipfile
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from click.testing import CliRunner
 
 from agentbox import paths, settings
+from agentbox.cli import main, system
 from agentbox.config import Config
+from agentbox.control.client import Client
 from agentbox.daemon import anew, backup
+from agentbox.daemon.local import LocalBox
 from agentbox.errors import AgentboxError, ConfigError, InputError, StorageError
+from agentbox.page.backups import STAGE_S
 from agentbox.settings import Loaded
 from agentbox.storage.journal import Journal
 
@@ -269,6 +274,45 @@ def test_without_room_nothing_is_begun(state: Path, tmp_path: Path, monkeypatch:
             work()
         assert caught.value.code == "disk_full"
     assert list((tmp_path / "more").iterdir()) == []
+
+
+def test_nothing_larger_is_given_than_is_taken_back(
+    state: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive = made(tmp_path / "made")
+    for name, most, fits in (("fits", archive.stat().st_size + 10, True), ("not", 100, False)):
+        monkeypatch.setattr(backup, "MOST_ARCHIVE_BYTES", most)
+        with nullcontext() if fits else pytest.raises(StorageError, match="too large"):
+            made(tmp_path / name)
+
+
+def test_the_command_lays_a_backup_down_in_one_piece_where_no_daemon_runs(
+    state: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive = made(tmp_path / "made")
+    fill(state, "new")
+    monkeypatch.setattr(LocalBox, "call", lambda *_: pytest.fail("the whole box was opened"))
+    result = CliRunner().invoke(main, ["restore", str(archive), "--yes"], catch_exceptions=False)
+    assert "page.lan stays as it is" in result.output
+    assert "is restored" in result.output
+    assert seen(state) == OLD
+    assert archive.exists()
+
+
+def test_the_command_waits_for_a_large_backup_as_long_as_the_page(
+    state: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive = made(tmp_path / "made")
+    waited: dict[str, float] = {}
+
+    class Patient(Client):
+        def call(self, method: str, params: dict[str, Any] | None = None, timeout_s: float = 0.0) -> Any:
+            waited[method] = timeout_s
+            return {"bytes": 0, "made_at": 0.0, "left": []}
+
+    monkeypatch.setattr(system, "connect", lambda _: Patient(tmp_path / "socket"))
+    CliRunner().invoke(main, ["restore", str(archive), "--yes"], catch_exceptions=False)
+    assert waited == {"restore.put": 0.0, "restore.stage": STAGE_S, "restart": 0.0}
 
 
 def test_a_journal_in_use_is_not_replaced(state: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import Receive, Scope, Send
 
+from agentbox.messages import MOST_ARCHIVE_BYTES
 from agentbox.page.__main__ import plain
 from agentbox.page.guard import HEADERS, MOST_BODY_BYTES, Guard
 from agentbox.page.listen import host_of
@@ -100,3 +101,11 @@ def test_a_mistake_is_logged_without_what_was_sent() -> None:
     assert "in logged" in text
     assert "pomegranates" not in text
     assert not plain(logged("Invalid UTF-8 sequence received from client.", ValueError()))
+
+
+@pytest.mark.parametrize(("more", "status"), [(0, 200), (MOST_BODY_BYTES, 200), (MOST_BODY_BYTES + 1, 413)])
+async def test_a_backup_that_the_box_gave_fits_back_in(more: int, status: int) -> None:
+    async with browser() as client:
+        length = str(MOST_ARCHIVE_BYTES + more)
+        answer = await client.post("/system/restore", headers={"Content-Length": length}, content=b"")
+    assert answer.status_code == status

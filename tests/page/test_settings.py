@@ -105,7 +105,21 @@ def test_what_was_typed_is_shown_as_text(owner: Phone) -> None:
         page = owner.see(place)
         assert EVIL not in page
         assert "<script>alert" not in page
-    sent(owner, "/settings/listening", **{"activation.phrases": "hey computer"})
+    sent(owner, "/settings/listening", **{"activation.phrases": ""})
+
+
+def test_the_wake_phrase_of_the_language_is_shown_and_not_pinned(box: Daemon, owner: Phone) -> None:
+    field = 'id="activation.phrases" name="activation.phrases" rows="2" maxlength="600" placeholder="hey computer">'
+    assert sent(owner, "/settings/listening", **{"activation.phrases": "hey marvin"})[0] == 200
+    page = owner.see("/settings/listening")
+    assert f"{field}hey marvin</textarea>" in page
+    assert "now: hey computer." in page
+    assert sent(owner, "/settings/listening", **{"activation.phrases": ""})[0] == 200
+    assert f"{field}</textarea>" in owner.see("/setup/listening")
+    assert "hey computer" in owner.see("/setup/wake")
+    assert settings_of(box)["activation"]["phrases"] is None
+    assert sent(owner, "/settings/listening", setup="1", **{"activation.phrases": ""})[1] == "/setup/wake"
+    assert settings_of(box)["activation"]["phrases"] is None
 
 
 def test_a_key_is_kept_tried_and_never_shown(box: Daemon, owner: Phone) -> None:
@@ -178,6 +192,9 @@ def test_what_did_not_change_is_not_written_down() -> None:
     assert changes("sound", {}, values) == {}
     assert changes("sound", {"audio.sounds?": "1"}, values) == {"audio.sounds": False}
     assert changes("listening", {"activation.phrases": ""}, values) == {}
+    pinned = {"activation.phrases": ["hey marvin"]}
+    assert changes("listening", {"activation.phrases": "hey marvin"}, pinned) == {}
+    assert changes("listening", {"activation.phrases": " \n"}, pinned) == {"activation.phrases": None}
     values = {"asr.model": "a", "asr.language": "en"}
     assert changes("listening", {"model": "a en"}, values) == {}
     assert changes("listening", {"model": "b zh"}, values) == {"asr.model": "b", "asr.language": "zh"}

@@ -55,7 +55,7 @@ def test_a_choice_counts_at_once_and_is_remembered_and_audited(box: Daemon) -> N
     assert settings_of(box)["tools"]["policy"]["get_time"] == {"page": "deny", "cloud": "confirm"}
     assert (box.state / "config.yaml").read_bytes() == before
     rows = [(row["action"], row["target"], row["outcome"]) for row in audit_of(box)]
-    assert rows.count(("tools.policy", "get_time", "ok")) == 2
+    assert rows.count(("tools.policy", "get_time", "ok")) == 1  # one change, taken over once
     phone.send("/tools/policy", tool="get_time", page="allow")
     assert "It is" in phone.send("/talk", text="what time is it").text
 
@@ -76,6 +76,22 @@ def test_what_is_no_policy_is_refused(box: Daemon, tool: str, caller: str, polic
     with pytest.raises(AgentboxError) as caught:
         box.client.call("tools.policy", {"tool": tool, "caller": caller, "policy": policy})
     assert caught.value.code == "policy_invalid"
+
+
+def test_policies_of_several_callers_count_together_or_not_at_all(box: Daemon) -> None:
+    before = settings_of(box)
+    for policies, code in (
+        ({"speech": "confirm", "page": "perhaps"}, "policy_invalid"),
+        ({"speech": "confirm", "page": ["deny"]}, "policy_invalid"),
+        ({"speech": "confirm", "page": "allow"}, "policy_fixed"),
+    ):
+        with pytest.raises(AgentboxError) as caught:
+            box.client.call("tools.policy", {"tool": "pair_phone", "policies": policies})
+        assert caught.value.code == code
+    assert settings_of(box) == before
+    told = box.client.call("tools.policy", {"tool": "get_date", "policies": {"brain": "deny", "plugin": "confirm"}})
+    assert told == {"tool": "get_date", "policies": {"brain": "deny", "plugin": "confirm"}}
+    assert settings_of(box)["tools"]["policy"]["get_date"] == {"brain": "deny", "plugin": "confirm"}
 
 
 def test_a_guest_sees_the_tools_and_changes_nothing(box: Daemon) -> None:

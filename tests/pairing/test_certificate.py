@@ -14,6 +14,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.hashes import SHA256
 
+import agentbox
 from agentbox.errors import ConfigError, StorageError
 from agentbox.pairing.certificate import EARLIEST, KEY_FILE, LIFE_DAYS, PEM_FILE, RENEW_DAYS, ensure, own
 
@@ -44,6 +45,22 @@ def test_a_client_that_trusts_it_connects_by_name_and_by_address(tmp_path: Path)
         thread.join()
         assert shown is not None
         assert x509.load_der_x509_certificate(shown) == read(tmp_path)
+
+
+def test_it_is_made_whatever_lies_in_the_current_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    evil = tmp_path / "downloads"
+    evil.mkdir()
+    for name in ("agentbox", "cryptography", "msgspec"):
+        (evil / f"{name}.py").write_text(f"open({str(evil / 'run')!r}, 'w')\nraise SystemExit(1)")
+    monkeypatch.chdir(evil)
+    assert ensure(tmp_path / "page", NAMES, NOW).fingerprint
+    assert not (evil / "run").exists()
+
+
+def test_no_process_of_ours_imports_from_the_current_folder() -> None:
+    for file in Path(agentbox.__file__).parent.rglob("*.py"):
+        text = file.read_text()
+        assert text.count('"-m"') == text.count('"-P", "-m"'), file
 
 
 def test_it_is_made_once_and_only_the_box_may_read_it(tmp_path: Path) -> None:

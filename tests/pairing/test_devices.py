@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agentbox.daemon.paired import open_devices
 from agentbox.errors import InputError
 from agentbox.pairing.devices import (
     GRACE_S,
@@ -20,6 +22,7 @@ from agentbox.pairing.devices import (
     Devices,
     named,
 )
+from agentbox.storage.journal import Journal
 
 NOW = 1_800_000_000.0
 
@@ -125,6 +128,46 @@ def test_a_clock_that_showed_the_far_future_for_a_moment_lets_nobody_out() -> No
     _, token = devices.add("phone", "owner", NOW)
     assert devices.enter(token, NOW + 10 * IDLE_S) is None
     assert devices.enter(token, NOW + 60) is not None
+
+
+BEHIND = NOW - 3 * IDLE_S
+"""What the clock of an old image shows."""
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Iterator[Journal]:
+    journal = Journal.open(tmp_path / "agentbox.db")
+    yield journal
+    journal.close()
+
+
+@pytest.mark.parametrize("behind", [0.0, BEHIND])
+def test_who_was_paired_while_the_clock_was_behind_stays_when_it_is_corrected(journal: Journal, behind: float) -> None:
+    uptime_s = 100.0
+    devices = open_devices(journal, lambda: uptime_s)
+    _, token = devices.add("phone", "owner", behind)
+    _, other = devices.add("other", "owner", behind)
+    uptime_s += 50
+    assert devices.enter(token, NOW) is not None
+    assert [device.seen_at for device in devices.all()] == [NOW - 50, NOW - 50]
+    uptime_s += IDLE_S - 100
+    assert devices.enter(other, NOW + IDLE_S - 100) is not None
+    uptime_s += 200
+    assert devices.enter(token, NOW + IDLE_S + 100) is None  # half a year of an even clock
+
+
+def test_who_was_paired_in_1970_stays_when_the_box_starts_with_the_right_time(journal: Journal) -> None:
+    _, token = open_devices(journal).add("phone", "owner", 100.0)
+    assert open_devices(journal).enter(token, NOW) is not None
+    assert open_devices(journal).enter(token, NOW + IDLE_S + 1) is None
+
+
+def test_nobody_is_idle_by_a_clock_that_is_doubted(journal: Journal) -> None:
+    _, token = open_devices(journal).add("phone", "owner", BEHIND)
+    for now, uptime_s in ((BEHIND, 0.0), (BEHIND + 700, 700.0), (NOW, 800.0), (NOW + 700, 1500.0)):
+        journal.sweep(now, uptime_s)
+    assert open_devices(journal).enter(token, NOW + 700) is not None
+    assert open_devices(journal).all()[0].seen_at == NOW + 700
 
 
 def test_who_is_revoked_is_out_at_once() -> None:
