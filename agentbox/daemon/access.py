@@ -121,7 +121,7 @@ def guarded(table: Mapping[str, Handler], devices: Devices, events: Events) -> d
 
 def _guarded(method: str, handler: Handler, scope: Scope, devices: Devices, events: Events) -> Handler:
     def admit(params: dict[str, JSON]) -> tuple[Device, dict[str, JSON], Audit]:
-        rest = {name: value for name, value in params.items() if name not in ("token", "address")}
+        rest = {name: value for name, value in params.items() if name not in ("token", "address", "guest")}
         address = str(params.get("address", ""))
         entered = devices.enter(str(params.get("token", "")), time.time(), address)
         target = _target(method, rest)
@@ -132,6 +132,8 @@ def _guarded(method: str, handler: Handler, scope: Scope, devices: Devices, even
         if scope not in device.scopes:
             events.emit("audit", "not_permitted", message=audit)
             raise InputError("not_permitted", "This device may not do that.", "An owner's phone may.")
+        if method == "ask" and "settings" not in device.scopes:
+            rest["guest"] = device.id
         return device, rest, audit
 
     async def call(params: dict[str, JSON]) -> JSON:
