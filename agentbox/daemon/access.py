@@ -23,7 +23,7 @@ from agentbox.pairing.devices import Device, Devices
 NEEDS: Mapping[str, Scope] = {
     "status": "state",
     "ask": "talk",
-    "listen": "talk",
+    "listen": "settings",
     "events": "state",
     "reload": "settings",
     "setup.choices": "settings",
@@ -35,7 +35,7 @@ NEEDS: Mapping[str, Scope] = {
     "mute": "settings",
     "unmute": "settings",
     "tools.list": "state",
-    "tools.call": "talk",
+    "tools.call": "settings",
     "timers.list": "words",
     "lists.list": "words",
     "tools.policy": "settings",
@@ -156,7 +156,11 @@ def _guarded(method: str, handler: Handler, scope: Scope, devices: Devices, even
             events.emit("audit", "ok", message=audit)
         items = cast(Callable[[dict[str, JSON]], AsyncIterator[JSON]], handler)(rest)
         async for item in _until_revoked(items, device, devices):
-            yield item if "words" in device.scopes or method not in ("events", "listen") else _without_words(item)
+            yield (
+                item
+                if "words" in devices.scopes(device) or method not in ("events", "listen")
+                else _without_words(item)
+            )
 
     return stream if inspect.isasyncgenfunction(handler) else call
 

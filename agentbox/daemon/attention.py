@@ -138,9 +138,7 @@ class Attention:
         """Whether a question of the box's is open."""
         return not self.context().keys().isdisjoint(("confirmation", "asked"))
 
-    def understand(
-        self, recognition: Recognition | None, opened: Opened, turn_id: str, *, guest: str = ""
-    ) -> Decision:
+    def understand(self, recognition: Recognition | None, opened: Opened, turn_id: str, *, guest: str = "") -> Decision:
         """What was heard, or (recognition null) written, means now; `guest`: who wrote it, if that is no owner."""
         context = self.talk.of(guest).context(self._monotonic())
         return self._meanings.of(self.talk.mind, recognition, opened, context, turn_id)
