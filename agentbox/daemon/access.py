@@ -23,7 +23,7 @@ from agentbox.pairing.devices import Device, Devices
 NEEDS: Mapping[str, Scope] = {
     "status": "state",
     "ask": "talk",
-    "listen": "talk",
+    "listen": "settings",
     "events": "state",
     "reload": "settings",
     "setup.choices": "settings",
@@ -35,7 +35,7 @@ NEEDS: Mapping[str, Scope] = {
     "mute": "settings",
     "unmute": "settings",
     "tools.list": "state",
-    "tools.call": "talk",
+    "tools.call": "settings",
     "timers.list": "words",
     "lists.list": "words",
     "tools.policy": "settings",
@@ -121,7 +121,7 @@ def guarded(table: Mapping[str, Handler], devices: Devices, events: Events) -> d
 
 def _guarded(method: str, handler: Handler, scope: Scope, devices: Devices, events: Events) -> Handler:
     def admit(params: dict[str, JSON]) -> tuple[Device, dict[str, JSON], Audit]:
-        rest = {name: value for name, value in params.items() if name not in ("token", "address")}
+        rest = {name: value for name, value in params.items() if name not in ("token", "address", "guest")}
         address = str(params.get("address", ""))
         entered = devices.enter(str(params.get("token", "")), time.time(), address)
         target = _target(method, rest)
@@ -132,6 +132,8 @@ def _guarded(method: str, handler: Handler, scope: Scope, devices: Devices, even
         if scope not in device.scopes:
             events.emit("audit", "not_permitted", message=audit)
             raise InputError("not_permitted", "This device may not do that.", "An owner's phone may.")
+        if method == "ask" and "settings" not in device.scopes:
+            rest["guest"] = device.id
         return device, rest, audit
 
     async def call(params: dict[str, JSON]) -> JSON:
@@ -156,14 +158,11 @@ def _guarded(method: str, handler: Handler, scope: Scope, devices: Devices, even
             async with contextlib.aclosing(_until_revoked(items, device, devices)) as until_revoked:
                 async for item in until_revoked:
                     outcome = "ok"  # whoever hangs up amidst it has had some of it
-                    shown = "words" in device.scopes or method not in ("events", "listen")
+                    shown = "words" in devices.scopes(device) or method not in ("events", "listen")
                     yield item if shown else _without_words(item)
             outcome = "ok"
         except AgentboxError as error:
             outcome = error.code
-            raise
-        except Exception:
-            outcome = "failed"
             raise
         finally:
             if method in CHANGES:

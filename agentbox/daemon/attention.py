@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple, Protocol
 
 from agentbox.asr.engine import Recognition
@@ -18,7 +18,7 @@ from agentbox.daemon.own_words import overlap
 from agentbox.daemon.questions import Questions
 from agentbox.intents.decide import Decision
 from agentbox.intents.followups import FollowUps
-from agentbox.messages import JSON, ActivatedBy
+from agentbox.messages import JSON, ActivatedBy, Intent
 from agentbox.tools.policy import Confirmations
 
 STOP = "AgentboxStop"
@@ -30,6 +30,10 @@ LEAST_OWN = 3
 
 UNASKED = ("always", "follow_up")
 """Nobody called the box: others are talked to as well, and what is not sure to be a command is none."""
+
+
+MOST_GUESTS = 64
+"""Whose talk is remembered apart; past that the first is forgotten."""
 
 
 class OwnVoice(Protocol):
@@ -64,6 +68,30 @@ class Talk:
     followups: FollowUps
     confirmations: Confirmations
     questions: Questions
+    asked: Intent | None = None
+    """What the open question asks whether it was meant; null where it was clear and is risky."""
+    confirming: Intent | None = None
+    """What the call carries out that the open question is about; null: nothing that was said as a sentence."""
+    _guests: dict[str, Talk] = field(default_factory=dict)
+
+    def of(self, guest: str) -> Talk:
+        """The talk with this guest, who neither answers nor goes on with what was said to others. Empty: the owner's,
+        who are whoever speaks at the box, and those whom they let in as owners."""
+        if not guest:
+            return self
+        if guest not in self._guests:
+            if len(self._guests) >= MOST_GUESTS:
+                del self._guests[next(iter(self._guests))]
+            self._guests[guest] = replace(
+                self,
+                followups=FollowUps(self.followups.seconds),
+                confirmations=Confirmations(self.confirmations.valid_s),
+                questions=Questions(self.questions.valid_s),
+                asked=None,
+                confirming=None,
+                _guests={},
+            )
+        return self._guests[guest]
 
     def context(self, now: float) -> dict[str, JSON]:
         """What the last turns left open, as hassil's intent context."""
@@ -110,9 +138,10 @@ class Attention:
         """Whether a question of the box's is open."""
         return not self.context().keys().isdisjoint(("confirmation", "asked"))
 
-    def understand(self, recognition: Recognition | None, opened: Opened, turn_id: str) -> Decision:
-        """What was heard, or (recognition null) written, means now."""
-        return self._meanings.of(self.talk.mind, recognition, opened, self.context(), turn_id)
+    def understand(self, recognition: Recognition | None, opened: Opened, turn_id: str, *, guest: str = "") -> Decision:
+        """What was heard, or (recognition null) written, means now; `guest`: who wrote it, if that is no owner."""
+        context = self.talk.of(guest).context(self._monotonic())
+        return self._meanings.of(self.talk.mind, recognition, opened, context, turn_id)
 
     def asking(self, by: ActivatedBy | None) -> Ask:
         """Which sentences a sound may be that began with the gate as `by` says."""

@@ -281,6 +281,7 @@ class Box:
             "muted_until": self.mute.until,
             "level_dbfs": None if self.mute.muted else round(self.hearing.level_dbfs, 1),
             "speaking": self.hearing.speaking,
+            "cloud_uses": self.figures.cloud_uses,
             "inference": self.worker.alive(),
             "queue": self.worker.behind,
             "healthy": self.health.problem() is None,

@@ -112,9 +112,9 @@ class Core:
             await self._open_models()
         self.events.emit("box", "reloaded")
 
-    async def ask(self, text: str, caller: Caller = "cli") -> Reply | None:
+    async def ask(self, text: str, caller: Caller = "cli", guest: str = "") -> Reply | None:
         async with self.turn_lock:
-            return await self.turns.asked(text, caller)
+            return await self.turns.asked(text, caller, guest)
 
     async def call(self, tool: str, arguments: dict[str, JSON], caller: Caller = "cli") -> ToolResult:
         async with self.turn_lock:

@@ -18,7 +18,7 @@ from agentbox.control.server import ControlServer, Handler
 from agentbox.daemon.door import Door
 from agentbox.daemon.events import Events
 from agentbox.errors import AgentboxError, ControlError
-from agentbox.messages import JSON, Audit, Notice, Role, Scope
+from agentbox.messages import JSON, Audit, Notice, Role
 from agentbox.pairing import addresses, certificate
 from agentbox.pairing.codes import Codes
 from agentbox.pairing.devices import Device, Devices
@@ -44,6 +44,7 @@ class Entrance:
         self._events = events
         self.codes = Codes()
         self.devices = devices
+        devices.guests_read = config.page.guests_read
         self._door = Door(self._program, self._page_failed)
         self._certificate: certificate.Certificate | None = None
         self._names: list[str] = []
@@ -76,6 +77,7 @@ class Entrance:
         """Take over a new configuration. Phones stay paired; what they have open comes back by itself. Asked by a page,
         it is done a moment later."""
         before, self._config = self._config, config
+        self.devices.guests_read = config.page.guests_read
         page = msgspec.structs.replace(config.page, guests_read=before.page.guests_read)
         if page == before.page and config.language == before.language:
             return
@@ -140,12 +142,11 @@ class Entrance:
         return self.is_open and self._config.page.lan and not self.devices.all()
 
     def redeem(self, code: str, name: str, address: str) -> tuple[Device, str]:
-        """A new device and its token, for whoever holds a code. Raises as `Codes.redeem` and `Devices.add` do."""
+        """A new device and its token, for whoever holds a code. What cannot be paired uses up no code. Raises as
+        `Codes.redeem` and `Devices.add` do."""
+        self.devices.check_new(name)
         role = self.codes.redeem(code, address, time.monotonic())
-        scopes: tuple[Scope, ...] | None = None
-        if role == "guest" and self._config.page.guests_read:
-            scopes = ("state", "talk", "words")
-        return self.devices.add(name, role, time.time(), scopes=scopes, address=address)
+        return self.devices.add(name, role, time.time(), address=address)
 
     async def let_in(self, settings_file: Path | None = None) -> None:
         """Let the local network reach the page, from now on; the owner asked for it. Raises `ConfigError`."""

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Literal
 
-from agentbox.messages import Notice, StageEvent
+from agentbox.messages import Egress, Notice, StageEvent
 
 HOUR_S = 3600.0
 
@@ -47,6 +47,7 @@ class Figures:
         self.timings: dict[str, Histogram] = {}
         """By the name of a figure in milliseconds."""
         self.last_error: Notice | None = None
+        self._uses: set[str] = set()
 
     def __call__(self, event: StageEvent) -> None:
         self.events[event.stage, event.state] += 1
@@ -55,8 +56,18 @@ class Figures:
                 self.timings.setdefault(name.removesuffix("_ms"), Histogram()).add(value)
         if event.stage == "utterance" and event.state == "ended":
             self._turns.append(self._monotonic())
+        if isinstance(event.message, Egress):
+            if event.state == "started":
+                self._uses.add(event.message.id)
+            elif event.state == "ended":
+                self._uses.discard(event.message.id)
         if isinstance(event.message, Notice) and event.message.level == "error":
             self.last_error = event.message
+
+    @property
+    def cloud_uses(self) -> int:
+        """How many uses of what is elsewhere are open: something may leave the box now."""
+        return len(self._uses)
 
     @property
     def up_s(self) -> float:

@@ -101,12 +101,13 @@ class Handlers:
         }
 
     async def ask(self, params: Params) -> JSON:
-        """`{"text"}` -> the turn: what was understood, done and answered."""
-        text = want(params, "text", str)
+        """`{"text"}` -> the turn: what was understood, done and answered. Of a paired device that is no owner's,
+        access.py adds `guest`."""
+        text, guest = want(params, "text", str), str(params.get("guest", ""))
         seen: list[StageEvent] = []
         forget = self._core.events.subscribe(seen.append)
         try:
-            reply = await self._core.ask(text, self._caller)
+            reply = await self._core.ask(text, self._caller, guest)
         finally:
             forget()
         return _turn(text, reply, seen)

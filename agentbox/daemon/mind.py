@@ -73,7 +73,7 @@ async def open_mind(
         clock=SystemClock(),
         stores=stores,
         emit=emit,
-        conversation=conversation,
+        conversation=conversation.of,
     )
     for problem in problems_of(config, registry, understander, unsaid):
         emit(problem)

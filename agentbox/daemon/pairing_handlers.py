@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from typing import Any
 
 import msgspec
@@ -15,6 +16,10 @@ from agentbox.daemon.params import Params, want
 from agentbox.errors import AgentboxError, ControlError, InputError
 from agentbox.messages import JSON, Audit, Role, Scope
 from agentbox.pairing.devices import Device, Devices
+
+MOST_FAILURES = 30
+FAILURES_S = 600.0
+"""So many failed pairings, from all addresses, are written down in so long: whoever is not paired fills no journal."""
 
 _HIDDEN = ("token_hash", "fresh_hash", "earlier_hash", "form_key")
 
@@ -30,6 +35,7 @@ class PairingHandlers:
         self._devices = devices
         self._entrance = entrance
         self._mute = mute
+        self._failures: deque[float] = deque(maxlen=MOST_FAILURES)
 
     def table(self) -> dict[str, Handler]:
         return {
@@ -55,7 +61,8 @@ class PairingHandlers:
             code, name = want(params, "code", str), want(params, "name", str)
             device, token = self._open_entrance().redeem(code, name, address)
         except AgentboxError as error:
-            self._audit(error.code, Audit(action="pair.redeem", address=address))
+            if error.code != "pairing_locked" and self._is_told(time.monotonic()):
+                self._audit(error.code, Audit(action="pair.redeem", address=address))
             raise
         told = Audit(action="pair.redeem", device_id=device.id, device_name=device.name, address=address)
         self._audit("ok", told)
@@ -103,6 +110,13 @@ class PairingHandlers:
         if self._entrance is None:
             raise ControlError("not_running", "No agentbox daemon is running.", "Start one: agentbox run")
         return self._entrance
+
+    def _is_told(self, now_s: float) -> bool:
+        """Whether one more failure is written down."""
+        if len(self._failures) == MOST_FAILURES and now_s - self._failures[0] < FAILURES_S:
+            return False
+        self._failures.append(now_s)
+        return True
 
     def _audit(self, outcome: str, audit: Audit) -> None:
         self._core.events.emit("audit", outcome, message=audit)

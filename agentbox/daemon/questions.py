@@ -22,12 +22,12 @@ class Questions:
     """The one question that is open, if any. It is closed by the next thing that is understood, and after a while."""
 
     def __init__(self, valid_s: float) -> None:
-        self._valid_s = valid_s
+        self.valid_s = valid_s
         self._open: _Open | None = None
 
     def ask(self, intent: Intent, code: str, now: float) -> None:
         """`intent` wants something that the error `code` names; the owner was asked at `now` (monotonic seconds)."""
-        self._open = _Open(intent, code, now + self._valid_s)
+        self._open = _Open(intent, code, now + self.valid_s)
 
     def asked(self, now: float) -> str | None:
         """The code of the open question."""

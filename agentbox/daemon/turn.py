@@ -12,7 +12,7 @@ from typing import Literal
 import msgspec
 
 from agentbox.daemon.activation import Opened
-from agentbox.daemon.attention import STOP, UNASKED, Attention
+from agentbox.daemon.attention import STOP, UNASKED, Attention, Talk
 from agentbox.daemon.conversation import Conversation
 from agentbox.daemon.events import Events
 from agentbox.daemon.handover import Cloud, Handover, Switch, Written, answer_by, meant_sound
@@ -81,14 +81,14 @@ class Turns:
         """A text model for what nobody else understood; null: there is none."""
         self._written: deque[str] = deque(maxlen=MOST_WRITTEN)
         """Turns that were typed: who typed reads the answer."""
-        self._asked: Intent | None = None
-        """What the open question asks whether it was meant; null where it was clear and is risky."""
-        self._confirming: Intent | None = None
-        """What the call carries out that the open question is about; null: nothing that was said as a sentence."""
 
     @property
     def _mind(self) -> Mind:
         return self._attention.talk.mind
+
+    def _talk(self, turn_id: str) -> Talk:
+        """The talk that the turn belongs to."""
+        return self._attention.talk.of(self._conversation.guest_of(turn_id))
 
     async def heard(self, heard: Heard) -> Reply | None:
         """A spoken turn. Null when the words were not for the box, or were none."""
@@ -117,15 +117,17 @@ class Turns:
         # What was said amidst the box's own words cannot be told from them.
         return await self._mean(turn, decision, opened.by, "speech", alone=amidst)
 
-    async def asked(self, text: str, caller: Caller = "cli") -> Reply | None:
-        """A turn from text, as if it had been heard and was meant for the box."""
+    async def asked(self, text: str, caller: Caller = "cli", guest: str = "") -> Reply | None:
+        """A turn from text, as if it had been heard and was meant for the box. `guest`: who typed it, if that is no
+        owner."""
         turn_id = new_id()
+        self._conversation.begin(turn_id, guest)
         self._written.append(turn_id)
         opened = self._attention.activation.decide(text, "control")
         command = opened.command if opened is not None and opened.command else text
         activated = Activated(utterance_id=turn_id, by="control", command=command)
         self._events.emit("activation", "opened", utterance_id=turn_id, message=activated)
-        decision = self._attention.understand(None, Opened("control", command), turn_id)
+        decision = self._attention.understand(None, Opened("control", command), turn_id, guest=guest)
         now = self._monotonic()
         turn = Handover(turn_id, command, b"", False, now, answer_by(now, now))
         return await self._mean(turn, decision, "control", caller)
@@ -151,7 +153,7 @@ class Turns:
         answer it, or nobody was asked."""
         intent = decision.intent
         if intent is not None and decision.outcome == "act" and intent.name not in YES_OR_NO:
-            intent = self._attention.talk.questions.answered(intent, self._monotonic())
+            intent = self._talk(turn.id).questions.answered(intent, self._monotonic())
             # An answer to the box's own question is no others' business.
             alone = alone or intent is not decision.intent
         # Whoever leaves the gate open also talks to others: what is not sure to be a command is none.
@@ -191,7 +193,7 @@ class Turns:
         if asks:
             question = self._mind.runner.phrases.say("did_you_mean", what=intent.text)
             return self._ask(call, question, intent, unsure=True)
-        self._attention.talk.followups.note(intent, self._monotonic())
+        self._talk(turn.id).followups.note(intent, self._monotonic())
         return await self._act(call, turn.speech_ended_s, intent)
 
     def _reheard(self, turn: Handover, written: Written, by: ActivatedBy) -> tuple[Handover, Decision]:
@@ -240,22 +242,23 @@ class Turns:
 
     def _ask(self, call: ToolCall, question: str, intent: Intent | None = None, *, unsure: bool = False) -> Reply:
         """Ask before `call` runs, which carries out `intent`; `unsure`: whether that was meant."""
-        now = self._monotonic()
-        self._asked, self._confirming = intent if unsure else None, intent
-        confirmation = self._attention.talk.confirmations.ask(call, question, now)
+        now, talk = self._monotonic(), self._talk(call.utterance_id)
+        talk.asked, talk.confirming = intent if unsure else None, intent
+        confirmation = talk.confirmations.ask(call, question, now)
         self._events.emit("confirmation", "asked", utterance_id=call.utterance_id, message=confirmation)
-        self._attention.activation.attend(now, self._attention.talk.confirmations.valid_s)
+        self._attend(call.utterance_id, now, talk.confirmations.valid_s)
         return self._reply(call.utterance_id, question, "question", "question")
 
     async def _answer(self, turn_id: str, meaning: Intent, caller: Caller, speech_ended_s: float) -> Reply:
-        agreed = self._attention.talk.confirmations.answer(meaning.name == "AgentboxYes", self._monotonic(), by=caller)
+        talk = self._talk(turn_id)
+        agreed = talk.confirmations.answer(meaning.name == "AgentboxYes", self._monotonic(), by=caller)
         self._events.emit("confirmation", "given" if agreed else "refused", utterance_id=turn_id)
         if agreed is None:
             return self._reply(turn_id, self._say("cancelled"), "done", "cancelled")
-        asked, meant = self._asked, self._confirming
-        self._asked = self._confirming = None
+        asked, meant = talk.asked, talk.confirming
+        talk.asked = talk.confirming = None
         if asked is not None:
-            self._attention.talk.followups.note(asked, self._monotonic())
+            talk.followups.note(asked, self._monotonic())
         # A call of its own, so that the journal tells the question's turn from the answer's.
         # A page that says yes to somebody else's question lends it no rights that a page has not.
         made_by = caller if caller == "page" and agreed.caller in OWNERS else agreed.caller
@@ -272,8 +275,8 @@ class Turns:
             return self._ask(call, result.text, intent)
         if result.asks and result.error_code is not None and intent is not None:
             now = self._monotonic()
-            self._attention.talk.questions.ask(intent, result.error_code, now)
-            self._attention.activation.attend(now)
+            self._talk(call.utterance_id).questions.ask(intent, result.error_code, now)
+            self._attend(call.utterance_id, now)
             return self._reply(call.utterance_id, result.text, "question", "question")
         state: Literal["done", "failed"] = "done" if result.ok else "failed"
         text = self._worded(result, intent)
@@ -329,8 +332,13 @@ class Turns:
             message=msgspec.structs.replace(result, aloud=""),
             timings={"duration_ms": result.duration_ms},
         )
-        self._conversation.did(result)
+        self._conversation.did(result, turn_id)
         return result
+
+    def _attend(self, turn_id: str, now: float, for_s: float | None = None) -> None:
+        """Listen for the answer to a question; a guest types it."""
+        if not self._conversation.guest_of(turn_id):
+            self._attention.activation.attend(now, for_s)
 
     def _say(self, key: str) -> str:
         return self._mind.runner.phrases.say(key)

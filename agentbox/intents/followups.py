@@ -18,7 +18,7 @@ class FollowUps:
     """The context of a conversation. `seconds`: how long an intent may be followed up (config: intents.follow_up_s)."""
 
     def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
+        self.seconds = seconds
         self._last: Intent | None = None
         self._until = float("-inf")
 
@@ -26,7 +26,7 @@ class FollowUps:
         """`intent` was understood at `now` (seconds of a monotonic clock)."""
         if intent.name not in ABOUT_THE_TALK:
             self._last = intent
-            self._until = now + self._seconds
+            self._until = now + self.seconds
 
     def forget(self) -> None:
         """Nothing was meant last (it was taken back, or the conversation is over)."""

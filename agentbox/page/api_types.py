@@ -36,6 +36,7 @@ class Status(msgspec.Struct, frozen=True):
     muted_until: float | None
     level_dbfs: float | None
     speaking: bool
+    cloud_uses: int
     inference: bool
     queue: int
     healthy: bool

@@ -65,12 +65,14 @@ _SHAPES: Mapping[str, Any] = {
 
 
 class Asker:
-    """One request's questions to the daemon."""
+    """One request's questions to the daemon. A program's token counts under `/api/` and nowhere else: what has no
+    address there (a reset, a restore) is not for programs."""
 
     def __init__(self, client: AsyncClient, connection: HTTPConnection) -> None:
         self._client = client
+        self._for_programs = connection.url.path.startswith("/api/")
         scheme, _, bearer = connection.headers.get("authorization", "").partition(" ")
-        self._bearer = bearer.strip() if scheme.lower() == "bearer" else ""
+        self._bearer = bearer.strip() if self._for_programs and scheme.lower() == "bearer" else ""
         token = self._bearer or connection.cookies.get(COOKIE, "")
         address = connection.client.host if connection.client is not None else ""
         self._who: dict[str, JSON] = {"token": token, "address": address}
@@ -97,6 +99,8 @@ class Asker:
             if error.code == "not_paired":
                 return None
             raise
+        if found["device"]["role"] == "script" and not self._for_programs:
+            return None
         return Device(
             **{name: found["device"][name] for name in ("id", "name", "role", "scopes")},
             form_key=found["form_key"],

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route, WebSocketRoute
@@ -23,7 +25,7 @@ async def show(request: Request) -> Response:
     status = await asker.call("status")
     if device.may("settings") and not status["set_up"]:
         return RedirectResponse("/setup", 303)
-    return await _page(request, asker, device)
+    return await _page(request, asker, device, status)
 
 
 async def turns(request: Request) -> Response:
@@ -36,7 +38,9 @@ async def turns(request: Request) -> Response:
 async def state(request: Request) -> Response:
     """What the box does now, for a page that lost sight of it."""
     asker, _ = await forms.asked_by(request)
-    return JSONResponse({"state": state_of(await asker.call("status"))})
+    status = await asker.call("status")
+    told = {"ears": _ears(status), "muted": status["muted"], "cloud_uses": status["cloud_uses"]}
+    return JSONResponse({"state": state_of(status), **told})
 
 
 async def talk(request: Request) -> Response:
@@ -44,7 +48,7 @@ async def talk(request: Request) -> Response:
     asker, device, form = await forms.changed_by(request)
     text = form.get("text", "").strip()[:MOST_TEXT]
     answer = await asker.call("ask", text=text) if text else None
-    return await _page(request, asker, device, answer)
+    return await _page(request, asker, device, await asker.call("status"), answer)
 
 
 async def live(socket: WebSocket) -> None:
@@ -66,16 +70,31 @@ async def language(request: Request) -> Response:
 
 
 def state_of(status: dict[str, object]) -> str:
-    """Which of the words under `state` says how the box is."""
-    if status.get("muted"):
-        return "muted"
+    """Which of the words under `state` says how the box is. That it is muted stands in every page's head as well."""
+    if status.get("cloud_uses"):
+        return "cloud"
+    return "muted" if status.get("muted") else _ears(status)
+
+
+def _ears(status: dict[str, object]) -> str:
     return "listening" if status.get("microphone") else "not_listening"
 
 
-async def _page(request: Request, asker: Asker, device: Device, answer: dict[str, str] | None = None) -> Response:
+async def _page(
+    request: Request,
+    asker: Asker,
+    device: Device,
+    status: dict[str, object],
+    answer: dict[str, str] | None = None,
+) -> Response:
     pages: Pages = request.app.state.pages
-    status = await asker.call("status")
-    shown = {"state": state_of(status), "box": status, "turns": await _turns(asker, device), "answer": answer}
+    found = await _turns(asker, device)
+    shown: dict[str, Any] = {"state": state_of(status), "box": status, "turns": found, "answer": answer}
+        "state": state_of(status),
+        "box": status,
+        "turns": await _turns(asker, device),
+        "answer": answer,
+    }
     return pages.show(request, "home.html", device=device, **shown)
 
 

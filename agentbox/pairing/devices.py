@@ -101,10 +101,18 @@ class Devices:
         """Who was seen by this process, and so by the clock as it is."""
         self._devices = {device.id: device for device in store.all()}
         self._leaving: dict[str, set[Callable[[], None]]] = {}
+        self.guests_read = False
+        """Whether guests may read what was said: the configuration in force, not the one under which they paired."""
 
     def all(self) -> list[Device]:
         """In the order in which they were paired."""
-        return sorted(self._devices.values(), key=lambda device: (device.paired_at, device.id))
+        return sorted(map(self._as_now, self._devices.values()), key=lambda device: (device.paired_at, device.id))
+
+    def scopes(self, device: Device) -> tuple[Scope, ...]:
+        """What it may do now."""
+        if device.role != "guest":
+            return device.scopes
+        return (*SCOPES["guest"], "words") if self.guests_read else SCOPES["guest"]
 
     def add(
         self, name: str, role: Role, now: float, *, scopes: tuple[Scope, ...] | None = None, address: str = ""
@@ -113,8 +121,7 @@ class Devices:
 
         Raises `InputError` `device_name_invalid`, `devices_full`; `StorageError`.
         """
-        if len(self._devices) >= MOST_DEVICES:
-            raise InputError("devices_full", f"{MOST_DEVICES} devices are paired already.", "Revoke one first.")
+        self.check_new(name)
         self._follow(now)
         token = secrets.token_urlsafe(TOKEN_BYTES)
         device = Device(
@@ -131,7 +138,14 @@ class Devices:
         )
         self._put(device)
         self._seen.add(device.id)
-        return device, token
+        return self._as_now(device), token
+
+    def check_new(self, name: str) -> None:
+        """Whether there is room for one more, of this name. Raises `InputError` `device_name_invalid`,
+        `devices_full`."""
+        if len(self._devices) >= MOST_DEVICES:
+            raise InputError("devices_full", f"{MOST_DEVICES} devices are paired already.", "Revoke one first.")
+        named(name)
 
     def enter(self, token: str, now: float, address: str = "", *, rotates: bool = False) -> Entered | None:
         """Whose token that is; null for nobody's. `rotates`: the device can take a fresh one with this answer."""
@@ -160,7 +174,7 @@ class Devices:
         if device is not known:
             self._put(device)
         self._seen.add(device.id)
-        return Entered(device=device, fresh_token=fresh)
+        return Entered(device=self._as_now(device), fresh_token=fresh)
 
     def get(self, device_id: str) -> Device:
         """The one with this id, or whose id begins so. Raises `InputError` `paired_device_missing`."""
@@ -169,7 +183,7 @@ class Devices:
             raise InputError(
                 "paired_device_missing", "There is no such device.", "agentbox devices-paired list shows them."
             )
-        return found[0]
+        return self._as_now(found[0])
 
     def rename(self, device_id: str, name: str) -> Device:
         """Raises as `get` and `add` do."""
@@ -208,6 +222,9 @@ class Devices:
         for device_id in self._seen if later_s else ():
             device = self._devices[device_id]
             self._put(msgspec.structs.replace(device, seen_at=device.seen_at + later_s))
+
+    def _as_now(self, device: Device) -> Device:
+        return msgspec.structs.replace(device, scopes=self.scopes(device))
 
     def _put(self, device: Device) -> None:
         self._store.put(device)

@@ -55,7 +55,8 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 class Runner:
     """Runs the calls of one registry. Use as `async with`: entering starts the modules' services.
 
-    `stores` gives each module its own store; `emit` takes what tools say unasked, always on the box's loop.
+    `stores` gives each module its own store; `emit` takes what tools say unasked, always on the box's loop;
+    `conversation` is the one that a turn belongs to, by its id.
     """
 
     def __init__(
@@ -69,7 +70,7 @@ class Runner:
         clock: Clock,
         stores: Callable[[str], Store],
         emit: Callable[[Reply | Notice], None],
-        conversation: Conversation,
+        conversation: Callable[[str], Conversation],
     ) -> None:
         self.registry = registry
         self.phrases = phrases
@@ -250,7 +251,7 @@ class Runner:
             caller=call.caller,
             utterance_id=call.utterance_id,
             confirmed=confirmed,
-            conversation=self._conversation,
+            conversation=self._conversation(call.utterance_id),
             tools=tuple(self.registry.tools.values()),
             silence=silence,
             running=self._services.get(module.name),
@@ -282,7 +283,7 @@ class Runner:
 
     def _silence(self) -> bool:
         """Stop all that makes noise; whether anything did. A plugin's service is told, and not waited for."""
-        silenced = self._conversation.silence()
+        silenced = self._conversation("").silence()
         for name, service in self._services.items():
             host = self._hosts[name]
             if isinstance(host, ThreadHost):

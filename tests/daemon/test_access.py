@@ -98,8 +98,10 @@ async def test_a_device_may_do_what_its_scopes_say(method: str) -> None:
         house = House()
         device, token = house.paired(role)
         if NEEDS[method] in device.scopes:
-            await ask(house.table()[method], {"token": token, "address": "10.0.0.2", "id": "x"})
-            assert [params for _, params in house.asked] == [{"id": "x"}]
+            await ask(house.table()[method], {"token": token, "address": "10.0.0.2", "id": "x", "guest": ""})
+            # Whose turn it is the box says, and nobody else.
+            whose = {"guest": device.id} if method == "ask" and role != "owner" else {}
+            assert [params for _, params in house.asked] == [{"id": "x", **whose}]
         else:
             with pytest.raises(InputError) as caught:
                 await ask(house.table()[method], {"token": token})

@@ -18,9 +18,9 @@ from agentbox.config import Config, Page
 from agentbox.control.server import ControlServer
 from agentbox.daemon.entrance import Entrance
 from agentbox.daemon.events import Events
-from agentbox.errors import ControlError
+from agentbox.errors import ControlError, InputError
 from agentbox.messages import Notice, StageEvent
-from agentbox.pairing import addresses, certificate
+from agentbox.pairing import addresses, certificate, devices
 from agentbox.pairing.devices import Devices
 from tests.pairing.test_devices import Kept
 
@@ -164,6 +164,31 @@ async def test_guests_read_where_the_owner_says_so(make: Make) -> None:
         guest, _ = entrance.redeem(entrance.offer("guest")["code"], "phone", "192.168.1.20")
         assert ("words" in guest.scopes) is reads
         await entrance.close()
+
+
+async def test_what_guests_may_read_follows_the_configuration_in_force(make: Make) -> None:
+    entrance = make()
+    await entrance.open({})
+    guest, token = entrance.redeem(entrance.offer("guest")["code"], "phone", "192.168.1.20")
+    for reads in (True, False):
+        await entrance.configure(Config(page=Page(port=0, mdns=False, guests_read=reads)))
+        entered = entrance.devices.enter(token, time.time())
+        assert entered is not None
+        assert ("words" in entered.device.scopes) is reads
+        assert ("words" in entrance.devices.get(guest.id).scopes) is reads
+
+
+async def test_what_cannot_be_paired_uses_up_no_code(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    entrance = make()
+    await entrance.open({})
+    code = entrance.offer("owner")["code"]
+    with pytest.raises(InputError, match="A name has"):
+        entrance.redeem(code, " ", "192.168.1.20")
+    with monkeypatch.context() as full:
+        full.setattr(devices, "MOST_DEVICES", 0)
+        with pytest.raises(InputError, match="are paired already"):
+            entrance.redeem(code, "phone", "192.168.1.20")
+    assert entrance.redeem(code, "phone", "192.168.1.20")[0].role == "owner"
 
 
 async def test_phones_stay_paired_when_the_configuration_changes(make: Make) -> None:

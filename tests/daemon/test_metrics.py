@@ -12,7 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from agentbox.daemon.figures import Figures
 from agentbox.daemon.metrics import GAUGES, rendered, serve
 from agentbox.errors import ControlError
-from agentbox.messages import StageEvent
+from agentbox.messages import Egress, StageEvent
 
 
 def figures() -> Figures:
@@ -24,6 +24,16 @@ def figures() -> Figures:
 
 def text() -> bytes:
     return rendered(figures(), lambda: {"up_seconds": 12.5, "memory_bytes": None})
+
+
+def test_a_use_of_a_cloud_is_open_until_it_ends() -> None:
+    found = figures()
+    first, second = (Egress(id=name, backend="b", model="m", reason="turn") for name in ("first", "second"))
+    counts = []
+    for state, use in (("started", first), ("started", second), ("ended", first), ("late", first), ("ended", second)):
+        found(StageEvent(stage="egress", state=state, at=0.0, monotonic_s=0.0, message=use))
+        counts.append(found.cloud_uses)
+    assert counts == [1, 2, 1, 1, 0]
 
 
 def free_port() -> int:

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from agentbox.asr.engine import Recognition
-from agentbox.config import Config
+from agentbox.config import Config, Tools
 from agentbox.daemon.core import open_core
 from agentbox.daemon.events import Events
 from agentbox.daemon.handlers import Handlers
 from agentbox.daemon.hearing import Heard
-from agentbox.messages import ActivatedBy, Intent, StageEvent, Transcript, Utterance, new_id
+from agentbox.messages import ActivatedBy, Caller, Intent, StageEvent, Transcript, Utterance, new_id
 from agentbox.settings import Loaded
 
 
@@ -70,3 +70,37 @@ async def test_whoever_asks_is_told_of_their_own_turn_alone(tmp_path: Path, monk
             await core.turns.asked("set a timer for five minutes")
         told = await asking
     assert (told["intent"], told["slots"], told["tool"]) == ("HassGetCurrentTime", {}, "get_time")
+
+
+async def test_a_guest_neither_answers_nor_hears_nor_takes_back_what_is_the_owners(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("AGENTBOX_STATE", str(tmp_path))
+    asks = Tools(policy={"complete_item": {"cli": "confirm", "page": "confirm"}})
+    async with open_core(Loaded(Config(tools=asks), None, None, {}), Events(), services=False) as core:
+
+        async def said(text: str, caller: Caller = "cli", guest: str = "") -> tuple[str, str]:
+            reply = await core.ask(text, caller, guest)
+            assert reply is not None
+            return reply.outcome, reply.text
+
+        await said("add milk to my shopping list")
+        done = await said("add pomegranates to my shopping list")
+        for text in ("say that again", "cancel that"):
+            _, told = await said(text, "page", "visitor")
+            assert "pomegranates" not in told
+        assert (await said("say that again"))[1] == done[1]
+        assert (await said("check off milk on my shopping list"))[0] == "question"
+        for text in ("yes", "no"):
+            await said(text, "page", "visitor")
+        # A guest's own question neither takes the place of the owner's nor is answered by the owner.
+        assert (await said("check off pomegranates on my shopping list", "page", "visitor"))[0] == "question"
+        outcome, told = await said("yes")
+        assert (outcome, "milk" in told) == ("done", True)
+        assert (await said("yes", "page", "other"))[0] != "done"
+        outcome, told = await said("yes", "page", "visitor")
+        assert (outcome, "pomegranates" in told) == ("done", True)
+        assert (await said("say that again", "page", "visitor"))[1] == told
+        # The same with what was left open.
+        assert (await said("set a timer"))[0] == "question"
+        assert (await said("ten minutes", "page", "visitor"))[0] == "not_understood"

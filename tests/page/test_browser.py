@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pty
 import re
@@ -15,7 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, WebSocketRoute, expect
 
 from agentbox.pairing.codes import LONG_BYTES, MOST_OPEN
 from tests.page.browser import PLACES, address_of, chromium, pair, read, scanned, visit
@@ -106,6 +107,52 @@ def test_what_the_box_does_is_seen_while_it_does_it(daemon: Daemon, browser: Bro
         desk.get_by_label("Type what you would say").fill("add dragon fruit to my shopping list")
         desk.get_by_role("button", name="Send").click()
         phone.locator("#turns").get_by_text("dragon fruit").first.wait_for()
+
+
+SPOKEN_CLOUD_TURN = (
+    ("speech started", "hearing"),
+    ("activation opened", "thinking"),
+    ("egress started", "cloud"),
+    ("speaking started", "cloud"),
+    ("egress started", "cloud"),  # another one: a voice in the cloud
+    ("reply done", "cloud"),
+    ("speaking ended", "cloud"),
+    ("egress ended", "cloud"),
+    ("egress ended", "listening"),
+    ("speaking started", "speaking"),
+    ("speaking ended", "listening"),
+    ("capture lost", "not_listening"),
+    ("activation opened", "thinking"),
+    ("reply done", "not_listening"),
+    ("capture muted", "muted"),
+    ("activation opened", "thinking"),
+    ("egress started", "cloud"),
+    ("reply done", "cloud"),
+    ("egress ended", "muted"),
+)
+"""What is told, in the order in which a box tells it, and what is shown then. A guest is told no more of it."""
+
+
+def test_a_cloud_is_shown_for_as_long_as_something_may_leave_the_box(daemon: Daemon, browser: Browser) -> None:
+    box = {"state": "listening", "ears": "listening", "muted": False, "cloud_uses": 0}
+    sockets: list[WebSocketRoute] = []
+    with visit(browser, phone=False, daemon=daemon) as desk:
+        desk.route_web_socket("**/live", lambda socket: sockets.append(socket))
+        desk.route("**/state", lambda route: route.fulfill(json=box))
+        with desk.expect_response("**/state"):
+            pair(desk, daemon, "guest")
+        shown = desk.locator("#state")
+        expect(shown).to_have_attribute("data-state", "listening")
+        for told, state in SPOKEN_CLOUD_TURN:
+            stage, _, event = told.partition(" ")
+            sockets[-1].send(json.dumps({"stage": stage, "state": event, "message": None}))
+            desk.evaluate("() => new Promise(requestAnimationFrame)")
+            expect(shown, told).to_have_attribute("data-state", state)
+        # Whoever comes back amidst a use sees it too.
+        box |= {"state": "cloud", "cloud_uses": 1}
+        with desk.expect_response("**/state"):
+            sockets[-1].close(code=1012)
+        expect(shown).to_have_text("Sending to the cloud")
 
 
 def test_a_revoked_phone_is_shown_out(daemon: Daemon, browser: Browser) -> None:

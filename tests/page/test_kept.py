@@ -110,5 +110,10 @@ def test_nobody_else_sees_or_changes_them(daemon: Daemon, phone: Phone) -> None:
     for place in ("/timers", "/lists"):
         assert guest.browser.get(place).status_code == 403
         assert daemon.browser().get(place).status_code == 401
+    for text in (guest.see("/sentences"), guest.see("/")):
+        assert 'id="listen"' not in text
+    assert guest.send("/lists/change", do="remove", list="", item="figs").status_code == 403
+    assert guest.send("/timers/add", kind="timer", minutes="12", name="a guest's").status_code == 403
+    assert "a guest's" not in {one["name"] for one in timers(daemon)}
     assert phone.browser.post("/lists/change", data={"do": "remove", "list": "", "item": "figs"}).status_code == 403
     assert ("figs", False) in on_list(daemon, "shopping")

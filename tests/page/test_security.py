@@ -9,8 +9,10 @@ from typing import Any, cast
 import pytest
 from starlette.routing import Mount, Route
 
+from agentbox.control.client import Client
 from agentbox.page.api_table import LINES
 from agentbox.page.app import make
+from agentbox.page.box import COOKIE
 from agentbox.page.guard import HEADERS, MOST_BODY_BYTES, Guard
 from agentbox.page.openapi import ROOT
 from tests.page.conftest import Daemon, Phone, running
@@ -44,6 +46,15 @@ OPEN = {"/pair", "/language"}
 @pytest.fixture
 def phone(daemon: Daemon) -> Phone:
     return daemon.phone("owner", "examiner")
+
+
+@pytest.fixture
+def program(daemon: Daemon) -> dict[str, Any]:
+    """One that may do everything, and knows even the key of its forms."""
+    scopes = ["state", "talk", "words", "settings", "admin"]
+    token = daemon.client.call("devices.add", {"name": "cron", "scopes": scopes})["token"]
+    key = Client(daemon.state / "page.sock").call("devices.me", {"token": token, "address": ""})["form_key"]
+    return {"token": token, "form_key": key}
 
 
 @pytest.fixture(autouse=True)
@@ -98,6 +109,14 @@ def test_no_form_counts_without_the_key_of_the_same_device(daemon: Daemon, phone
         {"Sec-Fetch-Site": "same-site"},
     ):
         assert phone.browser.post(place, data=right, headers=headers).status_code == 403, headers
+
+
+@pytest.mark.parametrize("place", sorted(one for one in POST if not one.startswith("/api/") and one not in OPEN))
+def test_no_form_is_for_programs(daemon: Daemon, program: dict[str, Any], place: str) -> None:
+    """As a token or as a phone's cookie: a reset and a restore have no address for programs."""
+    form = {"form_key": program["form_key"], "name": "not the box's", "id": "none"}
+    for headers in ({"Authorization": f"Bearer {program['token']}"}, {"Cookie": f"{COOKIE}={program['token']}"}):
+        assert daemon.browser(**headers).post(place, data=form).status_code == 401
 
 
 def test_no_page_can_be_framed_guessed_or_kept(daemon: Daemon, phone: Phone) -> None:

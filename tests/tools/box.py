@@ -126,7 +126,7 @@ async def a_box(
         clock=clock or SetClock(),
         stores=lambda name: kept.setdefault(name, MemoryStore()),
         emit=said.append,
-        conversation=talk,
+        conversation=lambda _: talk,
     )
     async with runner:
         yield Box(runner, talk, said)

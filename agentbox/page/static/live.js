@@ -3,34 +3,40 @@
 
 const shown = document.getElementById("state");
 const turns = document.getElementById("turns");
-const STATES = {
+const DOES = {
+  "speech started": "hearing",
+  "speech too_short": "",
+  "transcript not_activated": "",
+  "transcript suppressed": "",
+  "transcript own_voice": "",
+  "activation opened": "thinking",
+  "speaking started": "speaking",
+  "speaking ended": "",
+  "speaking stopped": "",
+};
+const EARS = {
   "capture listening": "listening",
   "capture lost": "not_listening",
   "capture muted": "muted",
   "capture unmuted": "listening",
-  "speech started": "hearing",
-  "speech too_short": "listening",
-  "transcript not_activated": "listening",
-  "transcript suppressed": "listening",
-  "transcript own_voice": "listening",
-  "activation opened": "thinking",
-  "egress started": "cloud",
-  "speaking started": "speaking",
-  "speaking ended": "listening",
-  "speaking stopped": "listening",
 };
+const USES = { "egress started": 1, "egress ended": -1 };
 const FIRST_PAUSE_MS = 1000;
 const LONGEST_PAUSE_MS = 30000;
 let pause_ms = FIRST_PAUSE_MS;
-let before_cloud = "listening";
-let muted = shown.dataset.state === "muted";
+let muted = !document.getElementById("muted").hidden;
+let ears = shown.dataset.state === "not_listening" ? "not_listening" : "listening";
+let doing = ""; // what it does with a turn; nothing: what the ears do is shown
+let cloud_uses = shown.dataset.state === "cloud" ? 1 : 0; // that are open: as long as one is, nothing else is shown
+let counted = 0; // beginnings and ends of such uses that were told since this page was opened
 
-function show(state) {
-  if (muted && state === "listening") {
-    state = "muted"; // what the box said is over, and it still does not listen
+function show() {
+  const resting = muted ? "muted" : ears; // what the box said is over, and it may still not listen
+  const state = doing === "away" ? doing : cloud_uses > 0 ? "cloud" : doing || resting;
+  if (shown.dataset.state !== state) {
+    shown.dataset.state = state;
+    shown.textContent = shown.getAttribute("data-" + state.replace("_", "-"));
   }
-  shown.dataset.state = state;
-  shown.textContent = shown.getAttribute("data-" + state.replace("_", "-"));
 }
 
 // What the box says to a question, or nothing: where it is away the socket has it too, and tells.
@@ -44,11 +50,18 @@ async function ask(place, read) {
 }
 
 async function look() {
-  const answer = await ask("/state", (found) => found.json());
+  let answer;
+  let before;
+  do {
+    before = counted;
+    answer = await ask("/state", (found) => found.json());
+  } while (answer && before !== counted); // whether it knew of what was told meanwhile cannot be seen
   if (answer) {
-    const { state } = answer;
-    mute(state === "muted");
-    show(state);
+    ears = answer.ears;
+    cloud_uses = answer.cloud_uses;
+    doing = "";
+    mute(answer.muted);
+    show();
   }
 }
 
@@ -80,31 +93,35 @@ function follow() {
   };
   socket.onmessage = (message) => {
     const event = JSON.parse(message.data);
-    const state = STATES[event.stage + " " + event.state];
-    if (state === "muted" || event.state === "unmuted") {
-      mute(state === "muted");
-    }
-    if (state === "cloud" && shown.dataset.state !== "cloud") {
-      before_cloud = shown.dataset.state;
-    }
-    if (event.stage === "egress" && event.state === "ended") {
-      show(before_cloud);
-    } else if (state) {
-      show(state);
-    }
-    if (event.stage === "reply") {
+    const told = event.stage + " " + event.state;
+    if (told in USES) {
+      counted += 1;
+      cloud_uses = Math.max(0, cloud_uses + USES[told]);
+    } else if (told in EARS) {
+      if (EARS[told] !== "muted") {
+        ears = EARS[told];
+      }
+      if (event.state === "muted" || event.state === "unmuted") {
+        mute(event.state === "muted");
+      }
+      doing = "";
+    } else if (told in DOES) {
+      doing = DOES[told];
+    } else if (event.stage === "reply") {
       refresh();
-      if (shown.dataset.state === "thinking") {
-        show("listening");
+      if (doing === "thinking") {
+        doing = "";
       }
     }
+    show();
   };
   socket.onclose = (event) => {
     if (event.code === 4401) {
       location.assign("/pair");
       return;
     }
-    show("away");
+    doing = "away";
+    show();
     setTimeout(follow, pause_ms * (0.5 + Math.random()));
     pause_ms = Math.min(2 * pause_ms, LONGEST_PAUSE_MS);
   };
