@@ -16,7 +16,6 @@ from agentbox.daemon import anew
 from agentbox.daemon.backup_handlers import PIECE_BYTES
 from agentbox.daemon.local import Connection, connect
 from agentbox.errors import InputError
-from agentbox.pairing.addresses import host_name
 from agentbox.settings import Loaded
 
 
@@ -109,7 +108,7 @@ def factory_reset(loaded: Loaded, yes: bool) -> None:
     if not yes:
         raise click.UsageError("Say --yes to delete everything of yours from the box.")
     box = connect(loaded)
-    box.call("factory.reset", {"name": host_name(loaded.config.page.name)})
+    box.call("factory.reset")
     _begin_anew(loaded, box)
     click.echo("Everything of yours is deleted.")
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from agentbox.errors import InputError
 from tests.page.conftest import Daemon, Phone, audit_of, running, settings_of, until_anew
 
 
@@ -46,10 +47,10 @@ def send(phone: Phone, archive: bytes, **form: str) -> httpx.Response:
     return phone.browser.post("/system/restore", data=fields, files={"file": ("backup.zip", archive)})
 
 
-def run(daemon: Daemon, *command: str) -> subprocess.CompletedProcess[str]:
+def run(daemon: Daemon, *command: str, **environ: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "agentbox", *command, "--config", str(daemon.config)],
-        env={**os.environ, "AGENTBOX_STATE": str(daemon.state)},
+        env={**os.environ, "AGENTBOX_STATE": str(daemon.state), **environ},
         capture_output=True,
         text=True,
         timeout=60,
@@ -141,6 +142,28 @@ def test_commands_back_up_restore_and_reset_with_and_without_a_daemon(box: Daemo
     box.start()
     assert items(box) == ["quinces"]
     assert box.client.call("devices.list") == []
+
+
+def test_a_reset_by_command_needs_no_settings_of_the_boxs(box: Daemon, tmp_path: Path) -> None:
+    """As root does it for a service: with a state folder of its own, where the name that the page gave is not known."""
+    box.client.call("config.set", {"key": "page.name", "value": "pantry"})
+    add(box, "quinces")
+    before = time.monotonic()
+    own = {"AGENTBOX_STATE": str(tmp_path / "own"), "AGENTBOX_SOCKET": str(box.state / "control.sock")}
+    done = run(box, "factory-reset", "--yes", **own)
+    assert (done.returncode, done.stderr) == (0, "")
+    until_anew(box, before)
+    assert "quinces" not in str(box.client.call("lists.list"))
+    with pytest.raises(InputError, match="reset_not_confirmed"):
+        box.client.call("factory.reset", {"name": "not its name"})
+
+
+def test_the_page_must_name_the_box_that_it_resets(daemon: Daemon) -> None:
+    token = daemon.client.call("devices.add", {"name": "x", "scopes": ["admin"]})["token"]
+    page = type(daemon.client)(daemon.state / "page.sock")
+    with pytest.raises(InputError, match="bad_parameter"):
+        page.call("factory.reset", {"token": token, "address": ""})
+    assert not (daemon.state / "reset").exists()
 
 
 def test_a_reset_by_the_page_leaves_a_new_box(box: Daemon) -> None:
