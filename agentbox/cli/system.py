@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import base64
 import os
+import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 import click
 
@@ -16,6 +19,7 @@ from agentbox.daemon import anew
 from agentbox.daemon.backup_handlers import PIECE_BYTES
 from agentbox.daemon.local import Connection, connect
 from agentbox.errors import InputError
+from agentbox.messages import JSON
 from agentbox.settings import Loaded
 
 
@@ -34,13 +38,13 @@ def restart(loaded: Loaded) -> None:
 
 @click.command()
 @with_config
-@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False, allow_dash=True))
 @click.option("--with-secrets", is_flag=True, help="With the secrets that were set on the page, as plain text.")
 def backup(loaded: Loaded, file: Path, with_secrets: bool) -> None:
     """Write all that the owner would miss into FILE, a zip archive that only you can read.
 
     It holds what was said, timers, lists, settings and sentences made on the page. It does not hold who is
-    paired, models, or your own configuration file.
+    paired, models, or your own configuration file. `-` is standard output.
 
     \b
     Example:
@@ -48,40 +52,55 @@ def backup(loaded: Loaded, file: Path, with_secrets: bool) -> None:
     """
     pieces = connect(loaded).stream("backup.create", {"secrets": with_secrets})
     told = next(pieces)
+    piped = str(file) == "-"
     made = file.with_name(f".{file.name}.new")
     try:
-        with os.fdopen(os.open(made, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as out:
-            for piece in pieces:
-                out.write(base64.b64decode(piece["data"]))
-            whole = out.tell() == told["bytes"]
-        if not whole:
-            raise gone()
-        made.replace(file)
+        if piped:
+            _write(sys.stdout.buffer, pieces, told["bytes"])
+        else:
+            with os.fdopen(os.open(made, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as out:
+                _write(out, pieces, told["bytes"])
+            made.replace(file)
     except OSError as error:
         what = f"{file} cannot be written: {error.strerror}."
         raise InputError("backup_unwritable", what, "Choose another place.") from error
     finally:
-        made.unlink(missing_ok=True)
-    click.echo(f"{file}: {told['bytes'] / 1e6:.1f} MB")
+        if not piped:
+            made.unlink(missing_ok=True)
+    click.echo(f"{file}: {told['bytes'] / 1e6:.1f} MB", err=piped)
+
+
+def _write(out: IO[bytes], pieces: Iterator[JSON], wanted_bytes: int) -> None:
+    """Raises `ControlError` `daemon_gone` where less came than was told."""
+    for piece in pieces:
+        data = base64.b64decode(piece["data"])
+        out.write(data)
+        wanted_bytes -= len(data)
+    out.flush()
+    if wanted_bytes:
+        raise gone()
 
 
 @click.command()
 @with_config
-@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False, allow_dash=True))
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def restore(loaded: Loaded, file: Path, yes: bool) -> None:
     """Put what is in a backup in the place of what the box has now, and restart it.
 
     The backup is checked first. What the box had is kept aside until the next restore; devices stay paired.
+    `-` is standard input, and needs --yes.
 
     \b
     Example:
       agentbox restore agentbox.zip
     """
+    if not yes and str(file) == "-":
+        raise click.UsageError("Say --yes: standard input is the backup, and cannot be asked.")
     if not yes:
         click.confirm("What was said, timers, lists and settings are replaced. Go on?", abort=True)
     box, offset = connect(loaded), 0
-    with file.open("rb") as source:
+    with click.open_file(file, "rb") as source:
         while piece := source.read(PIECE_BYTES):
             data = base64.b64encode(piece).decode("ascii")
             offset = box.call("restore.put", {"offset": offset, "data": data})["bytes"]

@@ -7,9 +7,10 @@ import subprocess
 import sys
 import time
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from io import BytesIO
 from pathlib import Path
+from typing import IO
 
 import httpx
 import pytest
@@ -47,11 +48,19 @@ def send(phone: Phone, archive: bytes, **form: str) -> httpx.Response:
     return phone.browser.post("/system/restore", data=fields, files={"file": ("backup.zip", archive)})
 
 
-def run(daemon: Daemon, *command: str, **environ: str) -> subprocess.CompletedProcess[str]:
+def run(
+    daemon: Daemon,
+    *command: str,
+    stdin: IO[bytes] | None = None,
+    stdout: IO[bytes] | int = subprocess.PIPE,
+    environ: Mapping[str, str] | None = None,
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "agentbox", *command, "--config", str(daemon.config)],
-        env={**os.environ, "AGENTBOX_STATE": str(daemon.state), **environ},
-        capture_output=True,
+        env={**os.environ, "AGENTBOX_STATE": str(daemon.state), **(environ or {})},
+        stdin=stdin,
+        stdout=stdout,
+        stderr=subprocess.PIPE,
         text=True,
         timeout=60,
         check=False,
@@ -137,7 +146,14 @@ def test_commands_back_up_restore_and_reset_with_and_without_a_daemon(box: Daemo
     assert run(box, "factory-reset", "--yes").returncode == 0
     assert not (box.state / "agentbox.db").exists()
     assert not (box.state / "secrets").exists()
-    assert run(box, "restore", str(file), "--yes").returncode == 0
+    with file.open("rb") as source:
+        assert run(box, "restore", "-", stdin=source).returncode == 2
+        assert run(box, "restore", "-", "--yes", stdin=source).returncode == 0
+    piped = tmp_path / "piped.zip"
+    with piped.open("wb") as out:
+        assert " MB" in run(box, "backup", "-", "--with-secrets", stdout=out).stderr
+    with zipfile.ZipFile(piped) as packed:
+        assert packed.read("secrets/weather") == b"hunter2"
     assert (box.state / "secrets" / "weather").read_text() == "hunter2"
     box.start()
     assert items(box) == ["quinces"]
@@ -150,7 +166,7 @@ def test_a_reset_by_command_needs_no_settings_of_the_boxs(box: Daemon, tmp_path:
     add(box, "quinces")
     before = time.monotonic()
     own = {"AGENTBOX_STATE": str(tmp_path / "own"), "AGENTBOX_SOCKET": str(box.state / "control.sock")}
-    done = run(box, "factory-reset", "--yes", **own)
+    done = run(box, "factory-reset", "--yes", environ=own)
     assert (done.returncode, done.stderr) == (0, "")
     until_anew(box, before)
     assert "quinces" not in str(box.client.call("lists.list"))
