@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import re
 import signal
 import sys
 import tempfile
@@ -15,7 +14,8 @@ from typing import Any
 
 from websockets.asyncio.client import connect
 
-from agentbox.bench.box import median, percentile
+from agentbox.bench.box import cpu_s, median, percentile
+from agentbox.daemon.figures import memory_bytes
 from tests.page.conftest import Daemon, Phone, running
 from tests.page.test_pairing import children
 
@@ -31,7 +31,7 @@ BOXES: dict[str, dict[str, Any]] = {
 
 
 def main(seconds: float) -> None:
-    print(f"{'':42}{'PSS':>10}{'private':>10}{'CPU':>10}")
+    print(f"{'':42}{'PSS':>10}{'anonymous':>10}{'CPU':>10}")
     for name, page in BOXES.items():
         with tempfile.TemporaryDirectory() as folder, running(Path(folder), page=page) as daemon:
             assert daemon.process is not None
@@ -94,20 +94,8 @@ def row(name: str, pid: int, seconds: float) -> None:
     before_s = cpu_s(pid)
     time.sleep(seconds)
     used = (cpu_s(pid) - before_s) / seconds
-    print(f"{name:42}{memory_mb(pid, 'Pss'):7.1f} MB{memory_mb(pid, 'Private_'):7.1f} MB{used:9.2%}", flush=True)
-
-
-def memory_mb(pid: int, kind: str) -> float:
-    """From /proc/PID/smaps_rollup (proc(5)); the kinds that begin so are added up, `Pss` stands for itself."""
-    text = Path(f"/proc/{pid}/smaps_rollup").read_text()
-    found = re.findall(rf"^({kind}\w*): +(\d+) kB", text, re.MULTILINE)
-    return sum(int(kilobytes) for name, kilobytes in found if kind != "Pss" or name == "Pss") * 1024 / 1e6
-
-
-def cpu_s(pid: int) -> float:
-    """User and system time, all threads (proc(5))."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    pss_mb, own_mb = ((memory_bytes(pid, kind=kind) or 0) / 1e6 for kind in ("Pss", "Pss_Anon"))
+    print(f"{name:42}{pss_mb:7.1f} MB{own_mb:7.1f} MB{used:9.2%}", flush=True)
 
 
 if __name__ == "__main__":

@@ -32,7 +32,7 @@ import numpy as np
 import yaml
 
 from agentbox import paths
-from agentbox.bench.box import quiet, steady_noise
+from agentbox.bench.box import cpu_s, quiet, steady_noise
 from agentbox.bench.recordings import read_sound, sound_files
 from agentbox.config import Config
 from agentbox.daemon.figures import memory_bytes
@@ -88,18 +88,12 @@ def sounds(data: Path, talk: Path | None, seed: int) -> Iterator[np.ndarray[tupl
             yield quiet(draw.uniform(5.0, 60.0))
 
 
-def cpu_s(folder: Path) -> float:
-    """What the process has worked so far (proc(5): utime and stime, the 14th and 15th field of stat)."""
-    fields = (folder / "stat").read_text(encoding="ascii").rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
 def sampled(process: subprocess.Popen[bytes], database: Path, sound_s: float, seen: Counter[str]) -> Sample:
     folder = Path(f"/proc/{process.pid}")
     busy_mb = (memory_bytes(process.pid) or 0) / MB
     before, worked_s = -1, 0.0
-    while seen.total() != before or cpu_s(folder) - worked_s > AT_REST_CPU * REST_S:
-        before, worked_s = seen.total(), cpu_s(folder)
+    while seen.total() != before or cpu_s(process.pid) - worked_s > AT_REST_CPU * REST_S:
+        before, worked_s = seen.total(), cpu_s(process.pid)
         time.sleep(REST_S)
     with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as journal:
         (turns,) = journal.execute("SELECT count(*) FROM turns").fetchone()

@@ -93,8 +93,7 @@ class Daemon:
             yield json.loads(line)
 
     def cpu_s(self) -> float:
-        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        return cpu_s(self.process.pid)
 
     def written_mb(self) -> float:
         lines = Path(f"/proc/{self.process.pid}/io").read_text().splitlines()
@@ -102,6 +101,12 @@ class Daemon:
 
     def pss_mb(self) -> float:
         return (memory_bytes(self.process.pid) or 0) / (1 << 20)
+
+
+def cpu_s(pid: int) -> float:
+    """What a process has worked so far, all threads (proc(5): utime and stime, the 14th and 15th field of stat)."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def quiet(seconds: float) -> Samples:

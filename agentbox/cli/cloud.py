@@ -7,10 +7,8 @@ from typing import Any
 
 import click
 
-from agentbox import choices, paths
 from agentbox.cli.common import Group, echo_json, show_error, with_config, with_json
 from agentbox.config import LOCAL
-from agentbox.control.client import Client
 from agentbox.daemon.local import connect
 from agentbox.errors import AgentboxError, ExitCode, InputError
 from agentbox.settings import Loaded
@@ -78,16 +76,15 @@ def use(loaded: Loaded, name: str) -> None:
     Example:
       agentbox backends use local
     """
-    names = [backend.name for backend in loaded.config.cloud.backends]
+    box = connect(loaded)
+    names = [backend["name"] for backend in box.call("backends.list")]
     if name not in (*names, LOCAL):
         raise InputError(
             "backend_missing", f"There is no backend {name!r}.", f"There are: {', '.join([*names, LOCAL])}."
         )
-    choices.remember("cloud.use", name)
-    client = Client(paths.control_socket(loaded.config))
-    if client.is_running():
-        client.call("reload")
-    if name == LOCAL or loaded.config.cloud.policy != "local_only":
+    box.call("config.set", {"key": "cloud.use", "value": name})
+    [policy] = [one["value"] for one in box.call("config.get") if one["key"] == "cloud.policy"]
+    if name == LOCAL or policy != "local_only":
         click.echo("Nothing leaves this box." if name == LOCAL else f"{name} is asked first.")
     else:
         click.echo(f"{name} would be asked first, but cloud.policy is local_only: nothing leaves this box.")

@@ -27,7 +27,8 @@ PIECE_BYTES = 384 << 10
 
 
 class BackupHandlers:
-    """`table()` is the methods by name. `caller`: `page` gets no secrets, and restores fewer settings."""
+    """`table()` is the methods by name. `caller`: `page` gets no secrets, restores fewer settings, and names the
+    box that it resets."""
 
     def __init__(self, core: Core, caller: Caller = "cli") -> None:
         self._core = core
@@ -81,9 +82,10 @@ class BackupHandlers:
         return {"made_at": plan.made_at, "agentbox": plan.agentbox, "left": plan.left}
 
     async def factory_reset(self, params: Params) -> JSON:
-        """`{"name"}`: the box's name, to be sure. The next start deletes all of the owner's."""
+        """`{"name"}`: the box's name, to be sure; a command was told `--yes`, and need not know it. The next start
+        deletes all of the owner's."""
         name = host_name(self._core.config.page.name)
-        if want(params, "name", str).strip().casefold() != name.casefold():
+        if (self._by_page or "name" in params) and want(params, "name", str).strip().casefold() != name.casefold():
             raise InputError("reset_not_confirmed", "That is not the name of the box.", f"Its name is {name}.")
         await asyncio.to_thread(anew.want_reset)
         return {"name": name}

@@ -7,13 +7,15 @@ import subprocess
 import sys
 import time
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from io import BytesIO
 from pathlib import Path
+from typing import IO
 
 import httpx
 import pytest
 
+from agentbox.errors import InputError
 from tests.page.conftest import Daemon, Phone, audit_of, running, settings_of, until_anew
 
 
@@ -46,11 +48,19 @@ def send(phone: Phone, archive: bytes, **form: str) -> httpx.Response:
     return phone.browser.post("/system/restore", data=fields, files={"file": ("backup.zip", archive)})
 
 
-def run(daemon: Daemon, *command: str) -> subprocess.CompletedProcess[str]:
+def run(
+    daemon: Daemon,
+    *command: str,
+    stdin: IO[bytes] | None = None,
+    stdout: IO[bytes] | int = subprocess.PIPE,
+    environ: Mapping[str, str] | None = None,
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "agentbox", *command, "--config", str(daemon.config)],
-        env={**os.environ, "AGENTBOX_STATE": str(daemon.state)},
-        capture_output=True,
+        env={**os.environ, "AGENTBOX_STATE": str(daemon.state), **(environ or {})},
+        stdin=stdin,
+        stdout=stdout,
+        stderr=subprocess.PIPE,
         text=True,
         timeout=60,
         check=False,
@@ -136,11 +146,40 @@ def test_commands_back_up_restore_and_reset_with_and_without_a_daemon(box: Daemo
     assert run(box, "factory-reset", "--yes").returncode == 0
     assert not (box.state / "agentbox.db").exists()
     assert not (box.state / "secrets").exists()
-    assert run(box, "restore", str(file), "--yes").returncode == 0
+    with file.open("rb") as source:
+        assert run(box, "restore", "-", stdin=source).returncode == 2
+        assert run(box, "restore", "-", "--yes", stdin=source).returncode == 0
+    piped = tmp_path / "piped.zip"
+    with piped.open("wb") as out:
+        assert " MB" in run(box, "backup", "-", "--with-secrets", stdout=out).stderr
+    with zipfile.ZipFile(piped) as packed:
+        assert packed.read("secrets/weather") == b"hunter2"
     assert (box.state / "secrets" / "weather").read_text() == "hunter2"
     box.start()
     assert items(box) == ["quinces"]
     assert box.client.call("devices.list") == []
+
+
+def test_a_reset_by_command_needs_no_settings_of_the_boxs(box: Daemon, tmp_path: Path) -> None:
+    """As root does it for a service: with a state folder of its own, where the name that the page gave is not known."""
+    box.client.call("config.set", {"key": "page.name", "value": "pantry"})
+    add(box, "quinces")
+    before = time.monotonic()
+    own = {"AGENTBOX_STATE": str(tmp_path / "own"), "AGENTBOX_SOCKET": str(box.state / "control.sock")}
+    done = run(box, "factory-reset", "--yes", environ=own)
+    assert (done.returncode, done.stderr) == (0, "")
+    until_anew(box, before)
+    assert "quinces" not in str(box.client.call("lists.list"))
+    with pytest.raises(InputError, match="reset_not_confirmed"):
+        box.client.call("factory.reset", {"name": "not its name"})
+
+
+def test_the_page_must_name_the_box_that_it_resets(daemon: Daemon) -> None:
+    token = daemon.client.call("devices.add", {"name": "x", "scopes": ["admin"]})["token"]
+    page = type(daemon.client)(daemon.state / "page.sock")
+    with pytest.raises(InputError, match="bad_parameter"):
+        page.call("factory.reset", {"token": token, "address": ""})
+    assert not (daemon.state / "reset").exists()
 
 
 def test_a_reset_by_the_page_leaves_a_new_box(box: Daemon) -> None:

@@ -9,7 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from agentbox.cli import main
 from agentbox.errors import ControlError
 from agentbox.page.render import LANGUAGES, Words
 from agentbox.page.topics import STEPS, TOPICS, after, changes
@@ -120,6 +122,28 @@ def test_the_wake_phrase_of_the_language_is_shown_and_not_pinned(box: Daemon, ow
     assert settings_of(box)["activation"]["phrases"] is None
     assert sent(owner, "/settings/listening", setup="1", **{"activation.phrases": ""})[1] == "/setup/wake"
     assert settings_of(box)["activation"]["phrases"] is None
+
+
+def test_a_command_tells_the_box_which_backend_to_use_and_not_a_file_of_its_own(
+    box: Daemon, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As root does it for a service: with a state folder of its own."""
+
+    def use(name: str) -> str:
+        return CliRunner().invoke(main, ["backends", "use", name, "--config", str(box.config)]).output
+
+    monkeypatch.setenv("AGENTBOX_STATE", str(tmp_path))
+    monkeypatch.setenv("AGENTBOX_SOCKET", str(box.state / "control.sock"))
+    box.client.call("config.set", {"values": {"cloud.backends": [{"name": "openai", "kind": "openai"}]}})
+    assert "cloud.policy is local_only: nothing leaves this box" in use("openai")
+    assert "backend_missing" in use("nobody")
+    assert settings_of(box)["cloud"]["use"] == "openai"
+    assert not (tmp_path / "settings.yaml").exists()
+    monkeypatch.delenv("AGENTBOX_SOCKET")
+    assert use("local") == "Nothing leaves this box.\n", "no box runs here"
+    assert (tmp_path / "settings.yaml").exists()
+    assert settings_of(box)["cloud"]["use"] == "openai"
+    box.client.call("config.set", {"values": {"cloud.backends": [], "cloud.use": "local"}})
 
 
 def test_a_key_is_kept_tried_and_never_shown(box: Daemon, owner: Phone) -> None:

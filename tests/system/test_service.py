@@ -127,6 +127,24 @@ def test_root_reads_the_journal_of_a_service_that_stands_still(machine: Machine)
     assert "milk" in machine.out("agentbox ask 'what is on the shopping list'")
 
 
+def test_root_does_the_same_to_a_service_that_stands_still(machine: Machine) -> None:
+    machine.run("agentbox ask 'add milk to the shopping list'")
+    machine.systemctl("stop", "agentbox")
+    machine.run("cd /root && agentbox backup mine.zip")
+    assert machine.out("stat --format='%a %U' /root/mine.zip") == "600 root"
+    assert machine.out("agentbox factory-reset --yes") == "Everything of yours is deleted."
+    assert not (machine.tree / DATABASE).exists()
+    assert "is restored" in machine.out("cd /root && agentbox restore mine.zip --yes")
+    state = (machine.tree / DATABASE).parent
+    assert {file.lstat().st_uid for file in state.rglob("*")} == {state.stat().st_uid}
+    machine.run("agentbox backends use local")
+    assert machine.run("ls /root/.local", check=False).returncode != 0, "a state folder of root's own"
+    machine.systemctl("start", "agentbox")
+    assert "milk" in machine.out("agentbox ask 'what is on the shopping list'")
+    machine.run("agentbox backends use local")
+    assert "cloud.use = local   (/var/lib" in machine.out("agentbox config show")
+
+
 def test_a_mistake_in_the_configuration_is_not_tried_again(machine: Machine) -> None:
     machine.write("/etc/agentbox/config.yaml", "audio: {blok_ms: 5}\n")
     assert machine.run("systemctl restart agentbox", check=False).returncode != 0
