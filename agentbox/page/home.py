@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route, WebSocketRoute
@@ -86,7 +88,8 @@ async def _page(
     answer: dict[str, str] | None = None,
 ) -> Response:
     pages: Pages = request.app.state.pages
-    shown = {"state": state_of(status), "box": status, "turns": await _turns(asker, device), "answer": answer}
+    found = await _turns(asker, device)
+    shown: dict[str, Any] = {"state": state_of(status), "box": status, "turns": found, "answer": answer}
     return pages.show(request, "home.html", device=device, **shown)
 
 

@@ -131,7 +131,7 @@ def test_a_cloud_is_shown_for_as_long_as_something_may_leave_the_box(daemon: Dae
     box = {"state": "listening", "ears": "listening", "muted": False, "cloud_uses": 0}
     sockets: list[WebSocketRoute] = []
     with visit(browser, phone=False, daemon=daemon) as desk:
-        desk.route_web_socket("**/live", lambda socket: sockets.append(socket))  # noqa: PLW0108
+        desk.route_web_socket("**/live", lambda socket: sockets.append(socket))
         desk.route("**/state", lambda route: route.fulfill(json=box))
         with desk.expect_response("**/state"):
             pair(desk, daemon, "guest")
