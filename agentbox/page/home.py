@@ -90,11 +90,6 @@ async def _page(
     pages: Pages = request.app.state.pages
     found = await _turns(asker, device)
     shown: dict[str, Any] = {"state": state_of(status), "box": status, "turns": found, "answer": answer}
-        "state": state_of(status),
-        "box": status,
-        "turns": await _turns(asker, device),
-        "answer": answer,
-    }
     return pages.show(request, "home.html", device=device, **shown)
 
 
