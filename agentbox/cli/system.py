@@ -154,7 +154,7 @@ def _staged(loaded: Loaded, file: Path) -> anew.Plan:
         return anew.stage(file, loaded, by_page=False)
     received = anew.upload_file()
     try:
-        with received.open("wb", opener=_own) as out:
+        with open(received, "wb", opener=_own) as out:
             shutil.copyfileobj(sys.stdin.buffer, out)
         return anew.stage(received, loaded, by_page=False)
     finally:
