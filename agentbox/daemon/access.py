@@ -153,16 +153,19 @@ def _guarded(method: str, handler: Handler, scope: Scope, devices: Devices, even
     async def stream(params: dict[str, JSON]) -> AsyncIterator[JSON]:
         device, rest, audit = admit(params)
         items = cast(Callable[[dict[str, JSON]], AsyncIterator[JSON]], handler)(rest)
-        outcome = "failed"
+        outcome, begun = "failed", False
         try:
             async with contextlib.aclosing(_until_revoked(items, device, devices)) as until_revoked:
                 async for item in until_revoked:
-                    outcome = "ok"  # whoever hangs up amidst it has had some of it
+                    begun = True
                     shown = "words" in devices.scopes(device) or method not in ("events", "listen")
                     yield item if shown else _without_words(item)
             outcome = "ok"
         except AgentboxError as error:
             outcome = error.code
+            raise
+        except (GeneratorExit, asyncio.CancelledError):
+            outcome = "ok" if begun else "failed"  # whoever hangs up amidst it has had some of it
             raise
         finally:
             if method in CHANGES:

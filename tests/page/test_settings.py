@@ -134,7 +134,8 @@ def test_a_command_tells_the_box_which_backend_to_use_and_not_a_file_of_its_own(
 
     monkeypatch.setenv("AGENTBOX_STATE", str(tmp_path))
     monkeypatch.setenv("AGENTBOX_SOCKET", str(box.state / "control.sock"))
-    box.client.call("config.set", {"values": {"cloud.backends": [{"name": "openai", "kind": "openai"}]}})
+    backends = [{"name": "openai", "kind": "openai"}]
+    box.client.call("config.set", {"values": {"cloud.backends": backends, "cloud.policy": "local_only"}})
     assert "cloud.policy is local_only: nothing leaves this box" in use("openai")
     assert "backend_missing" in use("nobody")
     assert settings_of(box)["cloud"]["use"] == "openai"
