@@ -203,13 +203,16 @@ class Entrance:
 
     def _program(self, sockets: Sequence[int]) -> list[str]:
         assert self._certificate is not None
-        listening = ",".join(map(str, sockets))
+        page, listening = self._config.page, ",".join(map(str, sockets))
+        # The owner's own certificate is for another name.
+        is_found_by_name = page.lan and page.mdns and page.certificate is None
         options = {
             "sockets": listening,
             "control": str(paths.page_socket(self._config)),
             "certificate": str(self._certificate.file),
             "fingerprint": self._certificate.fingerprint,
             "names": ",".join(self._names),
+            "lasting-name": self._names[0] if is_found_by_name else "",
             "language": self._config.language,
         }
         return [sys.executable, "-P", "-m", "agentbox.page", *(f"--{name}={value}" for name, value in options.items())]

@@ -41,7 +41,8 @@ async def serve(options: argparse.Namespace) -> None:
     sockets = [socket.socket(fileno=int(number)) for number in options.sockets.split(",")]
     names = frozenset(options.names.lower().split(","))
     pages = Pages(options.language, options.fingerprint)
-    listener = Listener(sockets, secure(options.certificate), make(AsyncClient(options.control), pages, names), names)
+    app = make(AsyncClient(options.control), pages, names, options.lasting_name)
+    listener = Listener(sockets, secure(options.certificate), app, names)
     over = asyncio.Event()
     loop.add_reader(sys.stdin.fileno(), over.set)
     loop.add_signal_handler(signal.SIGTERM, over.set)
@@ -59,6 +60,7 @@ def main() -> None:
     for name in ("sockets", "certificate", "fingerprint", "names", "language"):
         parser.add_argument(f"--{name}", required=True)
     parser.add_argument("--control", type=Path, required=True)
+    parser.add_argument("--lasting-name", default="")
     parser.add_argument("--idle", type=float, default=IDLE_S)
     # The ear comes first. (A service's sandbox may forbid it; then it is as important as the rest.)
     with contextlib.suppress(OSError):

@@ -49,8 +49,9 @@ _STATUS = {
 }
 
 
-def make(client: AsyncClient, pages: Pages, names: Collection[str]) -> ASGIApp:
-    """`names`: the hosts that are this box."""
+def make(client: AsyncClient, pages: Pages, names: Collection[str], lasting_name: str = "") -> ASGIApp:
+    """`names`: the hosts that are this box. `lasting_name`: the one by which it is found when its address changes;
+    empty where the network carries none."""
 
     async def failed(request: Request, error: Exception) -> Response:
         assert isinstance(error, AgentboxError)
@@ -88,7 +89,7 @@ def make(client: AsyncClient, pages: Pages, names: Collection[str]) -> ASGIApp:
         exception_handlers={AgentboxError: failed, HTTPException: refused},
     )
     app.router.redirect_slashes = False
-    app.state.client, app.state.pages = client, pages
+    app.state.client, app.state.pages, app.state.lasting_name = client, pages, lasting_name
     return Guard(app, names)
 
 

@@ -13,7 +13,11 @@ from agentbox.page.render import Pages, keep_token
 
 async def show(request: Request) -> Response:
     pages: Pages = request.app.state.pages
-    return pages.show(request, "pair.html", guess=_name(request), problem=None)
+    lasting = request.app.state.lasting_name
+    elsewhere = lasting and request.url.hostname != lasting
+    # What proves a phone paired counts for the host at which it was paired, and for no other.
+    named = f"https://{lasting}:{request.url.port or 443}/pair" if elsewhere else ""
+    return pages.show(request, "pair.html", guess=_name(request), named=named)
 
 
 async def redeem(request: Request) -> Response:

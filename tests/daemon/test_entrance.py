@@ -95,6 +95,23 @@ async def test_what_the_code_says_of_the_certificate_is_what_a_browser_meets(mak
     assert await shown(entrance) == entrance.offer("owner")["fingerprint"]
 
 
+@pytest.mark.parametrize(
+    ("page", "lasting"),
+    [
+        ({"lan": True, "mdns": True, "name": "Kitchen"}, "kitchen.local"),
+        ({"lan": True, "mdns": False, "name": "Kitchen"}, ""),
+        ({"lan": False, "mdns": True, "name": "Kitchen"}, ""),
+    ],
+)
+async def test_the_page_knows_the_name_that_lasts(
+    make: Make, monkeypatch: pytest.MonkeyPatch, page: dict[str, Any], lasting: str
+) -> None:
+    monkeypatch.setattr(addresses, "lan_addresses", list)  # nowhere to announce anything
+    entrance = make(**page)
+    await entrance.open({})
+    assert f"--lasting-name={lasting}" in entrance._program([])
+
+
 async def test_a_box_that_moves_has_a_new_certificate_with_the_same_key(
     make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:

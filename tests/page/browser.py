@@ -28,6 +28,9 @@ PLACES |= {f"settings-{topic}": f"/settings/{topic}" for topic in TOPICS}
 PLACES |= {f"setup-{step}": f"/setup/{step}" for step in STEPS}
 """Every page, by a name for its picture; `{turn}` is for a turn's id."""
 
+NAMES = "--host-resolver-rules=MAP *.local 127.0.0.1"
+"""What mDNS says in a home's network, said without one."""
+
 PHONE: ViewportSize = {"width": 390, "height": 844}
 DESK: ViewportSize = {"width": 1280, "height": 900}
 
@@ -38,7 +41,7 @@ def chromium() -> Iterator[Browser]:
     if program is None:
         pytest.skip("chromium is not installed")
     with sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        browser = driver.chromium.launch(executable_path=program, args=["--no-sandbox", NAMES])
         try:
             yield browser
         finally:

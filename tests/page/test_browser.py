@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pty
 import re
 import secrets
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -249,3 +251,41 @@ def test_an_answer_that_never_comes_is_no_mistake_of_the_page(daemon: Daemon, br
         phone.unroute_all()
         phone.reload()
         phone.locator("#state:not([data-state=away])").wait_for()
+
+
+@contextlib.contextmanager
+def box_at(daemon: Daemon, name: str) -> Iterator[int]:
+    """Another place where the page of `daemon` is served, which is found by `name` too: its port."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        options = {
+            "sockets": str(listening.fileno()),
+            "control": str(daemon.state / "page.sock"),
+            "certificate": str(daemon.state / "page" / "certificate.pem"),
+            "fingerprint": "-",
+            "names": f"{name},127.0.0.1",
+            "lasting-name": name,
+            "language": "en",
+        }
+        command = [sys.executable, "-m", "agentbox.page", *(f"--{key}={value}" for key, value in options.items())]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, pass_fds=[listening.fileno()]) as process:
+            yield int(listening.getsockname()[1])
+            process.terminate()
+
+
+def test_a_phone_that_went_on_to_the_boxes_name_finds_it_elsewhere(daemon: Daemon, browser: Browser) -> None:
+    secret = daemon.offer()["url"].partition("#")[2]
+    with visit(browser) as phone:
+        with box_at(daemon, "kitchen.local") as port:
+            phone.goto(f"https://127.0.0.1:{port}/pair#{secret}")
+            phone.get_by_role("link", name="kitchen.local").click()
+            phone.wait_for_url(f"https://kitchen.local:{port}/pair")
+            assert phone.get_by_text("The code was scanned.").is_visible()
+            assert phone.get_by_role("link", name="kitchen.local").count() == 0
+            phone.locator("form#pair button").click()
+            phone.wait_for_url(f"https://kitchen.local:{port}/")
+        with box_at(daemon, "kitchen.local") as port:
+            phone.goto(f"https://kitchen.local:{port}/")
+            assert phone.get_by_role("heading", name="Talk to it").is_visible()
+            # By its address nobody knows this phone.
+            phone.goto(f"https://127.0.0.1:{port}/")
+            phone.wait_for_url(f"https://127.0.0.1:{port}/pair")

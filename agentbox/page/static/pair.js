@@ -10,6 +10,10 @@ function take() {
   document.getElementById("typed").hidden = true;
   document.getElementById("how").hidden = true;
   document.getElementById("scanned").hidden = false;
+  const named = document.getElementById("named");
+  if (named) {
+    named.hash = secret; // the same code, at the box's name
+  }
   // Not in the history, and not on the screen for whoever looks over the shoulder.
   history.replaceState(null, "", location.pathname);
 }
