@@ -11,12 +11,13 @@ import contextlib
 import inspect
 import re
 import time
+from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any, cast
 
 from agentbox.control.server import Handler
 from agentbox.daemon.events import Events
-from agentbox.errors import AgentboxError, InputError
+from agentbox.errors import AgentboxError, ControlError, InputError
 from agentbox.messages import JSON, Audit, Scope
 from agentbox.pairing.devices import Device, Devices
 
@@ -110,16 +111,26 @@ _TARGETS = ("id", "tool", "name", "file", "key")
 """The parameters that say what a change was done to. None of them is a value or words."""
 
 
+MOST_STREAMS = 6
+"""That one device may have open at once: the box has 32 places for all, and one guest must not take the owner's."""
+
+
 def guarded(table: Mapping[str, Handler], devices: Devices, events: Events) -> dict[str, Handler]:
     """The methods of `table` that devices may reach. Each wants two more parameters: `token`, and `address`, which is
     where the device is.
 
-    Raises, when called, `InputError` `not_paired` without a valid token, `not_permitted` for what the device may not.
+    Raises, when called, `InputError` `not_paired` without a valid token, `not_permitted` for what the device may not;
+    `ControlError` `too_busy` where it has too much open.
     """
-    return {method: _guarded(method, table[method], scope, devices, events) for method, scope in NEEDS.items()}
+    opened = Counter[str]()
+    return {method: _guarded(method, table[method], scope, devices, events, opened) for method, scope in NEEDS.items()}
 
 
-def _guarded(method: str, handler: Handler, scope: Scope, devices: Devices, events: Events) -> Handler:
+def _guarded(
+    method: str, handler: Handler, scope: Scope, devices: Devices, events: Events, opened: Counter[str]
+) -> Handler:
+    """`opened`: how many streams each device has open, by its id."""
+
     def admit(params: dict[str, JSON]) -> tuple[Device, dict[str, JSON], Audit]:
         rest = {name: value for name, value in params.items() if name not in ("token", "address", "guest")}
         address = str(params.get("address", ""))
@@ -152,6 +163,9 @@ def _guarded(method: str, handler: Handler, scope: Scope, devices: Devices, even
 
     async def stream(params: dict[str, JSON]) -> AsyncIterator[JSON]:
         device, rest, audit = admit(params)
+        if opened[device.id] >= MOST_STREAMS:
+            raise ControlError("too_busy", "This device has too much open at once.", "Close one of its pages.")
+        opened[device.id] += 1
         items = cast(Callable[[dict[str, JSON]], AsyncIterator[JSON]], handler)(rest)
         outcome, begun = "failed", False
         try:
@@ -168,6 +182,7 @@ def _guarded(method: str, handler: Handler, scope: Scope, devices: Devices, even
             outcome = "ok" if begun else "failed"  # whoever hangs up amidst it has had some of it
             raise
         finally:
+            opened[device.id] -= 1
             if method in CHANGES:
                 events.emit("audit", outcome, message=audit)
 

@@ -10,11 +10,11 @@ from typing import Any, cast
 import pytest
 
 from agentbox.control.server import Handler
-from agentbox.daemon.access import CHANGES, NEEDS, guarded
+from agentbox.daemon.access import CHANGES, MOST_STREAMS, NEEDS, guarded
 from agentbox.daemon.events import Events
 from agentbox.daemon.methods import methods
 from agentbox.daemon.pairing_handlers import PairingHandlers
-from agentbox.errors import ConfigError, InputError
+from agentbox.errors import ConfigError, ControlError, InputError
 from agentbox.messages import JSON, Audit, Role, StageEvent
 from agentbox.pairing.devices import Device, Devices
 from tests.pairing.test_devices import Kept
@@ -208,3 +208,22 @@ async def test_a_guest_sees_that_something_happens_and_no_words() -> None:
     stream = cast(Any, house.table()["events"])({"token": token})
     assert await anext(stream) == {"stage": "reply", "message": None}
     await stream.aclose()
+
+
+async def test_one_device_takes_no_more_than_its_share_of_the_boxs_attention() -> None:
+    house = House()
+    table = house.table()
+    (_, guest), (_, owner) = house.paired("guest"), house.paired()
+
+    def watch(token: str) -> Any:
+        return cast(Any, table["events"])({"token": token})
+
+    held = [watch(guest) for _ in range(MOST_STREAMS)]
+    for one in held:
+        await anext(one)
+    with pytest.raises(ControlError, match="too much open") as refused:
+        await anext(watch(guest))
+    assert refused.value.code == "too_busy"
+    await anext(watch(owner))
+    await held[0].aclose()
+    await anext(watch(guest))
