@@ -218,8 +218,11 @@ def test_the_keyboard_alone_reaches_everything(daemon: Daemon, browser: Browser)
         desk.keyboard.press("Tab")
         assert desk.evaluate("document.activeElement.className") == "skip"
         seen = set()
-        for _ in range(20):
+        # Once round: how many links there are depends on what was said before.
+        for _ in range(100):
             desk.keyboard.press("Tab")
+            if desk.evaluate("document.activeElement.className") == "skip":
+                break
             seen.add(desk.evaluate("document.activeElement.id || document.activeElement.innerText"))
         assert {"Now", "Devices", "text", "Send", "language"} <= seen
 
