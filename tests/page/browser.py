@@ -76,6 +76,12 @@ def pair(page: Page, daemon: Daemon, role: str = "owner", name: str = "Ann's pho
     page.wait_for_url(f"{daemon.url}/")
 
 
+def press(page: Page, button: str) -> None:
+    """Of a form; back when the page it brings is there (a click alone is done while the old one still stands)."""
+    with page.expect_navigation():
+        page.get_by_role("button", name=button).click()
+
+
 def address_of(daemon: Daemon, place: str) -> str:
     """Of one of `PLACES`; where it is a turn's, the last one's."""
     if "{turn}" in place:

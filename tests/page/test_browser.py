@@ -21,7 +21,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, WebSocketRoute, expect
 
 from agentbox.pairing.codes import LONG_BYTES, MOST_OPEN
-from tests.page.browser import PLACES, address_of, chromium, pair, read, scanned, visit
+from tests.page.browser import PLACES, address_of, chromium, pair, press, read, scanned, visit
 from tests.page.conftest import Daemon, audit_of, running
 
 
@@ -177,7 +177,7 @@ def test_without_scripts_a_phone_pairs_and_reads_the_state(daemon: Daemon, brows
         phone.wait_for_url(f"{daemon.url}/")
         assert phone.locator("#state").inner_text() in ("Listening", "Not listening")
         phone.get_by_label("Type what you would say").fill("what time is it")
-        phone.get_by_role("button", name="Send").click()
+        press(phone, "Send")
         assert "It is" in phone.locator(".talk").inner_text()
 
 

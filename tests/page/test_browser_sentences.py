@@ -8,7 +8,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page
 
-from tests.page.browser import chromium, pair, visit
+from tests.page.browser import chromium, pair, press, visit
 from tests.page.conftest import Daemon, running
 
 WRONG = "language: en\nintents:\n  X:\n    data:\n      - sentences: ['count (orders']\n"
@@ -45,7 +45,7 @@ def test_a_file_is_mended_and_saved(box: Daemon, browser: Browser, script: bool)
         phone.get_by_role("link", name="Sentences of this page").click()
         text = phone.get_by_label("Text of the file")
         text.fill(WRONG)
-        phone.get_by_role("button", name="Save").click()
+        press(phone, "Save")
         assert phone.get_by_role("alert").inner_text().startswith("Not saved")
         assert text.input_value() == WRONG
         if script:
@@ -64,7 +64,7 @@ def test_a_sentence_is_tried_and_its_tool_is_shut(box: Daemon, browser: Browser)
         pair(phone, box)
         phone.goto(f"{box.url}/sentences")
         phone.get_by_label("Type a sentence").fill("mute")
-        phone.get_by_role("button", name="What would it mean?").click()
+        press(phone, "What would it mean?")
         assert "Nothing was done." in phone.locator(".talk").inner_text()
         phone.locator(".talk").get_by_role("link", name="mute").click()
         card = phone.locator("#mute")

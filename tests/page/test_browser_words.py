@@ -9,7 +9,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser
 
-from tests.page.browser import chromium, pair, visit
+from tests.page.browser import chromium, pair, press, visit
 from tests.page.conftest import Daemon, running
 from tests.page.filling import fill
 from tests.page.test_egress import use
@@ -56,14 +56,14 @@ def test_without_scripts_a_turn_is_found_taken_away_and_deleted(box: Daemon, bro
             phone.get_by_role("button", name="CSV").click()
         assert "item39" in download.value.path().read_text(encoding="utf-8-sig")
         phone.get_by_label("Words that were heard").fill("牛奶 item7")
-        phone.get_by_role("button", name="Show").click()
+        press(phone, "Show")
         assert phone.url == f"{box.url}/transcripts"
         phone.locator("ol.turns a").click()
         phone.get_by_role("link", name="Delete this turn").click()
-        phone.get_by_role("button", name="Delete for good").click()
+        press(phone, "Delete for good")
         assert phone.get_by_role("status").inner_text() == "Turns deleted: 1."
         phone.get_by_label("Words that were heard").fill("item7")
-        phone.get_by_role("button", name="Show").click()
+        press(phone, "Show")
         assert phone.locator("ol.turns li").count() == 0
 
 
@@ -72,9 +72,9 @@ def test_search_results_go_on_by_a_button(box: Daemon, browser: Browser) -> None
         pair(phone, box)
         phone.goto(f"{box.url}/transcripts")
         phone.get_by_label("Words that were heard").fill("牛奶")
-        phone.get_by_role("button", name="Show").click()
+        press(phone, "Show")
         first = phone.locator("ol.turns a").first.get_attribute("href")
-        phone.get_by_role("button", name="Older").click()
+        press(phone, "Older")
         assert phone.locator("ol.turns li").count() in (14, 15)
-        phone.get_by_role("button", name="Newest").click()
+        press(phone, "Newest")
         assert phone.locator("ol.turns a").first.get_attribute("href") == first
