@@ -17,10 +17,10 @@ from agentbox.asr.single_run import SingleRun, known_sentence
 from agentbox.errors import InputError, ModelError
 from tests.asr.tiny_models import (
     SENSE_VOICE_PIECES,
-    TAG_ROWS,
     heard_by_sherpa,
     rows_by_kaldi,
     sense_voice,
+    sense_voice_saying,
     sound,
     told,
     write_tokens,
@@ -90,18 +90,6 @@ def test_number_for_number_as_numpy(tmp_path: Path, seed: int) -> None:
     assert heard.logprobs == pytest.approx(scores, abs=0.02)
 
 
-def with_tags(folder: Path, *tags: str) -> SingleRun:
-    """A model that always says these tags: its table has them in the place of whatever it would say."""
-    sense_voice(folder, 1)
-    pieces = list(SENSE_VOICE_PIECES)
-    at = 44
-    for row, tag in zip(TAG_ROWS, tags, strict=True):
-        pieces[at : at + len(row)] = [f"<|{tag}|>"] * len(row)
-        at += len(row)
-    write_tokens(folder, pieces)
-    return opened(folder)
-
-
 @pytest.mark.parametrize(
     ("tags", "language", "emotion", "event"),
     [
@@ -114,7 +102,8 @@ def with_tags(folder: Path, *tags: str) -> SingleRun:
 def test_tags_become_fields(
     tmp_path: Path, tags: tuple[str, ...], language: str, emotion: str | None, event: str | None
 ) -> None:
-    heard = with_tags(tmp_path, *tags).transcribe(sound(32_000, 5), language="zh-CN")
+    sense_voice_saying(tmp_path, *tags)
+    heard = opened(tmp_path).transcribe(sound(32_000, 5), language="zh-CN")
     assert (heard.language, heard.emotion, heard.sound_event) == (language, emotion, event)
     assert heard.text
     assert "<" not in heard.text
@@ -124,7 +113,8 @@ def test_tags_become_fields(
 
 
 def test_what_the_model_takes_for_no_speech_is_no_text(tmp_path: Path) -> None:
-    heard = with_tags(tmp_path, "nospeech", "EMO_UNKNOWN", "BGM", "withitn").transcribe(sound(32_000, 5), language="zh")
+    sense_voice_saying(tmp_path, "nospeech", "EMO_UNKNOWN", "BGM", "withitn")
+    heard = opened(tmp_path).transcribe(sound(32_000, 5), language="zh")
     assert (heard.text, heard.suppressed, heard.sound_event) == ("", "no_speech", "music")
     assert heard.tokens
 

@@ -5,15 +5,12 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable
 
-import msgspec
 import pytest
 from sqlite_utils import Database
 
 from agentbox.errors import StorageError
-from agentbox.messages import Transcript
 from agentbox.storage.schema import migrations
 from tests.storage.conftest import Box
-from tests.storage.talk import whole_turn
 
 Keep = Callable[..., str]
 
@@ -116,7 +113,7 @@ def test_a_damaged_index_is_built_anew_and_nothing_is_lost(box: Box, keep: Keep,
     database.close()
 
 
-def test_turns_from_before_a_model_could_tell_how_they_were_said_are_kept(box: Box) -> None:
+def test_turns_from_before_a_model_could_tell_how_they_were_said_are_kept(box: Box, keep: Keep) -> None:
     old = "e" * 32
     with sqlite3.connect(box.path) as database:
         migrations.apply(Database(database, execute_plugins=False), stop_before="m006_undertone")
@@ -128,13 +125,6 @@ def test_turns_from_before_a_model_could_tell_how_they_were_said_are_kept(box: B
     before = journal.get(old)
     assert before is not None
     assert (before["transcript"]["text"], before["transcript"]["emotion"]) == ("hi", None)
-    turn, events = whole_turn("hello")
-    for one in events:
-        message = one.message
-        if isinstance(message, Transcript):
-            message = msgspec.structs.replace(message, emotion="happy", sound_event="laughter")
-        journal.record(msgspec.structs.replace(one, message=message))
-    assert journal.settle()
-    after = journal.get(turn)
+    after = journal.get(keep(journal, "hello", emotion="happy", sound_event="laughter"))
     assert after is not None
     assert (after["transcript"]["emotion"], after["transcript"]["sound_event"]) == ("happy", "laughter")
