@@ -13,6 +13,8 @@ _INPUT, _OUTPUT = 11, 12
 """onnx.proto3, GraphProto."""
 
 _MOST_TEXT = 1 << 20
+_MOST_FIELDS = 200_000
+"""Of one message. The largest graphs have some thousands; a file that is something else is not read to its end."""
 
 
 @dataclass(slots=True)
@@ -37,9 +39,13 @@ def outline(file: Path) -> Outline:
 
 def _walk(data: BinaryIO, end: int, found: Outline, *, graph: bool) -> None:
     """Go through the fields of one message; what is not wanted is jumped over."""
-    while data.tell() < end:
+    for _ in range(_MOST_FIELDS):
+        if data.tell() >= end:
+            return
         key = _varint(data)
         number, kind = key >> 3, key & 7
+        if number == 0:
+            raise ValueError("no field of protocol buffers has this number")
         if kind == 0:
             _varint(data)
         elif kind in (1, 5):

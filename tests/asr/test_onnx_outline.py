@@ -56,3 +56,11 @@ def test_whatever_the_bytes_are_it_comes_back(data: st.DataObject) -> None:
 def test_a_length_past_the_end_of_everything(tmp_path: Path) -> None:
     (tmp_path / "model.onnx").write_bytes(b"\x3a" + b"\xff" * 9 + b"\x01" + model()[-40:])
     assert outline(tmp_path / "model.onnx").inputs == []
+
+
+def test_a_large_file_of_something_else_is_not_read_to_its_end(tmp_path: Path) -> None:
+    with (tmp_path / "model.onnx").open("wb") as file:
+        file.truncate(1 << 33)  # a hole, which takes no room on the disk
+        file.seek(0)
+        file.write(b"\x08\x01" * 300_000)
+    assert outline(tmp_path / "model.onnx").inputs == []
