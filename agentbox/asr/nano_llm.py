@@ -62,7 +62,7 @@ class Llm:
 
     def __init__(self, file: Path, threads: int) -> None:
         """Raises `ModelError` `model_damaged`."""
-        self._graph = GraphFile(file, threads, _INPUTS, _OUTPUTS)
+        self._graph = GraphFile(file, threads, _INPUTS, _OUTPUTS, more=True)
         metadata = self._graph.metadata
         if "kv_delta" not in metadata.text("model_type"):
             raise damaged(file, 'the model_type in its metadata has no "kv_delta" in it')
@@ -110,14 +110,12 @@ class Llm:
         try:
             for at in range(0, len(rows), _ROWS_PER_RUN):
                 logits = self._run(rows[at : at + _ROWS_PER_RUN], state)
-        except (OnnxError, ValueError) as error:  # ValueError: an output of another shape than was told
+        except OnnxError as error:
             raise failed(self._graph.file.parent.name) from error
         return logits
 
     def _run(self, rows: Floats, state: LlmState) -> Floats:
         count, after = len(rows), state.rows + len(rows)
-        if after > self.most_rows:
-            raise ValueError("there is no room for these rows")
         binding, inputs = self._binding, self._graph.inputs
         if self._bound is not state:
             for name, value in zip(self._caches, state.values, strict=True):
@@ -136,11 +134,10 @@ class Llm:
         self._graph.session.run_with_iobinding(binding, GIVE_BACK if count > 1 else None)
         state.caches[:, :, state.rows : after] = self._new
         state.rows = after
-        logits = binding.get_outputs()[0].numpy()[0, -1].astype(np.float32, copy=False)
+        logits: Floats = binding.get_outputs()[0].numpy()[0, -1].astype(np.float32, copy=False)
         if logits.shape != (self.vocabulary,):
-            raise ValueError("the logits are not those of the vocabulary")
-        found: Floats = logits
-        return found
+            raise failed(self._graph.file.parent.name)
+        return logits
 
 
 def _in_order(file: Path, what: str, names: Sequence[str], key: str, value: str) -> list[str]:
@@ -153,4 +150,6 @@ def _in_order(file: Path, what: str, names: Sequence[str], key: str, value: str)
 
 
 def _fits(delta: Sequence[Any], wanted: Sequence[Any]) -> bool:
-    return len(delta) == 3 and all(not isinstance(is_, type(want)) or is_ == want for is_, want in zip(delta, wanted, strict=True))
+    """The same type and sizes; one that is left open counts as the same."""
+    pairs = zip(delta, wanted, strict=False)
+    return len(delta) == len(wanted) and all(one == other or not isinstance(one, type(other)) for one, other in pairs)
