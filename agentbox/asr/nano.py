@@ -151,9 +151,12 @@ class Nano:
         self._check(folder, tokenizer)
         self._head = self._llm.start()
         """All prompts begin alike: what the language model makes of that is worked out once."""
-        head = self._embed(self._chat.head)
-        self._width = head.shape[1]
-        self._llm.append(head, self._head)
+        try:
+            *head, _ = self._embed([*self._chat.head, len(self.table) - 1])
+            self._llm.append(np.array(head), self._head)
+        except ModelError as error:
+            raise damaged(folder, "its parts do not run") from error
+        self._width = head[0].size
         return_free_memory()
 
     def _check(self, folder: Path, tokenizer: Path) -> None:
