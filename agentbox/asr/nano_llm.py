@@ -134,7 +134,8 @@ class Llm:
         self._graph.session.run_with_iobinding(binding, GIVE_BACK if count > 1 else None)
         state.caches[:, :, state.rows : after] = self._new
         state.rows = after
-        logits: Floats = binding.get_outputs()[0].numpy()[0, -1].astype(np.float32, copy=False)
+        # A copy: the next run of as many rows writes to the same place.
+        logits: Floats = binding.get_outputs()[0].numpy()[0, -1].astype(np.float32)
         if logits.shape != (self.vocabulary,):
             raise failed(self._graph.file.parent.name)
         return logits
