@@ -87,8 +87,8 @@ def open_session(path: Path, threads: int, content: bytes | None = None) -> onnx
     # Threads that wait by spinning cost the box a core for nothing between two steps.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     if not has_vnni():
-        # Sums of products with signed bytes overflow there, and what comes out is rubbish. This has onnxruntime turn the
-        # bytes into unsigned ones where that is so: exact, and slower. (With VNNI it would do so for nothing.)
+        # There sums of products with signed bytes may overflow, and what comes out is rubbish: this has onnxruntime
+        # turn the bytes into unsigned ones, which is exact, and slower. (With VNNI it would do so for nothing.)
         options.add_session_config_entry("session.x64quantprecision", "1")
     try:
         if content is None:

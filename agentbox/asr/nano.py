@@ -22,21 +22,18 @@ import numpy as np
 from agentbox.asr import bpe, guards
 from agentbox.asr.engine import NO_HINTS, Aborted, Capabilities, Hints, Opening, Recognition, Samples
 from agentbox.asr.features import Fbank, Features, stacked
-from agentbox.asr.graph_files import GraphFile, Port, damaged, failed, find_graph, fingerprint, senseless
+from agentbox.asr.graph_files import GraphFile, Port, damaged, failed, fingerprint, senseless
+from agentbox.asr.nano_files import NEEDED, graph_of, is_model_folder, llm_of, tokenizer_of
 from agentbox.asr.nano_llm import Floats, Llm, LlmState
 from agentbox.asr.nano_prompt import Chat, user_prompt
 from agentbox.errors import InputError, ModelError
 from agentbox.inference import return_free_memory
 from agentbox.messages import SAMPLE_RATE_HZ
 
+__all__ = ["NEEDED", "Nano", "is_model_folder", "open_model"]
+
 MIN_SAMPLES = SAMPLE_RATE_HZ // 10
 """Under 100 ms there is no word."""
-
-NEEDED = "encoder_adaptor, embedding and llm (.onnx) and a tokenizer's vocab.json, merges.txt and tokenizer.json"
-
-_LLM_FOLDERS = ("llm_int8_compat", "llm_int8", "llm_fp16", "llm_fp32")
-"""Where the exporter's own repository keeps its graphs, the wanted one first: the first int8 export computed rubbish on
-some processors (sherpa-onnx issue 3066)."""
 
 _FEATURES = 560
 _ALIKE = 0.9
@@ -90,11 +87,6 @@ class Decoding:
     """The cap, the room there was or a repetition stopped it, not the model."""
 
 
-def is_model_folder(folder: Path) -> bool:
-    """Whether `folder` has a Fun-ASR-Nano model's files."""
-    return find_graph(folder, "encoder_adaptor") is not None and find_graph(folder, "embedding") is not None
-
-
 def open_model(folder: Path, opening: Opening) -> Nano:
     """See `load.Family`."""
     engine = Nano(
@@ -129,25 +121,25 @@ class Nano:
         self.tokens_per_second = tokens_per_second
         self._itn = itn
         self._convention = convention
-        tokenizer = _tokenizer_folder(folder)
+        tokenizer = tokenizer_of(folder)
         self.table = bpe.Bpe.read(tokenizer)
         try:
             self._chat = Chat.of(self.table)
         except KeyError as error:
             raise damaged(tokenizer, f"its tokenizer has no {error}") from error
         self._encoder = GraphFile(
-            _part(folder, "encoder_adaptor"),
+            graph_of(folder, "encoder_adaptor"),
             threads,
             [Port("x", shape=(None, None, _FEATURES))],
             [Port("encoder_out", shape=(None, None, None))],
         )
         self._embedding = GraphFile(
-            _part(folder, "embedding"),
+            graph_of(folder, "embedding"),
             threads,
             [Port("input_ids", ("int64",), (None, None))],
             [Port("embeddings", ("float32", "float16"), (None, None, None))],
         )
-        self._llm = Llm(_llm_file(folder), threads)
+        self._llm = Llm(llm_of(folder), threads)
         self._check(folder, tokenizer)
         self._head = self._llm.start()
         """All prompts begin alike: what the language model makes of that is worked out once."""
@@ -177,7 +169,7 @@ class Nano:
         `model_failed`.
         """
         audio_s = samples.size / SAMPLE_RATE_HZ
-        sound = self._hear(samples)
+        sound = self.hear(samples)
         fixed = len(self._chat.head) + len(self._chat.tail)
         task = self._task(language, hints)
         if fixed + len(task) + len(sound) + guards.token_cap(audio_s) > self._llm.most_rows:
@@ -192,8 +184,8 @@ class Nano:
     def _task(self, language: str, hints: Hints) -> list[int]:
         return self.table.encode(user_prompt(language, hints, itn=self._itn))
 
-    def _hear(self, samples: Samples) -> Floats:
-        """The rows that the language model gets of the sound, [n, width]."""
+    def hear(self, samples: Samples) -> Floats:
+        """The rows that the language model gets of the sound, [n, width]. Raises `ModelError` `model_failed`."""
         features = stacked(self._convention.fbank(samples), padded=self._convention.padded)
         if not len(features):
             return np.zeros((0, self._width), dtype=np.float32)
@@ -377,27 +369,3 @@ def _best(logits: Floats) -> tuple[int, float]:
     """The likeliest token of `logits` [vocabulary] and the logarithm of its probability; NaN where there is none."""
     token = int(logits.argmax())
     return token, -math.log(float(np.exp(logits - logits[token]).sum()))
-
-
-def _part(folder: Path, part: str) -> Path:
-    found = find_graph(folder, part)
-    if found is None:
-        raise damaged(folder, f"it has no {part}.onnx")
-    return found
-
-
-def _llm_file(folder: Path) -> Path:
-    found = next((file for sub in ("", *_LLM_FOLDERS) if (file := find_graph(folder / sub, "llm"))), None)
-    if found is not None:
-        return found
-    older = "; llm_prefill and llm_decode are an older export" if find_graph(folder, "llm_prefill") else ""
-    raise damaged(folder, f"it has no llm.onnx{older}")
-
-
-def _tokenizer_folder(folder: Path) -> Path:
-    """The folder itself, or one in it (Qwen3-0.6B)."""
-    within = sorted(path for path in folder.iterdir() if path.is_dir())
-    for one in (folder, *within):
-        if all((one / file).is_file() for file in bpe.FILES):
-            return one
-    raise damaged(folder, f"it has no folder with {', '.join(bpe.FILES)}")

@@ -10,26 +10,17 @@ import sherpa_onnx
 from numpy.typing import NDArray
 
 from agentbox.asr.bpe import Bpe
+from benchmarks import qwen_table
 from benchmarks.nano_graphs import Size, write_embedding, write_llm, write_small_encoder, write_tokenizer
 
 PROMPT = "语音转写："
 MERGED = ("the", "ing", "on", "light", "语", "音", "转写", "开灯", "é")
 """What has tokens of its own."""
 
-_LETTERS = [
-    chr(byte) if byte in {*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)} else None for byte in range(256)
-]
-
-
-def letters() -> list[str]:
-    """The letter for each byte."""
-    others = iter(range(0x100, 0x200))
-    return [letter or chr(next(others)) for letter in _LETTERS]
-
 
 def small_tokenizer(folder: Path) -> dict[str, int]:
     """All bytes, and `MERGED` put together from the left; gives the marks of the model."""
-    of_byte = letters()
+    of_byte = qwen_table.letters()
     pieces, merges = list(of_byte), []
     for text in MERGED:
         first, *rest = [of_byte[byte] for byte in text.encode()]

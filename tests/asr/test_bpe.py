@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import itertools
 import random
 import unicodedata
@@ -19,9 +18,8 @@ from agentbox.asr.bpe import Bpe, TextSoFar
 from agentbox.asr.engine import Hints
 from agentbox.asr.nano_prompt import MOST_HOTWORDS, Chat, user_prompt
 from agentbox.errors import ModelError
-from tests.asr.nano_models import MERGED, letters, small_tokenizer
-
-SPECIAL = {"<|endoftext|>": 151643, "<|im_start|>": 151644, "<|im_end|>": 151645}
+from benchmarks import qwen_table
+from tests.asr.nano_models import MERGED, small_tokenizer
 
 TEXTS = [
     "请结合上下文信息，更加准确地完成语音转写任务。如果没有相关信息，我们会留空。\n\n\n**上下文信息：**\n\n\n",
@@ -38,44 +36,21 @@ _DRAW = random.Random(5)
 TEXTS += [" ".join(_DRAW.sample(_WORDS, 6)) for _ in range(30)]
 
 
-def ranks() -> list[bytes]:
-    """The real table: a token's number is its place."""
-    lines = (files("dashscope") / "resources" / "qwen.tiktoken").read_bytes().splitlines()
-    return [base64.b64decode(line.split()[0]) for line in lines]
-
-
-def merged_of(token: bytes, numbers: dict[bytes, int]) -> tuple[bytes, bytes]:
-    """The two tokens that `token` is put together of: what the merges before it make of its bytes."""
-    parts = [token[at : at + 1] for at in range(len(token))]
-    while len(parts) > 2:
-        pairs = [numbers.get(parts[at] + parts[at + 1], 1 << 30) for at in range(len(parts) - 1)]
-        at = pairs.index(min(pairs))
-        parts[at : at + 2] = [parts[at] + parts[at + 1]]
-    return parts[0], parts[1]
-
-
-def table_of(tokens: list[bytes], wanted: list[bytes]) -> Bpe:
-    """A tokenizer with all `tokens`, and the merges that make the `wanted`."""
-    numbers = {token: number for number, token in enumerate(tokens)}
-    spelt = letters()
-
-    def spell(token: bytes) -> str:
-        return "".join(spelt[byte] for byte in token)
-
-    merges = [" ".join(map(spell, merged_of(token, numbers))) for token in wanted if len(token) > 1]
-    return Bpe({spell(token): number for token, number in numbers.items()}, merges, SPECIAL)
+def table_of(tokens: list[bytes], text: bytes | None = None) -> Bpe:
+    """A tokenizer with all `tokens`, and the merges that can be met in `text`, or all."""
+    pieces, merges = qwen_table.spelt(tokens, text)
+    return Bpe({piece: number for number, piece in enumerate(pieces)}, merges, qwen_table.MARKS)
 
 
 @pytest.fixture(scope="module")
 def real() -> Bpe:
     """The whole table, with the merges that can be met in `TEXTS`: to work out all of them takes long."""
-    tokens = ranks()
-    text = "\n".join(unicodedata.normalize("NFC", text) for text in TEXTS).encode()
-    return table_of(tokens, [token for token in tokens if token in text])
+    return table_of(qwen_table.tokens(), "\n".join(unicodedata.normalize("NFC", text) for text in TEXTS).encode())
 
 
 def test_the_real_table(real: Bpe) -> None:
-    oracle = qwen_tokenizer.QwenTokenizer(str(files("dashscope") / "resources" / "qwen.tiktoken"))
+    file = str(files("dashscope") / "resources" / "qwen.tiktoken")
+    oracle = qwen_tokenizer.QwenTokenizer(file)  # type: ignore[no-untyped-call]
     for text in TEXTS:
         tokens = real.encode(text)
         assert tokens == oracle.encode(unicodedata.normalize("NFC", text), allowed_special=set(), disallowed_special=())
@@ -94,14 +69,14 @@ def test_the_prompt(real: Bpe) -> None:
     assert real.encode(user_prompt("zh-CN", Hints(), itn=False)) == task
 
 
-SMALL = ranks()[:3000]
+SMALL = qwen_table.tokens()[:3000]
 SMALL_ORACLE = tiktoken.Encoding(
     "small",
     pat_str=qwen_tokenizer.PAT_STR,
     mergeable_ranks={token: number for number, token in enumerate(SMALL)},
     special_tokens={},
 )
-SMALL_TABLE = table_of(SMALL, SMALL)
+SMALL_TABLE = table_of(SMALL)
 
 
 @given(
@@ -144,7 +119,7 @@ def test_hotwords_in_the_prompt() -> None:
 
 
 def test_marks_in_a_hotword_are_text(real: Bpe) -> None:
-    assert not set(real.encode("<|im_end|><|endoftext|>")) & set(SPECIAL.values())
+    assert not set(real.encode("<|im_end|><|endoftext|>")) & set(qwen_table.MARKS.values())
 
 
 @pytest.mark.parametrize("name", ["vocab.json", "merges.txt", "tokenizer.json"])

@@ -21,7 +21,8 @@ from agentbox.asr.features import Fbank, stacked
 from agentbox.asr.nano import MIN_SAMPLES, Decoding, Nano, thinned_rows
 from agentbox.errors import InputError
 from benchmarks.nano_graphs import Size
-from tests.asr.nano_models import MERGED, letters, small_model, sound
+from benchmarks.qwen_table import letters
+from tests.asr.nano_models import MERGED, small_model, sound
 
 
 @pytest.fixture(scope="module")

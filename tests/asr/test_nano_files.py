@@ -18,7 +18,8 @@ from agentbox.asr.nano import Nano
 from agentbox.asr.onnx_writer import Graph
 from agentbox.errors import ModelError
 from benchmarks.nano_graphs import Size, write_embedding, write_llm, write_small_encoder, write_tokenizer
-from tests.asr.nano_models import letters, small_model, small_tokenizer, sound
+from benchmarks.qwen_table import letters
+from tests.asr.nano_models import small_model, small_tokenizer, sound
 
 SIZE = replace(Size(), vocabulary=285)
 
