@@ -329,6 +329,7 @@ class Nano:
 
     def rest(self) -> None:
         """See `Engine.rest`."""
+        self._llm.bind(self._head)
         # The arena is one for all graphs, and only gives back after a run that asks it to.
         self._encode(np.zeros((1, _FEATURES), dtype=np.float32))
         return_free_memory()

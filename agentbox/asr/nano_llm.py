@@ -32,7 +32,7 @@ _INPUTS = (
     Port("cache_position", ("int64",), (None,)),
 )
 _OUTPUTS = (Port("logits", ("float32", "float16"), (None, None, None)),)
-_CACHE_TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
+_TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
 
 _ROWS_PER_RUN = 64
 """A long prompt is worked through in pieces: an export that gives the logits of all rows takes 0.6 MB for each."""
@@ -83,6 +83,11 @@ class Llm:
         self._shape = (2 * layers, 1, self.most_rows, heads, head_dim)
         self._binding = self._graph.session.io_binding()
         self._ones = np.ones((1, self.most_rows), dtype=np.int64)
+        kind = next(
+            node.type for node in self._graph.session.get_outputs() if node.name == self._graph.outputs["logits"]
+        )
+        one = np.zeros((1, 1, self.vocabulary), dtype=_TYPES[kind])
+        self._one_logits = onnxruntime.OrtValue.ortvalue_from_numpy(one)
         self._bound: LlmState | None = None
         self._new: Cache = np.zeros((0, 1, 0, 0, 0), dtype=self._dtype)
 
@@ -94,15 +99,22 @@ class Llm:
         deltas = {(outputs[name].type, *outputs[name].shape[2:]) for name in self._deltas}
         alike = len(caches) == 1 and all(len(inputs[name].shape) == 4 for name in self._caches)
         kind, most, heads, head_dim = next(iter(caches)) if alike else ("", None, None, None)
-        known = kind in _CACHE_TYPES and isinstance(heads, int) and isinstance(head_dim, int)
+        known = kind in _TYPES and isinstance(heads, int) and isinstance(head_dim, int)
         if not known or not all(_fits(delta, (kind, heads, head_dim)) for delta in deltas):
             raise damaged(file, "its caches and deltas are not alike, or their sizes are open")
-        self._dtype = _CACHE_TYPES[kind]
+        self._dtype = _TYPES[kind]
         return most if isinstance(most, int) else None, heads, head_dim
 
     def start(self) -> LlmState:
         """No rows."""
         return LlmState(np.zeros(self._shape, dtype=self._dtype))
+
+    def bind(self, state: LlmState) -> None:
+        """Be ready for `state`, and let go of the one before, which takes 0.2 MB for each of its rows."""
+        if self._bound is not state:
+            for name, value in zip(self._caches, state.values, strict=True):
+                self._binding.bind_ortvalue_input(name, value)
+            self._bound = state
 
     def append(self, rows: Floats, state: LlmState) -> Floats:
         """Add `rows`, [n, width] with n > 0, to `state`, which has room for them. Gives the logits for what comes after
@@ -117,25 +129,28 @@ class Llm:
     def _run(self, rows: Floats, state: LlmState) -> Floats:
         count, after = len(rows), state.rows + len(rows)
         binding, inputs = self._binding, self._graph.inputs
-        if self._bound is not state:
-            for name, value in zip(self._caches, state.values, strict=True):
-                binding.bind_ortvalue_input(name, value)
-            self._bound = state
+        self.bind(state)
         if self._new.shape[2] != count:
             self._new = np.zeros((*self._shape[:2], count, *self._shape[3:]), dtype=self._dtype)
             binding.clear_binding_outputs()
-            binding.bind_output(self._graph.outputs["logits"], "cpu")
+            if count == 1:
+                binding.bind_ortvalue_output(self._graph.outputs["logits"], self._one_logits)
+            else:  # for all rows or for the last one: onnxruntime knows
+                binding.bind_output(self._graph.outputs["logits"], "cpu")
             for name, cache in zip(self._deltas, self._new, strict=True):
                 binding.bind_ortvalue_output(name, onnxruntime.OrtValue.ortvalue_from_numpy(cache))
-        positions = np.arange(state.rows, after, dtype=np.int64)
-        binding.bind_cpu_input(inputs["inputs_embeds"], np.ascontiguousarray(rows[None], dtype=np.float32))
-        binding.bind_cpu_input(inputs["attention_mask"], self._ones[:, :after])
+        # onnxruntime reads these where they lie: they must have names until it has run.
+        given = np.ascontiguousarray(rows[None], dtype=np.float32)
+        mask, positions = self._ones[:, :after], np.arange(state.rows, after, dtype=np.int64)
+        binding.bind_cpu_input(inputs["inputs_embeds"], given)
+        binding.bind_cpu_input(inputs["attention_mask"], mask)
         binding.bind_cpu_input(inputs["cache_position"], positions)
         self._graph.session.run_with_iobinding(binding, GIVE_BACK if count > 1 else None)
         state.caches[:, :, state.rows : after] = self._new
         state.rows = after
+        value = self._one_logits if count == 1 else binding.get_outputs()[0]
         # A copy: the next run of as many rows writes to the same place.
-        logits: Floats = binding.get_outputs()[0].numpy()[0, -1].astype(np.float32)
+        logits: Floats = value.numpy()[0, -1].astype(np.float32)
         if logits.shape != (self.vocabulary,):
             raise failed(self._graph.file.parent.name)
         return logits

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import weakref
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -268,5 +269,8 @@ def test_signed_bytes_where_their_sums_would_overflow(tmp_path: Path, monkeypatc
 
 def test_rest(engine: Nano) -> None:
     before = engine.transcribe(sound(1, 1.0), language="zh").text
+    last = weakref.ref(engine.encode(sound(1, 1.0)).begun)
+    assert last() is not None
     engine.rest()
+    assert last() is None
     assert engine.transcribe(sound(1, 1.0), language="zh").text == before
