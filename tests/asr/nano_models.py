@@ -9,6 +9,7 @@ import numpy as np
 import sherpa_onnx
 from numpy.typing import NDArray
 
+from agentbox.asr import nano_files
 from agentbox.asr.bpe import Bpe
 from benchmarks import qwen_table
 from benchmarks.nano_graphs import Size, write_embedding, write_llm, write_small_encoder, write_tokenizer
@@ -72,10 +73,10 @@ class Sherpa:
         self, folder: Path, *, language: str = "", itn: bool = True, hotwords: str = "", most_tokens: int = 40
     ) -> None:
         self._recognizer = sherpa_onnx.OfflineRecognizer.from_funasr_nano(
-            encoder_adaptor=str(folder / "encoder_adaptor.onnx"),
-            llm=str(folder / "llm.onnx"),
-            embedding=str(folder / "embedding.onnx"),
-            tokenizer=str(folder / "Qwen3-0.6B"),
+            encoder_adaptor=str(nano_files.graph_of(folder, "encoder_adaptor")),
+            llm=str(nano_files.llm_of(folder)),
+            embedding=str(nano_files.graph_of(folder, "embedding")),
+            tokenizer=str(nano_files.tokenizer_of(folder)),
             num_threads=1,
             user_prompt=PROMPT,
             max_new_tokens=most_tokens,
