@@ -35,7 +35,10 @@ __all__ = ["NEEDED", "Nano", "is_model_folder", "open_model"]
 MIN_SAMPLES = SAMPLE_RATE_HZ // 10
 """Under 100 ms there is no word."""
 
-_FEATURES = 560
+_STACKED, _SHIFT = 7, 6
+"""A row of the encoder's input is so many frames side by side, and begins so many after the one before."""
+
+_FEATURES = _STACKED * Fbank().bins
 _ALIKE = 0.9
 """Least cosine between the logits of a prompt in one run and in two, in the self-test."""
 
@@ -131,7 +134,7 @@ class Nano:
             graph_of(folder, "encoder_adaptor"),
             threads,
             [Port("x", shape=(None, None, _FEATURES))],
-            [Port("encoder_out", shape=(None, None, None))],
+            [Port("encoder_out", ("float32", "float16"), (None, None, None))],
         )
         self._embedding = GraphFile(
             graph_of(folder, "embedding"),
@@ -152,7 +155,11 @@ class Nano:
         return_free_memory()
 
     def _check(self, folder: Path, tokenizer: Path) -> None:
-        """The parts belong together."""
+        """The parts belong together, and to what is done here."""
+        metadata = self._encoder.metadata
+        stacks = metadata.number("lfr_window_size", _STACKED), metadata.number("lfr_window_shift", _SHIFT)
+        if stacks != (_STACKED, _SHIFT):
+            raise damaged(self._encoder.file, f"it wants rows of {stacks[0]} frames, every {stacks[1]}")
         widths = (self._encoder.shape("encoder_out")[2], self._embedding.shape("embeddings")[2], self._llm.width)
         if len({width for width in widths if width is not None}) > 1:
             told = " and ".join(str(width) for width in widths)
@@ -186,15 +193,16 @@ class Nano:
 
     def hear(self, samples: Samples) -> Floats:
         """The rows that the language model gets of the sound, [n, width]. Raises `ModelError` `model_failed`."""
-        features = stacked(self._convention.fbank(samples), padded=self._convention.padded)
+        features = stacked(self._convention.fbank(samples), _STACKED, _SHIFT, padded=self._convention.padded)
         if not len(features):
             return np.zeros((0, self._width), dtype=np.float32)
         rows: Floats = self._encode(features)
         return rows[: thinned_rows(len(features))] if self._convention.thinned else rows
 
     def _encode(self, features: Features) -> Floats:
-        found: Floats = self._encoder.run({"x": features[None]}, ["encoder_out"], give_back=True)[0][0]
-        return found
+        found = self._encoder.run({"x": features[None]}, ["encoder_out"], give_back=True)[0][0]
+        rows: Floats = found.astype(np.float32, copy=False)
+        return rows
 
     def _embed(self, tokens: Sequence[int]) -> Floats:
         """float32 [n, width]"""

@@ -153,6 +153,9 @@ MARKS = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
 WRONG = {
     "features of another width": put("encoder_adaptor.onnx", write_embedding(32, 285, 1)),
     "an encoder for a wider language model": put("encoder_adaptor.onnx", write_small_encoder(48, 1)),
+    "an encoder that wants other rows": change(
+        "encoder_adaptor.onnx", lambda content: content.replace(b"shift\x12\x016", b"shift\x12\x015")
+    ),
     "an embedding of another width": put("embedding.onnx", write_embedding(24, 285, 1)),
     "an embedding of fewer tokens": put("embedding.onnx", write_embedding(32, 100, 1)),
     "a language model of another width": put("llm.onnx", write_llm(replace(SIZE, width=48), 1)),
