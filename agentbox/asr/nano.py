@@ -169,14 +169,23 @@ class Nano:
         if self._llm.most_rows < 2 * (len(self._chat.head) + len(self._chat.tail)):
             raise damaged(folder, f"its language model has room for {self._llm.most_rows} rows only")
 
-    def encode(self, samples: Samples, *, language: str = "", hints: Hints = NO_HINTS) -> Encoding:
+    def encode(
+        self,
+        samples: Samples,
+        *,
+        language: str = "",
+        hints: Hints = NO_HINTS,
+        abort: Callable[[], bool] | None = None,
+    ) -> Encoding:
         """The prompt with `samples` in it, float32 [n], n >= `MIN_SAMPLES`; `language` as `user_prompt` takes it.
 
         Where there is no room for all, the hints go first, then the end of the sound. Raises `ModelError`
-        `model_failed`.
+        `model_failed`, `Aborted`.
         """
         audio_s = samples.size / SAMPLE_RATE_HZ
         sound = self.hear(samples)
+        if abort is not None and abort():
+            raise Aborted
         fixed = len(self._chat.head) + len(self._chat.tail)
         task = self._task(language, hints)
         if fixed + len(task) + len(sound) + guards.token_cap(audio_s) > self._llm.most_rows:
@@ -274,12 +283,12 @@ class Nano:
         if not np.isfinite(samples).all():
             raise InputError("audio_not_finite", "The sound holds values that are no numbers.", "Check the file.")
         started = time.perf_counter()
-        encoding = self.encode(samples, language=language, hints=hints)
+        encoding = self.encode(samples, language=language, hints=hints, abort=abort)
         encoded = time.perf_counter()
         decoding = self.decode(encoding, abort=abort, heard=None if partial is None else self._teller(partial))
         speech_s = encoding.audio_s if speech_ms is None else speech_ms / 1000
         recognition = self.believed(decoding, speech_s)
-        if not decoding.tokens and speech_s >= guards.SECOND_LOOK_S:
+        if not decoding.tokens and not decoding.capped and speech_s >= guards.SECOND_LOOK_S:
             recognition = self._second_look(encoding, speech_s, abort)
         return replace(
             recognition,

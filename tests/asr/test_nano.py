@@ -201,6 +201,8 @@ def test_sound_longer_than_the_room_is_heard_in_part(tmp_path: Path) -> None:
     encoding = engine.encode(sound(1, 40.0))
     assert encoding.begun.rows == 130
     assert engine.decode(encoding) == Decoding((), (), capped=True)
+    heard = engine.transcribe(sound(1, 40.0), language="")
+    assert (heard.text, heard.suppressed) == ("", None)
 
 
 def test_partials_grow_by_whole_letters(engine: Nano) -> None:
