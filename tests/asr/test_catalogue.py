@@ -52,8 +52,8 @@ def test_which_languages_a_tag_covers(tag: str, language: str, covered: bool) ->
 
 
 def test_who_speaks_a_language(catalogue: Catalogue) -> None:
-    assert catalogue.speaking("en-US") == ["moonshine-tiny-en", "moonshine-base-en"]
-    assert catalogue.speaking("zh-CN") == ["moonshine-base-zh"]
+    assert catalogue.speaking("en-US") == ["moonshine-tiny-en", "moonshine-base-en", "fun-asr-nano"]
+    assert catalogue.speaking("zh-CN") == ["moonshine-base-zh", "fun-asr-nano"]
     assert catalogue.speaking("tlh") == []
 
 
@@ -61,6 +61,9 @@ def test_who_speaks_a_language(catalogue: Catalogue) -> None:
     "change",
     [
         {"files": {"../escape": {"bytes": 1, "sha256": None}}},
+        {"files": {"a/..": {"bytes": 1, "sha256": None}}},
+        {"files": {"a/../b": {"bytes": 1, "sha256": None}}},
+        {"files": {"/a": {"bytes": 1, "sha256": None}}},
         {"files": {"a": {"bytes": 0, "sha256": None}}},
         {"files": {"a": {"bytes": 1, "sha256": "abc"}}},
         {"sources": [{"kind": "wheel", "package": "--index-url=http://x", "folder": "a"}]},
