@@ -57,7 +57,7 @@ class Convention:
     padded: bool
     """See `features.stacked`."""
     thinned: bool
-    """Only the first eighth of the encoder's rows is given on: its encoder was trained so."""
+    """Only the first eighth of the encoder's rows is given on: the language model was trained so."""
     gap: int
     """How many positions are left out between the prompt and the answer."""
 
@@ -66,8 +66,8 @@ REFERENCE = Convention(Fbank(), padded=True, thinned=True, gap=0)
 """As FunASR does it."""
 
 SHERPA_COMPAT = Convention(Fbank(high_hz=-400.0, snip_edges=False), padded=False, thinned=False, gap=1)
-"""As sherpa-onnx 2.0.1 does it: for comparing with it token for token, and for nothing else. The model was trained on
-one row in eight, and is said to repeat itself when it gets all of them."""
+"""As sherpa-onnx 2.0.1 does it: for comparing with it token for token, and for nothing else. The model is said to
+repeat itself when it gets all rows."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -94,7 +94,7 @@ DIFFERENCES = {
     "the upper edge of the filter bank": replace(SHERPA_COMPAT, fbank=replace(SHERPA_COMPAT.fbank, high_hz=0.0)),
     "frames at the edges": replace(SHERPA_COMPAT, fbank=replace(SHERPA_COMPAT.fbank, snip_edges=True)),
     "rows at the edges": replace(SHERPA_COMPAT, padded=True),
-    "one row in eight": replace(SHERPA_COMPAT, thinned=True),
+    "the first eighth of the rows": replace(SHERPA_COMPAT, thinned=True),
     "the position of the answer": replace(SHERPA_COMPAT, gap=0),
 }
 
