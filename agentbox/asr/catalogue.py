@@ -85,7 +85,7 @@ class Model(_Shape, frozen=True):
 
     name: ModelName
     kind: Literal["speech", "vad"]
-    family: Literal["moonshine", "fun-asr-nano", "silero"]
+    family: Literal["moonshine", "sense-voice", "nano-ctc", "fun-asr-nano", "paraformer", "silero"]
     about: str
     languages: list[str]
     """BCP-47; empty for what has no language."""
