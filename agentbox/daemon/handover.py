@@ -39,6 +39,9 @@ class Handover:
     answer_by_s: float
     """On the monotonic clock, too: see `answer_by`. All who are asked have it together."""
 
+    language: str = ""
+    """Of its text (BCP-47)."""
+
     def left_s(self, now: float) -> float:
         """How long may still be waited; zero where it is not worth while to ask anybody."""
         left_s = self.answer_by_s - now
