@@ -87,10 +87,10 @@ class Asr(Section, frozen=True):
     models_dir: str | None = None
 
     def __post_init__(self) -> None:
-        every = [primary(language) for language in (self.language, *self.other_languages)]
-        twice = sorted({language for language in every if every.count(language) > 1})
+        others = [primary(language) for language in self.other_languages]
+        twice = sorted({language for language in others if others.count(language) > 1})
         if twice:
-            raise ValueError(f"language and other_languages must differ, but {', '.join(twice)} stands twice")
+            raise ValueError(f"other_languages must differ, but {', '.join(twice)} stands twice")
 
 
 class Intents(Section, frozen=True):
@@ -317,8 +317,11 @@ class Config(Section, frozen=True):
 
     @property
     def languages(self) -> tuple[str, ...]:
-        """All that may be spoken to the box, its own first."""
-        return (self.language, *map(normal_language, self.asr.other_languages))
+        """All that may be spoken to the box, its own first. That may stand among the others too: then it is easily
+        changed for one of them."""
+        own = self.language
+        others = [one for one in map(normal_language, self.asr.other_languages) if primary(one) != primary(own)]
+        return (own, *others)
 
     def in_language(self, language: str) -> Config:
         """The same for a box that speaks this one language."""

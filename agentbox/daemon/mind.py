@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -139,13 +139,17 @@ def sentence_paths(config: Config) -> list[Path]:
     return [*configured, page] if page.is_file() and page not in files_in(configured) else configured
 
 
-def files_of(config: Config, language: str, files: Sequence[Path]) -> list[Path]:
+def files_of(
+    config: Config, language: str, files: Sequence[Path], edited: Mapping[Path, str] | None = None
+) -> list[Path]:
     """Of files of sentences and folders of them those for `language`, one of the configuration's. A file that names
-    none of these is the box's own language's."""
+    none of these is the box's own language's. `edited`: files with the text that is to be in them."""
     if len(config.languages) < 2:
         return list(files)
     known = {primary(one): one for one in config.languages}
-    return [file for file in files_in(files) if known.get(written_in(file) or "", config.language) == language]
+    texts = edited or {}
+    named = {file: written_in(file, texts.get(file)) for file in files_in(files)}
+    return [file for file, tag in named.items() if known.get(tag or "", config.language) == language]
 
 
 def served(registry: Registry) -> set[str]:
@@ -200,11 +204,27 @@ def problems_of(
     """What in the tools, the sentences, the replies (`unsaid`: as `load_phrases` tells) and what the configuration says
     of them is left out, and why."""
     return [
+        *unheard(config),
         *registry.problems,
         *(problem for one in understanders for problem in one.problems),
         *unsaid,
         *Policies(config.tools.policy).problems(registry.tools),
         *unknown_options(config.tools.options, registry),
+    ]
+
+
+def unheard(config: Config) -> list[Notice]:
+    """Languages that can only be typed, for the speech model does not know them."""
+    return [
+        Notice(
+            code="model_language",
+            what=f"The model {config.asr.model} does not know the language {language}: it is understood only typed.",
+            todo=f"Set asr.model to one that knows it too (agentbox models list), or take {language} out of "
+            "asr.other_languages.",
+            level="info",
+        )
+        for language in config.languages[1:]
+        if not hears(config, language)
     ]
 
 

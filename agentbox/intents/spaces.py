@@ -23,7 +23,7 @@ from hassil import (
 )
 from hassil import Sequence as InOrder
 
-from agentbox.intents.normalise import CJK
+from agentbox.intents.chinese import CJK
 
 _AT_EDGE = re.compile(rf"(?<=[{CJK}])\s+|\s+(?=[{CJK}])")
 _OTHER_LETTER = re.compile(rf"(?![{CJK}])[^\W\d_]")
