@@ -20,6 +20,7 @@ from agentbox.daemon.handover import Cloud, Handover, Switch, Written, answer_by
 from agentbox.daemon.hearing import Heard
 from agentbox.daemon.mind import ANSWERS, YES_OR_NO, Mind
 from agentbox.intents.decide import Decision
+from agentbox.languages import is_in_letters_of
 from agentbox.messages import (
     JSON,
     ActivatedBy,
@@ -370,13 +371,16 @@ class Turns:
         self, turn_id: str, text: str, sound: SoundName | None, outcome: Outcome, speak: Speak = "always"
     ) -> Reply:
         aloud = "never" if turn_id in self._written else speak
+        language = self._language(turn_id)
+        if not is_in_letters_of(text, language):
+            language = self._mind.likeliest(text)[0].language  # said again, or somebody else's words
         reply = Reply(
             utterance_id=turn_id,
             text=text,
             sound=sound,
             outcome=outcome,
             speak=aloud,
-            language=self._language(turn_id),
+            language=language,
         )
         self._conversation.said(reply)
         self._events.emit("reply", outcome, utterance_id=turn_id, message=reply)

@@ -44,8 +44,8 @@ async def said(core: Core, text: str) -> tuple[str, str]:
 async def test_each_utterance_is_answered_in_its_language(box: Core) -> None:
     assert await said(box, "set a timer for five minutes") == ("en", "Timer set for 5 minutes.")
     assert await said(box, "定一个十分钟的计时器") == ("zh-CN", "好的，计时10分钟。")
-    assert await said(box, "设一个 ten 分钟的 pizza timer") == ("zh-CN", "好的，pizza计时10分钟。")
-    assert (await said(box, "add 牛奶 to my shopping list")) == ("en", "牛奶 is on your shopping list.")
+    assert await said(box, "设一个 ten 分钟的 pizza timer") == ("zh-CN", "Pizza计时器，10分钟，已开始。")
+    assert (await said(box, "add 牛奶 to my shopping list")) == ("en", "Added 牛奶 to your shopping list.")
     assert (await said(box, "什么牛头不对马嘴"))[0] == "zh-CN"
     assert (await said(box, "colourless green ideas sleep"))[0] == "en"
 
@@ -67,6 +67,12 @@ async def test_what_only_the_letters_of_neither_language_tell_is_meant_as_the_qu
     await said(box, "add milk to my shopping list")
     assert (await said(box, "clear my shopping list"))[0] == "en"
     assert (await said(box, "OK"))[0] == "en"
+
+
+async def test_what_is_said_again_is_said_in_its_language(box: Core) -> None:
+    assert (await said(box, "what time is it"))[0] == "en"
+    language, text = await said(box, "再说一遍")
+    assert (language, text.startswith("It is")) == ("en", True)
 
 
 async def test_what_an_engine_heard_counts_for_more_than_letters(box: Core) -> None:
