@@ -129,6 +129,8 @@ class Engine(Protocol):
     ) -> Recognition:
         """The words in `samples`, a stretch of at most some 25 s; longer sound is cut by the caller.
 
+        `language`: BCP-47; `und` where it is not known, and any of `hints.languages` may be spoken.
+
         `speech_ms` is how much of it the voice detector took for speech; null where nobody measured.
         `abort` is asked between the steps of a long decoding. `partial` is told the text so far, where an engine writes
         it piece by piece.

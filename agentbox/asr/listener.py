@@ -34,6 +34,9 @@ NOVEL_CONTEXTS = 24
 """Contexts of the prior that an utterance may be the first to hold without being called novel: some 60 ms. A handful is
 always new."""
 
+UNDETERMINED = "und"
+"""The language (BCP-47) of what may be spoken in any of several."""
+
 _KIND = "priors"
 """The kind of file that keeps what was worked out (see `caches`)."""
 
@@ -49,7 +52,8 @@ class Listener:
         """`cache`: a folder for what takes a while to work out. `languages`: all that may be spoken, where they are
         more than one."""
         self.engine = engine
-        self._hints = Hints(languages=tuple(languages)) if len(languages) > 1 else NO_HINTS
+        spoken = tuple(language for language in languages if engine.capabilities.speaks(language))
+        self._hints = Hints(languages=spoken) if len(spoken) > 1 else NO_HINTS
         self._cache = cache
         self._prior: Prior | None = None
         self._decoders: dict[str, GrammarDecoder] = {}
@@ -74,9 +78,8 @@ class Listener:
         """As `Engine.transcribe`; with `ask`, the candidates under the sentences it names; with `wakeful`, the wake
         phrase it begins with. `under_way`: more is being said, and this only makes ready for it."""
         if not isinstance(self.engine, Moonshine):
-            return self.engine.transcribe(
-                samples, language=language, speech_ms=speech_ms, abort=abort, hints=self._hints
-            )
+            wanted = UNDETERMINED if self._hints.languages else language
+            return self.engine.transcribe(samples, language=wanted, speech_ms=speech_ms, abort=abort, hints=self._hints)
         recognition, encoding = self.engine.listen(samples, speech_ms=speech_ms, abort=abort)
         if wakeful is not None and encoding is not None:
             scorer = self._scorer_of(self.engine, wakeful.phrases, language)

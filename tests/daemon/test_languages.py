@@ -22,6 +22,7 @@ from agentbox.messages import Reply, StageEvent, Transcript
 from agentbox.paths import database
 from agentbox.settings import Loaded
 from agentbox.tools.timers.ringer import Ringer
+from tests.daemon.conftest import SAMPLE, Home
 from tests.daemon.test_turn import heard
 
 BOTH = Asr(language="en", other_languages=["zh"])
@@ -154,7 +155,7 @@ class Bilingual:
     capabilities = Capabilities(("zh", "en"), streaming=False, token_scores=False)
 
     def __init__(self) -> None:
-        self.hints: list[Hints] = []
+        self.told: list[tuple[str, Hints]] = []
 
     def transcribe(
         self,
@@ -166,17 +167,43 @@ class Bilingual:
         hints: Hints = NO_HINTS,
         partial: Callable[[str], None] | None = None,
     ) -> Recognition:
-        self.hints.append(hints)
+        self.told.append((language, hints))
         return Recognition("现在几点", language="zh")
 
     def rest(self) -> None: ...
 
 
-@pytest.mark.parametrize(("languages", "told"), [(("en",), ()), (("en", "zh-CN"), ("en", "zh-CN"))])
-def test_an_engine_is_told_what_may_be_spoken(languages: tuple[str, ...], told: tuple[str, ...]) -> None:
+@pytest.mark.parametrize(
+    ("languages", "told"),
+    [
+        (("en",), ("en", NO_HINTS)),
+        (("en", "zh-CN"), ("und", Hints(languages=("en", "zh-CN")))),
+        (("en", "de"), ("en", NO_HINTS)),
+    ],
+)
+def test_an_engine_is_told_what_may_be_spoken_as_far_as_it_knows_that(
+    languages: tuple[str, ...], told: tuple[str, Hints]
+) -> None:
     engine = Bilingual()
     Listener(engine, languages=languages).hear(np.zeros(16_000, np.float32), language="en")
-    assert engine.hints == [Hints(languages=told)]
+    assert engine.told == [told]
+
+
+def test_by_sound_with_a_model_of_one_language_nothing_changes(home: Home) -> None:
+    asr = {"models_dir": str(home.models_dir), "other_languages": ["zh"]}
+    home.configure({"activation": {"mode": "always"}, "asr": asr})
+    events = home.hear(SAMPLE)
+    told = [event["message"] for event in events if event["message"]]
+    assert {one["language"] for one in told if one["type"] in ("Transcript", "Intent")} == {"en"}
+    assert [one["name"] for one in told if one["type"] == "Intent"][:3] == [
+        "HassGetCurrentTime",
+        "HassStartTimer",
+        "AgentboxSetReminder",
+    ]
+    notices = [one for one in told if one["type"] == "Notice"]
+    assert ("model_language", "info") in [(one["code"], one["level"]) for one in notices]
+    # What is typed meanwhile is Chinese as ever.
+    assert home.json("ask", "现在几点")[0]["language"] == "zh-CN"
 
 
 def test_a_voice_chosen_for_one_language_is_not_asked_for_another() -> None:

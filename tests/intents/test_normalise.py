@@ -82,7 +82,8 @@ def test_chinese(heard: str, normal: str) -> None:
 
 PIECES = """
     7 30 730 1.5 0 12 . : , % am pm a.m. p.m. at for alarm um uh hours minutes oz h min half ½ 1,000 - ' ’
-    分钟 小时 一个半 点 晚上 十二 嗯 呃 ， 。 ％ ： １ 五 中 百 零 两 成 到 半夜 ten twenty half an one and a percent “ 】 …
+    分钟 小时 一个半 点 晚上 十二 嗯 呃 ， 。 ％ ： １ 五 中 百 零 两 成 到 半夜
+    ten twenty half an one and a percent “ 】 …
 """
 TEXT = st.one_of(
     st.text(max_size=40),
