@@ -69,8 +69,8 @@ def of_speech(mind: Mind, recognition: Recognition, opened: Opened, context: Con
 def of_text(mind: Mind, text: str, context: Context, heard: str | None = None) -> Decision:
     """What written words mean: the sentence they are, or the nearest one. `heard`: the language that an engine told."""
     tongues = _tried(mind, text, context, heard)
-    if len(mind.tongues) > 1 and (exact := _exact(mind, text, context, heard)) is not None:
-        return Decision("act", exact, language=exact.language)
+    if len(tongues) > 1 and (exact := _exact(mind, text, context, heard)) is not None:
+        tongues = [mind.in_language(exact.language)]
     for tongue in tongues:
         meaning = tongue.understander.understand(text, context=context)
         if isinstance(meaning, Intent):

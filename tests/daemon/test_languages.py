@@ -51,6 +51,10 @@ async def test_each_utterance_is_answered_in_its_language(box: Core) -> None:
     assert (await said(box, "colourless green ideas sleep"))[0] == "en"
 
 
+async def test_a_name_misheard_is_put_right_in_two_languages_too(box: Core) -> None:
+    assert await said(box, "add milk to my shipping list") == ("en", "Added milk to your shopping list.")
+
+
 async def test_a_question_is_answered_in_its_language_or_another(box: Core) -> None:
     assert await said(box, "设一个计时器") == ("zh-CN", "要计时多久？")
     assert (await said(box, "十分钟")) == ("zh-CN", "好的，计时10分钟。")
