@@ -76,11 +76,11 @@ class Graph:
         pieces: list[bytes | memoryview] = [_bytes(1, node) for node in self._nodes]
         pieces.append(_text(2, "graph"))
         for head, values in self._constants:
-            begun = head + _head(9, values.nbytes)
-            pieces += [_head(5, len(begun) + values.nbytes), begun, values.reshape(-1).view(np.uint8).data]
+            begun = head + field_head(9, values.nbytes)
+            pieces += [field_head(5, len(begun) + values.nbytes), begun, values.reshape(-1).view(np.uint8).data]
         pieces += [_bytes(11, one) for one in self._inputs]
         pieces += [_bytes(12, one) for one in self._outputs]
-        graph = _head(7, sum(map(len, pieces)))
+        graph = field_head(7, sum(map(len, pieces)))
         return b"".join([_number(1, _IR_VERSION), _opsets(_OPSETS), graph, *pieces])
 
 
@@ -115,13 +115,13 @@ def _number(field_number: int, value: int) -> bytes:
     return _varint(field_number << 3) + _varint(value)
 
 
-def _head(field_number: int, length: int) -> bytes:
+def field_head(field_number: int, length: int) -> bytes:
     """What stands before so many bytes."""
     return _varint(field_number << 3 | 2) + _varint(length)
 
 
 def _bytes(field_number: int, value: bytes) -> bytes:
-    return _head(field_number, len(value)) + value
+    return field_head(field_number, len(value)) + value
 
 
 def _text(field_number: int, value: str) -> bytes:
