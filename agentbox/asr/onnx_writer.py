@@ -17,7 +17,7 @@ Shape: TypeAlias = Sequence[int | str]
 
 _IR_VERSION = 8
 _OPSETS = {"": 18, "com.microsoft": 1}
-_TYPES = {"float32": 1, "uint8": 2, "int8": 3, "int64": 7}
+_TYPES = {"float32": 1, "uint8": 2, "int8": 3, "int32": 6, "int64": 7, "bool": 9, "float16": 10}
 """onnx.proto3, TensorProto.DataType."""
 
 _FLOAT, _INT, _INTS = 1, 2, 7
@@ -71,17 +71,18 @@ class Graph:
         """Make a value an output."""
         self._outputs.append(_value(name, kind, shape))
 
-    def model(self) -> bytes:
-        """The whole as a ModelProto."""
+    def model(self, metadata: Mapping[str, str] | None = None) -> bytes:
+        """The whole as a ModelProto, with what an exporter tells about it in `metadata`."""
         pieces: list[bytes | memoryview] = [_bytes(1, node) for node in self._nodes]
         pieces.append(_text(2, "graph"))
         for head, values in self._constants:
-            begun = head + field_head(9, values.nbytes)
-            pieces += [field_head(5, len(begun) + values.nbytes), begun, values.reshape(-1).view(np.uint8).data]
+            begun = head + _head(9, values.nbytes)
+            pieces += [_head(5, len(begun) + values.nbytes), begun, values.reshape(-1).view(np.uint8).data]
         pieces += [_bytes(11, one) for one in self._inputs]
         pieces += [_bytes(12, one) for one in self._outputs]
-        graph = field_head(7, sum(map(len, pieces)))
-        return b"".join([_number(1, _IR_VERSION), _opsets(_OPSETS), graph, *pieces])
+        graph = _head(7, sum(map(len, pieces)))
+        properties = [_bytes(14, _text(1, key) + _text(2, value)) for key, value in (metadata or {}).items()]
+        return b"".join([_number(1, _IR_VERSION), _opsets(_OPSETS), *properties, graph, *pieces])
 
 
 def _opsets(versions: Mapping[str, int]) -> bytes:
@@ -115,14 +116,18 @@ def _number(field_number: int, value: int) -> bytes:
     return _varint(field_number << 3) + _varint(value)
 
 
-def field_head(field_number: int, length: int) -> bytes:
+def _head(field_number: int, length: int) -> bytes:
     """What stands before so many bytes."""
     return _varint(field_number << 3 | 2) + _varint(length)
 
 
 def _bytes(field_number: int, value: bytes) -> bytes:
-    return field_head(field_number, len(value)) + value
+    return _head(field_number, len(value)) + value
 
 
 def _text(field_number: int, value: str) -> bytes:
     return _bytes(field_number, value.encode())
+
+
+field_head = _head
+"""For whoever puts a model together from pieces of another."""

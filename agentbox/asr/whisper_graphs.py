@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -29,6 +30,12 @@ ENCODER, DECODER = "encoder_model", "decoder_model_merged"
 """The files' names, before the suffix for the numbers' type."""
 
 _FLOATS = ("float32", "float16")
+_KINDS: dict[str, type[np.generic]] = {
+    "tensor(float)": np.float32,
+    "tensor(float16)": np.float16,
+    "tensor(int64)": np.int64,
+    "tensor(int32)": np.int32,
+}
 _HIDDEN = "last_hidden_state"
 
 
@@ -86,12 +93,14 @@ class WhisperGraphs:
         sizes = self._decoder.shape(self._own[0])
         if len(sizes) != 4 or sizes[1] is None or sizes[3] is None:
             raise damaged(decoder, "the sizes of its keys and values are not written in it")
-        kinds = {node.name: node.type for node in self._decoder.session.get_inputs()}
-        self._cache_kind = np.float16 if kinds[self._own[0]] == "tensor(float16)" else np.float32
-        self._ids_kind = np.int32 if kinds[self._decoder.inputs["input_ids"]] == "tensor(int32)" else np.int64
-        self._nothing = OrtValue.ortvalue_from_numpy(np.zeros((1, sizes[1], 0, sizes[3]), dtype=self._cache_kind))
+        kind = partial(_kind, self._decoder)
+        self._ids_kind = kind(self._decoder.inputs["input_ids"])
+        self._hidden_kind = kind(self._decoder.inputs["encoder_hidden_states"])
+        self._sound_kind = _kind(self._encoder, self._encoder.inputs["input_features"])
+        self._width = self._decoder.shape("encoder_hidden_states")[2]
+        nothing = np.zeros((1, sizes[1], 0, sizes[3]), dtype=kind(self._own[0]))
+        self._nothing = OrtValue.ortvalue_from_numpy(nothing)
         self._branch = [OrtValue.ortvalue_from_numpy(np.array([cached])) for cached in (False, True)]
-        self._encoder_kind = np.float16 if self._encoder.session.get_inputs()[0].type == "tensor(float16)" else None
 
     @property
     def name(self) -> str:
@@ -99,8 +108,9 @@ class WhisperGraphs:
 
     def encode(self, features: Features) -> Cache:
         """The state before the first token. `features`: [bands, frames]. Raises `ModelError` `model_failed`."""
-        sound = features[None].astype(self._encoder_kind or np.float32, copy=False)
-        return Cache(self._run(self._encoder, {"input_features": _value(sound)}, [_HIDDEN])[0], {}, {})
+        sound = _value(features[None].astype(self._sound_kind, copy=False))
+        # Attention over half a minute takes much, and is given back.
+        return Cache(self._run(self._encoder, {"input_features": sound}, [_HIDDEN], give_back=True)[0], {}, {})
 
     def begin(self, tokens: Sequence[int], encoded: Cache) -> tuple[Floats, Cache]:
         """The logits after each of `tokens`, [n, vocabulary], which are the first ones. Raises `ModelError`
@@ -119,7 +129,14 @@ class WhisperGraphs:
         return _numbers(logits)[0, -1], Cache(cache.hidden, cache.sound, own)
 
     def _decode(
-        self, tokens: Sequence[int], hidden: OrtValue, pasts: dict[str, OrtValue], kept: Sequence[str], *, cached: bool
+        self,
+        tokens: Sequence[int],
+        hidden: OrtValue,
+        pasts: dict[str, OrtValue],
+        kept: Sequence[str],
+        *,
+        cached: bool,
+        give_back: bool = False,
     ) -> list[OrtValue]:
         feeds = {
             "input_ids": _value(np.array([tokens], dtype=self._ids_kind)),
@@ -128,23 +145,31 @@ class WhisperGraphs:
             **pasts,
         }
         outputs = ["logits", *(name.replace("past_key_values", "present") for name in kept)]
-        return self._run(self._decoder, feeds, outputs)
+        return self._run(self._decoder, feeds, outputs, give_back=give_back)
 
     def rest(self) -> None:
-        """Give back the memory of past runs: the arena does so only after a run."""
-        shape = [size or 1 for size in self._encoder.shape("input_features")]
-        self._run(self._encoder, {"input_features": _value(np.zeros(shape, dtype=np.float32))}, [_HIDDEN])
+        """Give back the memory of past runs: the arena does so only after a run, here of one frame."""
+        if self._width is not None:
+            hidden = _value(np.zeros((1, 1, self._width), dtype=self._hidden_kind))
+            nothing = dict.fromkeys([*self._own, *self._sound], self._nothing)
+            self._decode([0], hidden, nothing, [], cached=False, give_back=True)
 
-    def _run(self, graph: GraphFile, feeds: dict[str, OrtValue], outputs: Sequence[str]) -> list[OrtValue]:
+    def _run(
+        self, graph: GraphFile, feeds: dict[str, OrtValue], outputs: Sequence[str], *, give_back: bool = False
+    ) -> list[OrtValue]:
         named = {graph.inputs.get(name, name): value for name, value in feeds.items()}
         wanted = [graph.outputs.get(name, name) for name in outputs]
-        # What the encoder takes for attention over half a minute is given back; a step takes little.
-        options = GIVE_BACK if graph is self._encoder else None
         try:
-            found: list[OrtValue] = graph.session.run_with_ort_values(wanted, named, options)
+            found: list[OrtValue] = graph.session.run_with_ort_values(wanted, named, GIVE_BACK if give_back else None)
         except OnnxError as error:
             raise failed(self.name) from error
         return found
+
+
+def _kind(graph: GraphFile, name: str) -> type[np.generic]:
+    """The type of the numbers that one of the graph's own inputs takes."""
+    found = next(node.type for node in graph.session.get_inputs() if node.name == name)
+    return _KINDS[found]
 
 
 def _value(values: NDArray[Any]) -> OrtValue:
