@@ -111,9 +111,17 @@ class GraphFile:
     """An opened graph, of which `inputs` and `outputs` are there, whatever the exporter called them."""
 
     def __init__(
-        self, file: Path, threads: int, inputs: Sequence[Port], outputs: Sequence[Port], *, more: bool = False
+        self,
+        file: Path,
+        threads: int,
+        inputs: Sequence[Port],
+        outputs: Sequence[Port],
+        *,
+        more: bool = False,
+        content: bytes | None = None,
     ) -> None:
-        """`more`: it may take inputs beyond these, which the caller knows to feed.
+        """`more`: it may take inputs beyond these, which the caller knows to feed. `content`: what was made of the file
+        and is opened instead of it.
 
         Raises `ModelError` `model_damaged`: onnxruntime cannot load it, or it lacks an input or output, or one is of
         another type or shape, or it wants more than it will be given.

@@ -80,6 +80,7 @@ class WhisperGraphs:
                 Port("use_cache_branch", ("bool",), (1,)),
             ],
             [Port("logits", _FLOATS, (None, None, None))],
+            more=True,
         )
         pasts = [name for name in self._decoder.more_inputs if name.startswith("past_key_values.")]
         self._own = [name for name in pasts if ".decoder." in name]
