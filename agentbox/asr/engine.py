@@ -76,6 +76,11 @@ class Hints:
     """Names and terms that may have been said, the likeliest first."""
     before: str = ""
     """What was said just before this stretch."""
+    languages: tuple[str, ...] = ()
+    """All that may be spoken (BCP-47), the box's own first. With more than one, a model that can tell them apart takes
+    `language` for no more than a likelihood, and says in `Recognition.language` which it heard."""
+    times: bool = False
+    """`Recognition.token_ms` is wanted, even of a model that is slower with it."""
 
 
 NO_HINTS = Hints()

@@ -11,6 +11,7 @@ music and clicks (docs/models.md, "Words that nobody said").
 from __future__ import annotations
 
 import math
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -40,6 +41,9 @@ _LITTLE_BELIEF = 0.45
 0.48."""
 
 
+_PACKED_RATIO = 2.4
+
+
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """How much of a decoding is kept."""
@@ -63,6 +67,13 @@ def mean_probability(logprobs: Sequence[float]) -> float | None:
 def has_words(text: str) -> bool:
     """Whether there is a letter or a digit in it; notes of music (the default model's word for silence) are none."""
     return any(letter.isalnum() for letter in text)
+
+
+def too_regular(text: str) -> bool:
+    """Whether `text` repeats itself so much that nobody says it: it packs to less than 1/2.4 of its size, which is the
+    limit of openai/whisper (transcribe.py). Short texts never do."""
+    plain = text.encode()
+    return len(plain) > _PACKED_RATIO * len(zlib.compress(plain))
 
 
 def tail_loop(tokens: Sequence[int], min_repeats: int) -> int | None:

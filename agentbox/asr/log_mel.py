@@ -1,8 +1,8 @@
 """Whisper's view of sound: how strong each of 80 or 128 bands is every 10 ms, over half a minute.
 
 The definition is openai/whisper's (whisper/audio.py): windows of 25 ms (Hann) around multiples of 10 ms, the sound
-mirrored at its beginning, mel bands as librosa makes them (Slaney's scale and areas), the logarithm cut off at 8 decades
-below the strongest. Tests hold the numbers against onnx-asr.
+mirrored at its beginning, mel bands as librosa makes them (Slaney's scale and areas), the logarithm cut off at 8
+decades below the strongest. Tests hold the numbers against onnx-asr.
 """
 
 from __future__ import annotations

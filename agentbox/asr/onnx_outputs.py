@@ -1,7 +1,7 @@
 """Takes outputs that nobody wants out of an ONNX model.
 
-Exporters of Whisper leave every layer's attention among the encoder's outputs. onnxruntime keeps an output until the run
-is over, whether it was asked for or not: 72 MB a layer, 430 MB for the base model (peak 626 MB, 272 MB without).
+Exporters of Whisper leave every layer's attention among the encoder's outputs. onnxruntime keeps an output until the
+run is over, whether it was asked for or not: 72 MB a layer, 430 MB for the base model (peak 626 MB, 272 MB without).
 """
 
 from __future__ import annotations

@@ -23,6 +23,9 @@ START = "<|startoftranscript|>"
 TIME_STEP_MS = 20
 """From one mark of time to the next."""
 
+TIMES = 1501
+"""How many marks of time a model has: to half a minute."""
+
 _LANGUAGE = re.compile(r"<\|([a-z]{2,3})\|>")
 _WORD = re.compile(r"_?L+|_?N+|_?O+|[_SR]+(?![^_SR])|[_SR]+")
 _CONTRACTION = re.compile(r"'(?:s|t|re|ve|m|ll|d)")
