@@ -276,7 +276,7 @@ class Whisper:
         verdict = guards.judge(
             decoding.tokens, decoding.logprobs, capped=decoding.capped, speech_s=speech_s, tokens_per_second=rate
         )
-        text = self.vocabulary.pieces.decode(decoding.tokens[: verdict.kept]).strip()
+        text = self.spell(decoding.tokens[: verdict.kept])
         suppressed = verdict.suppressed
         if suppressed is None and decoding.tokens:
             silent = decoding.no_speech > _NO_SPEECH and decoding.belief < _UNLIKELY
@@ -293,6 +293,10 @@ class Whisper:
             token_ms=decoding.token_ms[:kept],
             suppressed=suppressed,
         )
+
+    def spell(self, tokens: Sequence[int]) -> str:
+        """The text of `tokens`, as `Recognition.text` has it."""
+        return self.vocabulary.pieces.decode(tokens).strip()
 
     def rest(self) -> None:
         """See `Engine.rest`."""
