@@ -33,9 +33,9 @@ def log_mel(samples: Samples, bands: int = 80) -> Features:
     # Frames that begin past the sound's end hear only the silence after it; the last ones of a full half minute are
     # mirrored like the first.
     count = min(FRAMES, -(-(sound.size + half) // SHIFT_SAMPLES))
-    padded = np.zeros(WINDOW_S * SAMPLE_RATE_HZ, dtype=np.float64)
+    padded = np.zeros(count * SHIFT_SAMPLES + (half if count < FRAMES else 0), dtype=np.float64)
     padded[: sound.size] = sound
-    padded = np.pad(padded, half, mode="reflect")
+    padded = np.pad(padded, (half, half if count == FRAMES else 0), mode="reflect")
     frames = sliding_window_view(padded, FRAME_SAMPLES)[: count * SHIFT_SAMPLES : SHIFT_SAMPLES]
     power = np.square(np.abs(np.fft.rfft(frames * _hann(), FRAME_SAMPLES)))
     levels = np.full((bands, FRAMES), np.log10(_FLOOR))
