@@ -55,17 +55,18 @@ class _Decoding:
     tokens: tuple[int, ...]
     """Without marks."""
     logprobs: tuple[float, ...]
+    end_logprob: float | None
+    """Of the end; null where the cap or a loop stopped it, not the model."""
     token_ms: tuple[int, ...]
     """When they begin; empty without times."""
-    capped: bool
-    """The cap or a loop stopped it, not the model."""
     no_speech: float
     """The probability that nobody speaks."""
 
     @property
     def belief(self) -> float:
-        """Mean logarithm of the tokens' probabilities."""
-        return math.fsum(self.logprobs) / len(self.logprobs) if self.logprobs else 0.0
+        """Mean logarithm of the probabilities of the tokens and the end."""
+        every = self.logprobs if self.end_logprob is None else (*self.logprobs, self.end_logprob)
+        return math.fsum(every) / len(every) if every else 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,7 +232,7 @@ class Whisper:
         while True:
             token, logprob = self._choose(logits, said, times, written if no_loops else None)
             if token == words.end:
-                break
+                return self._decoded(said, logprobs, no_speech, logprob)
             if token < words.end:
                 written.append(token)
                 if text.add(token) and task.partial is not None:
@@ -239,10 +240,9 @@ class Whisper:
             said.append(token)
             logprobs.append(logprob)
             if len(written) >= task.cap or len(said) >= room or _loops(written):
-                return self._decoded(said, logprobs, no_speech, capped=True)
+                return self._decoded(said, logprobs, no_speech, None)
             _ask(task.abort)
             logits, cache = self._graphs.step(token, cache)
-        return self._decoded(said, logprobs, no_speech, capped=False)
 
     def _choose(self, logits: Floats, said: list[int], times: bool, unlooped: list[int] | None) -> tuple[int, float]:
         """The likeliest token that may follow `said`, and the logarithm of its probability. `unlooped`: the text, in
@@ -260,21 +260,27 @@ class Whisper:
             token = int(allowed.argmax())
         return token, float(logits[token]) - total
 
-    def _decoded(self, said: list[int], logprobs: list[float], no_speech: float, *, capped: bool) -> _Decoding:
+    def _decoded(
+        self, said: list[int], logprobs: list[float], no_speech: float, end_logprob: float | None
+    ) -> _Decoding:
         kept = [at for at, token in enumerate(said) if token < self.vocabulary.end]
         starts = times_of(said, self.vocabulary.end, self.vocabulary.first_time)
         return _Decoding(
             tokens=tuple(said[at] for at in kept),
             logprobs=tuple(logprobs[at] for at in kept),
             token_ms=starts,
-            capped=capped,
+            end_logprob=end_logprob,
             no_speech=no_speech,
         )
 
     def _believed(self, decoding: _Decoding, speech_s: float, rate: float, task: _Task) -> Recognition:
         """What of a decoding may be believed."""
         verdict = guards.judge(
-            decoding.tokens, decoding.logprobs, capped=decoding.capped, speech_s=speech_s, tokens_per_second=rate
+            decoding.tokens,
+            decoding.logprobs,
+            capped=decoding.end_logprob is None,
+            speech_s=speech_s,
+            tokens_per_second=rate,
         )
         text = self.spell(decoding.tokens[: verdict.kept])
         suppressed = verdict.suppressed

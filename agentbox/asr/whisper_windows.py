@@ -52,20 +52,13 @@ def together(parts: Sequence[Recognition]) -> Recognition:
     if len(parts) == 1:
         return parts[0]
     heard = [part for part in parts if part.text]
-    tokens, logprobs, times = (
-        (
-            tuple(one for part in heard for one in values)
-            for values in zip(*((part.tokens, part.token_logprobs, part.token_ms) for part in heard), strict=True)
-        )
-        if heard
-        else ((), (), ())
-    )
+    logprobs = tuple(one for part in heard for one in part.token_logprobs)
     return Recognition(
         text=joined(parts),
         confidence=guards.mean_probability(logprobs),
-        tokens=tokens,
+        tokens=tuple(one for part in heard for one in part.tokens),
         token_logprobs=logprobs,
-        token_ms=times,
+        token_ms=tuple(one for part in heard for one in part.token_ms),
         suppressed=None if heard else parts[0].suppressed,
         language=next((part.language for part in heard or parts if part.language), None),
         encode_ms=math.fsum(part.encode_ms for part in parts),

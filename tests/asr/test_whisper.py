@@ -1,14 +1,8 @@
-"""The Whisper engine on small random models: against onnx-asr, and against plain numpy with the rules written anew."""
+"""The Whisper engine on small random models, token for token against onnx-asr."""
 
 from __future__ import annotations
 
 import functools
-import json
-import math
-import os
-import shutil
-from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,24 +11,10 @@ from numpy.typing import NDArray
 from onnx_asr.models.whisper import WhisperHf
 from onnx_asr.preprocessors.numpy_preprocessor import WhisperPreprocessorNumpy
 
-from agentbox.asr import guards
-from agentbox.asr.engine import Aborted, Hints, Opening
-from agentbox.asr.load import load_engine
+from agentbox.asr.engine import Opening
 from agentbox.asr.log_mel import log_mel
 from agentbox.asr.whisper import Whisper, open_model
-from agentbox.asr.whisper_prompt import prompt_of
-from agentbox.errors import InputError, ModelError
-from tests.asr.whisper_models import (
-    END,
-    FIRST_TIME,
-    LANGUAGES,
-    MARKS,
-    PIECES,
-    START,
-    Model,
-    random_model,
-    write_model,
-)
+from tests.asr.whisper_models import END, LANGUAGES, MARKS, START, random_model, write_model
 
 SEEDS = range(20)
 PROMPT = [MARKS["<|transcribe|>"], MARKS["<|notimestamps|>"]]
@@ -67,9 +47,9 @@ class TheirView:
         return WhisperPreprocessorNumpy("whisper80")(clip[None], np.array([samples]))
 
     def __call__(
-        self, waveforms: NDArray[np.float32], lengths: NDArray[np.int64]
+        self, waveforms: NDArray[np.float32], waveforms_lens: NDArray[np.int64]
     ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        return self.of(int(lengths[0]))
+        return self.of(int(waveforms_lens[0]))
 
 
 THEIR_VIEW = TheirView()
@@ -77,14 +57,6 @@ THEIR_VIEW = TheirView()
 
 def opened(folder: Path) -> Whisper:
     return open_model(folder, Opening(name="small", tokens_per_second=UNGUARDED))
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_model(tmp_path_factory.mktemp("whisper"), random_model(1))
-
-
-# Against an engine of somebody else's
 
 
 @pytest.mark.parametrize("bands", [80, 128])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -53,7 +54,8 @@ class Model:
     def encode(self, features: Floats) -> Floats:
         """[rows, width] of [bands, frames]."""
         rows = features.T.reshape(-1, FRAMES_TO_ONE, BANDS).mean(axis=1)
-        return np.tanh(rows @ self.weights["sound"]) * 3
+        hidden: Floats = np.tanh(rows @ self.weights["sound"]) * 3
+        return hidden
 
     def logits(self, tokens: list[int], hidden: Floats) -> Floats:
         """[n, vocabulary] after each of the tokens, worked out anew for all of them."""
@@ -94,6 +96,7 @@ def random_model(seed: int, *, times: bool = False) -> Model:
     lead = np.zeros((POSITIONS, 2), dtype=np.float32)
     lead[0, 0] = 1
     lead[:, 1] = np.arange(POSITIONS) / 6
+    lead[44:, 1] = 1_000  # before a loop is long enough to be stopped
     led = np.zeros((2, SIZE), dtype=np.float32)
     led[0, [MARKS[f"<|{name}|>"] for name in LANGUAGES]] = 200
     led[1, END] = 1.0
@@ -107,7 +110,12 @@ def random_model(seed: int, *, times: bool = False) -> Model:
 
 
 def write_model(
-    folder: Path, model: Model, *, suffix: str = "", marks: dict[str, int] = MARKS, **rules: object
+    folder: Path,
+    model: Model,
+    *,
+    suffix: str = "",
+    marks: Mapping[str, int] = MARKS,
+    rules: Mapping[str, object] | None = None,
 ) -> Path:
     """The model's files in `folder`; `rules` go into generation_config.json."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -121,7 +129,7 @@ def write_model(
     (folder / "tokenizer.json").write_text(json.dumps(tokenizer))
     (folder / "config.json").write_text(json.dumps({"model_type": "whisper", "num_mel_bins": BANDS}))
     (folder / "generation_config.json").write_text(
-        json.dumps({"is_multilingual": True, "suppress_tokens": [], "begin_suppress_tokens": [], **rules})
+        json.dumps({"is_multilingual": True, "suppress_tokens": [], "begin_suppress_tokens": [], **(rules or {})})
     )
     # What onnx-asr reads.
     (folder / "vocab.json").write_text(json.dumps(vocab))
@@ -277,3 +285,22 @@ def _branch(model: Model, *, cached: bool) -> bytes:
     for name in _cache_names():
         graph.output(f"{on.own}.present.{name}", "float32", ("b", HEADS, "q", HEAD_DIM))
     return graph.branch()
+
+
+def scripted_model(text: list[int], at: int = 3, *, no_speech: bool = False) -> Model:
+    """A model that writes `text` whatever it hears: from position `at` on, where four marks come first."""
+    model = random_model(0)
+    script = [*text, END]
+    lead = np.zeros((POSITIONS, len(script) + 1), dtype=np.float32)
+    lead[0, 0] = 1
+    led = np.zeros((len(script) + 1, SIZE), dtype=np.float32)
+    led[0, MARKS["<|zh|>"]] = 200
+    led[0, MARKS["<|nospeech|>"]] = 300 if no_speech else 0
+    for number, token in enumerate(script):
+        lead[at + number, number + 1] = 1
+        led[number + 1, token] = 100
+    lead[at + len(script) :, len(script)] = 1
+    nothing = np.zeros((WIDTH, SIZE), dtype=np.float32)
+    bias = np.zeros(SIZE, dtype=np.float32)
+    bias[END:] = -1
+    return Model({**model.weights, "lead": lead, "led": led, "head": nothing, "bias": bias})
