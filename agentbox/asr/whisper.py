@@ -25,7 +25,7 @@ from agentbox.asr.whisper_prompt import echoes, prompt_of
 from agentbox.asr.whisper_rules import Rules
 from agentbox.asr.whisper_tokens import TIMES, Vocabulary, is_whisper
 from agentbox.asr.whisper_windows import after, joined, times_of, together, windows
-from agentbox.errors import InputError
+from agentbox.errors import InputError, ModelError
 from agentbox.inference import return_free_memory
 from agentbox.messages import SAMPLE_RATE_HZ
 
@@ -317,12 +317,16 @@ class Whisper:
         """
         at = np.arange(SAMPLE_RATE_HZ // 2) / SAMPLE_RATE_HZ
         tone = (0.1 * np.sin(2 * np.pi * (200 + 1800 * at) * at)).astype(np.float32)
-        encoded = self._graphs.encode(log_mel(tone, self.vocabulary.mel_bands))
-        fingerprint(encoded.hidden.numpy(), self.name, expected_rms)
-        rows, cache = self._graphs.begin([self.vocabulary.start], encoded)
-        if rows.shape[1] != self.vocabulary.first_time + TIMES:
+        try:
+            encoded = self._graphs.encode(log_mel(tone, self.vocabulary.mel_bands))
+            rows, cache = self._graphs.begin([self.vocabulary.start], encoded)
+            fits = rows.shape[1] == self.vocabulary.first_time + TIMES
+            second, _ = self._graphs.step(self.vocabulary.no_timestamps, cache) if fits else (rows, cache)
+        except ModelError as error:
+            raise senseless(self.name) from error
+        if not fits:
             raise senseless(self.name)
-        second, _ = self._graphs.step(self.vocabulary.no_timestamps, cache)
+        fingerprint(encoded.hidden.numpy(), self.name, expected_rms)
         for numbers in (rows, second):
             fingerprint(numbers, self.name)
 
