@@ -1,4 +1,4 @@
-"""Byte-level byte pair encoding as the Qwen models have it: vocab.json, merges.txt and tokenizer.json to a text's tokens.
+"""Byte-level byte pair encoding as the Qwen models have it: from vocab.json, merges.txt and tokenizer.json.
 
 A text is put into NFC, split into words (by the pattern in tokenizer.json, which is the same for all Qwen models), and
 the bytes of each word are merged pair by pair, the pair that comes first in merges.txt first.
@@ -151,7 +151,7 @@ class TextSoFar:
 
 
 def _letters() -> list[str]:
-    """The letter that stands for each byte: itself where it can be printed, else one from U+0100 on (as GPT-2 has it)."""
+    """The letter that stands for each byte, as GPT-2 has it: itself if it can be printed, else one from U+0100 on."""
     printable = {*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)}
     others = iter(range(0x100, 0x200))
     return [chr(byte) if byte in printable else chr(next(others)) for byte in range(256)]

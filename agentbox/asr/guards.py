@@ -35,13 +35,18 @@ _MIN_RATE = 1.2
 _MIN_SPEECH_S = 0.064
 """Two windows of the voice detector."""
 
+_PACKED_RATIO = 2.4
+"""Text that packs better only repeats itself; the limit is openai/whisper's (transcribe.py)."""
+
 _LITTLE_SPEECH_S = 0.4
 _LITTLE_BELIEF = 0.45
 """Noise and music that passed the voice detector: at most 0.35 s, mean probability up to 0.43. Real speech as short:
 0.48."""
 
 
-_PACKED_RATIO = 2.4
+_STUCK_TOKENS = 30
+_STUCK_ROUNDS = 5
+"""The last so many tokens are at least so many rounds of the same; a laugh has fewer tokens, a number fewer rounds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +75,7 @@ def has_words(text: str) -> bool:
 
 
 def too_regular(text: str) -> bool:
-    """Whether `text` repeats itself so much that nobody says it: it packs to less than 1/2.4 of its size, which is the
-    limit of openai/whisper (transcribe.py). Short texts never do."""
+    """Whether `text` repeats itself so much that nobody says it, wherever in it. Short texts never do."""
     plain = text.encode()
     return len(plain) > _PACKED_RATIO * len(zlib.compress(plain))
 
@@ -91,6 +95,15 @@ def tail_loop(tokens: Sequence[int], min_repeats: int) -> int | None:
         if run >= min_repeats * period and (best is None or run > best[0]):
             best = (run, period)
     return None if best is None else len(tokens) - best[0] + best[1]
+
+
+def is_stuck(tokens: Sequence[int]) -> bool:
+    """Whether a decoder that has written `tokens` will only repeat itself: so often in a row that no speaker does, and
+    so long that waiting for the cap would cost seconds."""
+    tail = tokens[-_STUCK_TOKENS:]
+    return len(tail) == _STUCK_TOKENS and any(
+        tail[period:] == tail[:-period] for period in range(1, _STUCK_TOKENS // _STUCK_ROUNDS + 1)
+    )
 
 
 def judge(

@@ -45,9 +45,8 @@ _UNLIKELY = -1.0
 """openai/whisper's own limits (transcribe.py): the probability that nobody speaks, and the mean logarithm of the
 tokens' probabilities under which the words are not believed."""
 
-_LOOK_FOR_LOOPS = 8
 _LOOP_TOKENS = 48
-"""Every so many tokens a look whether the last so many only repeat themselves; then more would be in vain."""
+"""A loop is looked for in so many tokens at the end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,7 +238,7 @@ class Whisper:
                     task.partial(text.text.strip())
             said.append(token)
             logprobs.append(logprob)
-            if len(written) >= task.cap or len(said) >= room or _loops(written):
+            if len(written) >= task.cap or len(said) >= room or guards.is_stuck(written):
                 return self._decoded(said, logprobs, no_speech, None)
             _ask(task.abort)
             logits, cache = self._graphs.step(token, cache)
@@ -334,14 +333,6 @@ class Whisper:
 def _ask(abort: Callable[[], bool] | None) -> None:
     if abort is not None and abort():
         raise Aborted
-
-
-def _loops(tokens: Sequence[int]) -> bool:
-    """Whether the end of `tokens` only repeats itself."""
-    if len(tokens) < _LOOP_TOKENS or len(tokens) % _LOOK_FOR_LOOPS:
-        return False
-    once = guards.tail_loop(tokens[-_LOOP_TOKENS:], 3)
-    return once is not None and once <= _LOOP_TOKENS // 3
 
 
 def _log_sum(logits: Floats) -> float:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tiktoken
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -147,7 +147,7 @@ def test_a_loop_is_stopped_soon_and_not_believed(says: Says) -> None:
     engine = says(words(*"abc") * 100)
     found = engine.transcribe(sound(28.0), language="en")
     assert (found.text, found.suppressed) == ("", "loop")
-    assert 48 <= len(found.tokens) < 64
+    assert len(found.tokens) == 30
 
 
 def test_text_that_repeats_itself_inside_is_not_believed(says: Says) -> None:
@@ -311,9 +311,10 @@ def test_long_sound_of_which_nothing_is_said(tmp_path: Path) -> None:
     assert (found.text, found.suppressed, found.tokens, found.confidence) == ("", "no_speech", (), None)
 
 
-@given(st.lists(st.integers(1, 90), min_size=1, max_size=4).map(sum), st.integers(0, 9))
-def test_windows_leave_nothing_out(seconds: int, seed: int) -> None:
-    clip = np.random.default_rng(seed).normal(0, 0.1, seconds * 16_000).astype(np.float32)
+@settings(max_examples=30)
+@given(st.integers(1, 1_600_000), st.integers(1, 400_000))
+def test_windows_leave_nothing_out(samples: int, period: int) -> None:
+    clip = np.resize(np.linspace(0.1, 0.9, period, dtype=np.float32), samples)
     cuts = list(windows(clip))
     assert [begin for begin, _ in cuts] == [0, *(end for _, end in cuts[:-1])]
     assert cuts[-1][1] == clip.size
