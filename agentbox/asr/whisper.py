@@ -177,13 +177,11 @@ class Whisper:
         prompt = prompt_of(self.vocabulary, tag, hints)
         decoding = self._decode(encoded, prompt, task)
         found = self._believed(decoding, speech_s, rate, task)
-        doubted = found.suppressed in ("loop", "too_many_words") or (prompt and decoding.belief < _UNLIKELY)
-        if doubted:
+        if found.suppressed in ("loop", "too_many_words") or (prompt and decoding.belief < _UNLIKELY):
             again = self._decode(encoded, [], task, no_loops=True)
             second = self._believed(again, speech_s, rate, task)
-            if second.suppressed is None and again.belief > max(
-                _UNLIKELY, decoding.belief if found.text else -math.inf
-            ):
+            enough = max(_UNLIKELY, decoding.belief) if found.text else _UNLIKELY
+            if second.suppressed is None and again.belief > enough:
                 found = second
         return replace(
             found,
@@ -218,11 +216,9 @@ class Whisper:
         marks = [task.mark, words.transcribe, None if times else words.no_timestamps]
         first = [*prompt, words.start, *(mark for mark in marks if mark is not None)]
         rows, cache = self._graphs.begin(first, encoded)
-        no_speech = 0.0
-        if words.no_speech is not None:
-            row = rows[len(prompt)]
-            no_speech = math.exp(float(row[words.no_speech]) - _log_sum(row))
-        logits = rows[-1]
+        no_speech = self._no_speech(rows[len(prompt)])
+        logits = rows[-1].copy()
+        del rows  # 40 MB after a long prompt
         said: list[int] = []
         logprobs: list[float] = []
         text = TextSoFar(words.pieces)
@@ -242,6 +238,11 @@ class Whisper:
                 return self._decoded(said, logprobs, no_speech, None)
             _ask(task.abort)
             logits, cache = self._graphs.step(token, cache)
+
+    def _no_speech(self, logits: Floats) -> float:
+        """The probability that nobody speaks; it stands where the language is asked for."""
+        mark = self.vocabulary.no_speech
+        return 0.0 if mark is None else math.exp(float(logits[mark]) - _log_sum(logits))
 
     def _choose(self, logits: Floats, said: list[int], times: bool, unlooped: list[int] | None) -> tuple[int, float]:
         """The likeliest token that may follow `said`, and the logarithm of its probability. `unlooped`: the text, in
