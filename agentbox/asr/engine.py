@@ -81,6 +81,8 @@ class Hints:
     languages: tuple[str, ...] = ()
     """All that may be spoken (BCP-47), the box's own first. With more than one, a model that can tell them apart takes
     `language` for no more than a likelihood, and says in `Recognition.language` which it heard."""
+    times: bool = False
+    """`Recognition.token_ms` is wanted, even of a model that is slower with it."""
 
 
 NO_HINTS = Hints()
