@@ -133,13 +133,14 @@ class Box:
             self.worker.start()
             stack.push_async_callback(self.worker.stop)
             self.hearing = Hearing(
-                Ear(loaded.config.audio, vad),
+                Ear(loaded.config.audio, vad, streamed=engine.capabilities.streaming),
                 self.worker,
                 self.core.attention,
                 self.events,
                 engine=engine.name,
                 language=loaded.config.language,
                 partials=loaded.config.asr.partials,
+                streamed=engine.capabilities.streaming,
             )
             self._prepare()
             self.health = Health(self.worker, self.source)

@@ -92,7 +92,7 @@ def test_a_folder_is_found_by_its_files(folder: Path, models_dir: Path) -> None:
     assert isinstance(load_engine(str(folder), "en", models_dir), Zipformer)
 
 
-@settings(max_examples=30)
+@settings(max_examples=15)
 @given(cuts=st.lists(st.integers(0, 16_000), max_size=12), asked=st.integers(0, 12))
 def test_how_the_sound_is_cut_makes_no_difference(model: Zipformer, cuts: list[int], asked: int) -> None:
     samples = sound(0, 1.0)

@@ -132,3 +132,18 @@ async def test_nothing_is_made_ready_for_what_may_not_be_meant_for_the_box() -> 
     await asyncio.sleep(0)
     speak(hearing, 2)
     assert decoder.primed == 1
+
+
+async def test_an_engine_that_streams_works_though_nobody_looks_on() -> None:
+    decoder = SlowDecoder()
+    ear = Ear(Audio(), LoudIsSpeech(), streamed=True)
+    hearing = Hearing(ear, decoder, Judge(), Events(), engine="none", language="en", streamed=True)
+    speak(hearing, 1)
+    assert (decoder.partials, decoder.primed) == (0, 3)
+    events = Events()
+    events.subscribe(lambda _: None, watches=True)
+    watched = SlowDecoder()
+    ear = Ear(Audio(), LoudIsSpeech(), streamed=True)
+    hearing = Hearing(ear, watched, Judge(), events, engine="none", language="en", streamed=True)
+    speak(hearing, 1)
+    assert (watched.partials, watched.primed) == (3, 0)
