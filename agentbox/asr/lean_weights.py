@@ -161,13 +161,17 @@ class _Plain(_Reader):
         self.scale = self.head_dim**-0.5
         self.inverse_frequencies: Array = self._array("/model/decoder/rotary_emb/Cast_1_output_0").reshape(-1)
         rows = self._inputs("/model/decoder/embed_tokens/Gather_output_0", "Gather")[0]
-        self.embedding, self.embedding_scale, self.embedding_zero = self._matrix(rows)
+        self._table = self._matrix(rows)
+        self.embedding: Array = self._table.values
+        self.embedding_scale: Array = self._table.scale
+        self.embedding_zero: Array = self._table.zero
 
     def matrix(self, layer: int | None, part: str) -> Matrix:
         if layer is None:
             self._inputs(part, "MatMul")
             # The tokens are scored by the table that they are looked up in.
-            return Matrix(np.ascontiguousarray(self.embedding.T), self.embedding_scale, self.embedding_zero)
+            across: Array = np.ascontiguousarray(self.embedding.T)
+            return Matrix(across, self._table.scale, self._table.zero)
         name = f"{_LAYER.format(layer)}/{self._PARTS.get(part, part)}"
         return self._matrix(self._inputs(f"{name}/MatMul_output_0", "MatMul")[1])
 
@@ -183,14 +187,15 @@ class _Plain(_Reader):
 
     def _matrix(self, name: str) -> Matrix:
         base = name.removesuffix("_add_tensor")
-        values, scale, offset = (self._array(f"{base}_{part}") for part in ("quantized", "scale", "zero_point"))
+        scale, offset = self._array(f"{base}_scale"), self._array(f"{base}_zero_point")
+        values = self._array(f"{base}_quantized")
         zeros = -offset / scale
         zero = np.rint(zeros)
-        if values.dtype != np.int8 or values.ndim != 2 or scale.shape != (1,) or abs(zeros - zero).max() > 1e-3:
+        if values.dtype.name != "int8" or values.ndim != 2 or scale.shape != (1,) or abs(zeros - zero).max() > 1e-3:
             raise UnlikeError
         scale, zero = scale.reshape(()), zero.astype(np.int8).reshape(())
         if self._signed:
-            return Matrix(np.asarray(values, np.int8), scale, zero)
+            return Matrix(values, scale, zero)
         return Matrix(_unsigned(values), scale, _unsigned(zero))
 
 

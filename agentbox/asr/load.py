@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Protocol
 
-from agentbox.asr import moonshine, zipformer
+from agentbox.asr import moonshine, moonshine_streaming, zipformer
 from agentbox.asr.catalogue import Catalogue, Model
 from agentbox.asr.engine import Engine, Opening
 from agentbox.asr.pull import Progress, ensure
@@ -25,7 +25,11 @@ class Family(Protocol):
         ...
 
 
-FAMILIES: dict[str, Family] = {"moonshine": moonshine, "zipformer": zipformer}
+FAMILIES: dict[str, Family] = {
+    "moonshine": moonshine,
+    "moonshine-streaming": moonshine_streaming,
+    "zipformer": zipformer,
+}
 """By the catalogue's name for them. A folder of the owner's is the first one's that knows its files."""
 
 

@@ -12,13 +12,14 @@ online-transducer-greedy-search-decoder.cc):
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
 from agentbox.asr import guards, tokens_txt
+from agentbox.asr.belief import believed, heard_whole
 from agentbox.asr.engine import NO_HINTS, Aborted, Capabilities, Hints, Opening, Recognition, Samples
 from agentbox.asr.features import FRAME_SAMPLES, SHIFT_SAMPLES, Fbank, Features
 from agentbox.asr.frame_feed import FrameFeed
@@ -121,14 +122,7 @@ class Zipformer:
         partial: Callable[[str], None] | None = None,
     ) -> Recognition:
         """See `Engine.transcribe`."""
-        stream = self.open_stream(language=language, hints=hints)
-        for start in range(0, samples.size, SAMPLE_RATE_HZ):
-            if abort is not None and abort():
-                raise Aborted
-            stream.accept(samples[start : start + SAMPLE_RATE_HZ])
-            if partial is not None:
-                partial(stream.partial())
-        return stream.finish(speech_ms=speech_ms, abort=abort)
+        return heard_whole(self, samples, language=language, speech_ms=speech_ms, abort=abort, partial=partial)
 
     def rest(self) -> None:
         """See `Engine.rest`."""
@@ -171,7 +165,7 @@ class Zipformer:
             search.steps += 1
         return True
 
-    def text(self, tokens: list[int]) -> str:
+    def text(self, tokens: Sequence[int]) -> str:
         """The words of `tokens`; a model that knows only capitals says nothing by them."""
         text = self.table.decode(tokens)
         return text.lower() if self._capitals else text
@@ -278,28 +272,17 @@ class ZipformerStream:
             return Recognition("", suppressed="too_short", audio_ms=audio_ms)
         started = time.perf_counter()
         search = self.searched(abort)
-        verdict = guards.judge(
+        recognition = believed(
+            self._model.text,
             search.tokens,
             search.logprobs,
+            search.token_ms,
             capped=False,
             speech_s=(audio_ms if speech_ms is None else speech_ms) / 1000,
             tokens_per_second=self._model.tokens_per_second,
         )
-        text, suppressed = self._model.text(search.tokens[: verdict.kept]), verdict.suppressed
-        if text and not guards.has_words(text):
-            text, suppressed = "", "no_speech"
-        kept = len(search.tokens) if suppressed else verdict.kept
-        return Recognition(
-            text=text,
-            confidence=guards.mean_probability(search.logprobs[:kept]),
-            tokens=tuple(search.tokens[:kept]),
-            token_logprobs=tuple(search.logprobs[:kept]),
-            token_ms=tuple(search.token_ms[:kept]),
-            suppressed=suppressed,
-            audio_ms=audio_ms,
-            encode_ms=search.encode_s * 1000,
-            decode_ms=(self._worked_s + time.perf_counter() - started) * 1000,
-        )
+        decode_s = self._worked_s + time.perf_counter() - started
+        return replace(recognition, audio_ms=audio_ms, encode_ms=search.encode_s * 1000, decode_ms=decode_s * 1000)
 
     def searched(self, abort: Callable[[], bool] | None = None) -> Search:
         """The search to the end of the sound and of the silence behind it; the stream's own stays where it is."""
