@@ -94,7 +94,8 @@ class Opening:
     tokens_per_second: float | None = None
     """The most that its guards allow; null: what the family knows."""
     encoder_rms: float | None = None
-    """Root mean square of the encoder's output in the self-test, where the catalogue knows it."""
+    """Root mean square of the encoder's output (of the scores, where one graph is all) in the self-test, where the
+    catalogue knows it."""
 
 
 class Aborted(Exception):  # noqa: N818 - not an error: the caller said it no longer wants the answer

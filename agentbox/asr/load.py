@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Protocol
 
-from agentbox.asr import moonshine, moonshine_streaming, zipformer
+from agentbox.asr import moonshine, moonshine_streaming, nano_ctc, paraformer, sense_voice, zipformer
 from agentbox.asr.catalogue import Catalogue, Model
 from agentbox.asr.engine import Engine, Opening
 from agentbox.asr.pull import Progress, ensure
@@ -29,6 +29,9 @@ FAMILIES: dict[str, Family] = {
     "moonshine": moonshine,
     "moonshine-streaming": moonshine_streaming,
     "zipformer": zipformer,
+    "sense-voice": sense_voice,
+    "nano-ctc": nano_ctc,
+    "paraformer": paraformer,
 }
 """By the catalogue's name for them. A folder of the owner's is the first one's that knows its files."""
 

@@ -13,7 +13,6 @@ The layout is moonshine's own (core/moonshine-streaming-model.cpp), as `.ort` or
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -29,6 +28,7 @@ from agentbox.asr import guards
 from agentbox.asr.belief import believed, heard_whole
 from agentbox.asr.engine import NO_HINTS, Aborted, Capabilities, Hints, Opening, Recognition, Samples
 from agentbox.asr.graph_files import GraphFile, Port, damaged, find_graph, fingerprint, senseless
+from agentbox.asr.logits import best_of_rows
 from agentbox.asr.tokens import TokenTable
 from agentbox.errors import InputError, ModelError
 from agentbox.inference import return_free_memory
@@ -211,24 +211,22 @@ class MoonshineStreaming:
         nothing = np.zeros((config.depth, 1, config.nheads, 0, config.head_dim), dtype=np.float32)
         draft = draft[:cap]
         logits, own = self._step([config.bos_id, *draft], [nothing, nothing], cross)
-        tokens, logprobs = list[int](), list[float]()
-        best = logits.argmax(axis=1)
-        while len(tokens) < len(draft) and int(best[len(tokens)]) == draft[len(tokens)]:
-            logprobs.append(_logprob(logits[len(tokens)]))
-            tokens.append(draft[len(tokens)])
-        row = logits[len(tokens)]
-        own = [np.ascontiguousarray(cache[:, :, :, : len(tokens) + 1]) for cache in own]
+        best, scores = best_of_rows(logits)
+        right = next((at for at, token in enumerate(draft) if token != best[at]), len(draft))
+        tokens, logprobs = [*draft[:right]], scores[:right].tolist()
+        token, logprob = int(best[right]), float(scores[right])
+        own = [np.ascontiguousarray(cache[:, :, :, : right + 1]) for cache in own]
         while len(tokens) < cap:
             if abort is not None and abort():
                 raise Aborted
-            token = int(row.argmax())
             if token == config.eos_id:
                 return Decoding(tuple(tokens), tuple(logprobs))
             tokens.append(token)
-            logprobs.append(_logprob(row))
+            logprobs.append(logprob)
             if len(tokens) < cap:
                 logits, own = self._step([token], own, cross)
-                row = logits[-1]
+                best, scores = best_of_rows(logits)
+                token, logprob = int(best[-1]), float(scores[-1])
         return Decoding(tuple(tokens), tuple(logprobs), capped=True)
 
     def _step(
@@ -344,11 +342,6 @@ class MoonshineStream:
         chunk[: self._pending.size] = self._pending
         heard = self._model.hear(self._heard, chunk, last=True)
         return heard, self._model.decode(heard.memory, self._draft, abort)
-
-
-def _logprob(logits: Floats) -> float:
-    """Natural logarithm of the likeliest token's probability."""
-    return -math.log(float(np.exp(logits - logits.max(), dtype=np.float64).sum()))
 
 
 def _read(path: Path) -> Config:

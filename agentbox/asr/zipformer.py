@@ -24,6 +24,7 @@ from agentbox.asr.engine import NO_HINTS, Aborted, Capabilities, Hints, Opening,
 from agentbox.asr.features import FRAME_SAMPLES, SHIFT_SAMPLES, Fbank, Features
 from agentbox.asr.frame_feed import FrameFeed
 from agentbox.asr.graph_files import GraphFile, Port, damaged, find_graph, fingerprint, senseless
+from agentbox.asr.logits import best_of_rows
 from agentbox.asr.tokens import TokenTable
 from agentbox.asr.zipformer_states import BINS, States, check_kind, initial_states
 from agentbox.errors import InputError, ModelError
@@ -154,11 +155,11 @@ class Zipformer:
         rows, search.states = self._encode(features, search.states)
         search.encode_s += time.perf_counter() - started
         for row in rows:
-            logits = self._join(row[None], search.predicted)[0]
-            token = int(logits.argmax())
+            best, scores = best_of_rows(self._join(row[None], search.predicted))
+            token = int(best[0])
             if token not in (_BLANK, self._unknown):
                 search.tokens.append(token)
-                search.logprobs.append(_logprob(logits, token))
+                search.logprobs.append(float(scores[0]))
                 search.token_ms.append(search.steps * _FRAME_MS)
                 search.context = (*search.context[1:], token)
                 search.predicted = self._predict(search.context)
@@ -294,8 +295,3 @@ class ZipformerStream:
                 raise Aborted
             model.advance(search)
         return search
-
-
-def _logprob(logits: Features, token: int) -> float:
-    """Natural logarithm of the probability of `token`."""
-    return -float(np.log(np.exp(logits - logits[token], dtype=np.float64).sum()))

@@ -120,6 +120,8 @@ class TextBrain:
         if now - self._last_s > self._config.forget_s:
             self._conversation = self._new()
         self._last_s = now
+        if turn.undertone:
+            self._conversation.note(turn.undertone)
         self._conversation.say(turn.text)
         use = self._meter.begin(
             NAME, self._config.model or self._config.kind, "turn", self._prices, turn_id=turn.id, link=self._counts

@@ -370,6 +370,8 @@ class Hearing:
             audio_ms=utterance.audio_ms,
             decode_ms=recognition.decode_ms,
             suppressed=recognition.suppressed,
+            emotion=recognition.emotion,
+            sound_event=recognition.sound_event,
         )
         timings = {
             "audio_ms": utterance.audio_ms,

@@ -15,7 +15,7 @@ from agentbox.daemon.activation import Opened
 from agentbox.daemon.attention import STOP, UNASKED, Attention, Talk
 from agentbox.daemon.conversation import Conversation
 from agentbox.daemon.events import Events
-from agentbox.daemon.handover import Cloud, Handover, Switch, Written, answer_by, meant_sound
+from agentbox.daemon.handover import Cloud, Handover, Switch, Written, answer_by, meant_sound, undertone
 from agentbox.daemon.hearing import Heard
 from agentbox.daemon.mind import ANSWERS, YES_OR_NO, Mind
 from agentbox.intents.decide import Decision
@@ -113,8 +113,9 @@ class Turns:
         amidst = state == "own_voice"
         sound = meant_sound(utterance, opened) if self.cloud is not None and not amidst else b""
         answer_by_s = answer_by(heard.speech_ended_s, self._monotonic())
-        turn = Handover(utterance.id, opened.command, sound, True, heard.speech_ended_s, answer_by_s)
         # What was said amidst the box's own words cannot be told from them.
+        voice = "" if amidst else undertone(transcript)
+        turn = Handover(utterance.id, opened.command, sound, True, heard.speech_ended_s, answer_by_s, voice)
         return await self._mean(turn, decision, opened.by, "speech", alone=amidst)
 
     async def asked(self, text: str, caller: Caller = "cli", guest: str = "") -> Reply | None:

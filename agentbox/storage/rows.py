@@ -62,7 +62,7 @@ def write(db: Database, event: StageEvent, sound: bytes | None = None) -> None:
             if sound is not None:
                 _insert(db, "audio", {"turn_id": turn, "flac": sound})
         case Transcript():
-            row = _fields(message, "text", "engine", "language", "confidence", "decode_ms")
+            row = _fields(message, "text", "engine", "language", "confidence", "decode_ms", "emotion", "sound_event")
             _insert(db, "transcripts", {"turn_id": turn, **row})
             _execute(
                 db,

@@ -178,7 +178,18 @@ def m005_audit(db: Database) -> None:
     )
 
 
-KNOWN = frozenset(("m001_turns", "m002_tool_store", "m003_clock", "m004_egress", "m005_audit"))
+@migrations()
+def m006_undertone(db: Database) -> None:
+    """How something was said and what else was heard, where the speech model tells."""
+    db.executescript(
+        """
+        ALTER TABLE transcripts ADD COLUMN emotion TEXT;
+        ALTER TABLE transcripts ADD COLUMN sound_event TEXT;
+        """
+    )
+
+
+KNOWN = frozenset(("m001_turns", "m002_tool_store", "m003_clock", "m004_egress", "m005_audit", "m006_undertone"))
 
 
 def is_foreign(db: Database) -> bool:

@@ -18,7 +18,8 @@ from agentbox.asr.constrain.prior import CONTEXT_TOKENS, LEAST, Context, Prior, 
 from agentbox.asr.constrain.warm import warm
 from agentbox.asr.engine import Aborted, Capabilities, Recognition, Samples
 from agentbox.asr.listener import Listener, Sentences
-from agentbox.asr.moonshine import Moonshine, log_softmax
+from agentbox.asr.logits import log_softmax
+from agentbox.asr.moonshine import Moonshine
 from agentbox.asr.tokens import END, START
 from agentbox.intents.grammar import Grammar
 from agentbox.intents.spoken import Spoken
