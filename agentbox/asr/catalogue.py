@@ -84,7 +84,7 @@ class Model(_Shape, frozen=True):
 
     name: ModelName
     kind: Literal["speech", "vad"]
-    family: Literal["moonshine", "sense-voice", "nano-ctc", "paraformer", "silero"]
+    family: Literal["moonshine", "moonshine-streaming", "sense-voice", "nano-ctc", "paraformer", "zipformer", "silero"]
     about: str
     languages: list[str]
     """BCP-47; empty for what has no language."""

@@ -99,7 +99,7 @@ class Zipformer:
             raise damaged(decoder, "context_size in its metadata makes no sense")
         self.table: TokenTable = tokens_txt.read(folder / "tokens.txt", size=self._vocabulary, encoded=False)
         self._unknown = next((at for at, piece in enumerate(self.table.pieces) if piece == b"<unk>"), None)
-        pieces = (self.table.text_of(token).strip() for token in range(len(self.table)))
+        pieces = (self.table.text_of(token).decode("utf-8", "ignore").strip() for token in range(len(self.table)))
         self._capitals = not any(piece != piece.upper() for piece in pieces if len(piece) > 1)
         """It writes everything in capitals."""
 
@@ -127,7 +127,7 @@ class Zipformer:
 
     def rest(self) -> None:
         """See `Engine.rest`."""
-        self._encode(np.zeros((self.chunk_frames, FBANK.bins), dtype=np.float32), self._states)
+        self._encode(np.zeros((self.chunk_frames, FBANK.bins), dtype=np.float32), self._states, give_back=True)
         return_free_memory()
 
     def begin(self) -> Search:
@@ -171,10 +171,10 @@ class Zipformer:
         text = self.table.decode(tokens)
         return text.lower() if self._capitals else text
 
-    def _encode(self, features: Features, states: States) -> tuple[Features, States]:
+    def _encode(self, features: Features, states: States, *, give_back: bool = False) -> tuple[Features, States]:
         feeds = {"x": features[None], **dict(zip(self._encoder.more_inputs, states, strict=True))}
-        # Nothing is kept from one chunk to the next but states: the arena need not be cut back.
-        found = self._encoder.run(feeds, ["encoder_out", *self._encoder.more_outputs])
+        # Every chunk needs the same memory: the arena is cut back when the engine rests.
+        found = self._encoder.run(feeds, ["encoder_out", *self._encoder.more_outputs], give_back=give_back)
         return found[0][0], found[1:]
 
     def _predict(self, tokens: tuple[int, ...]) -> Features:
@@ -277,7 +277,7 @@ class ZipformerStream:
             self._model.text,
             search.tokens,
             search.logprobs,
-            search.token_ms,
+            [min(at_ms, audio_ms) for at_ms in search.token_ms],  # the last ones may come out in the silence behind it
             capped=False,
             speech_s=(audio_ms if speech_ms is None else speech_ms) / 1000,
             tokens_per_second=self._model.tokens_per_second,

@@ -53,7 +53,13 @@ def test_which_languages_a_tag_covers(tag: str, language: str, covered: bool) ->
 
 def test_who_speaks_a_language(catalogue: Catalogue) -> None:
     nano = ["sense-voice-small", "fun-asr-nano-ctc"]
-    assert catalogue.speaking("en-US") == ["moonshine-tiny-en", "moonshine-base-en", *nano]
+    assert catalogue.speaking("en-US") == [
+        "moonshine-tiny-en",
+        "moonshine-base-en",
+        "moonshine-streaming-tiny-en",
+        "moonshine-streaming-small-en",
+        *nano,
+    ]
     assert catalogue.speaking("zh-CN") == ["moonshine-base-zh", *nano, "paraformer-zh"]
     assert catalogue.speaking("yue-HK") == ["sense-voice-small"]
     assert catalogue.speaking("tlh") == []
