@@ -11,7 +11,7 @@ import numpy as np
 from agentbox.asr.engine import Opening, Recognition
 from agentbox.asr.listener import Ask
 from agentbox.asr.wakeful import Wakeful
-from agentbox.asr.worker import InferenceThread
+from agentbox.asr.worker import InferenceThread, Sound
 from agentbox.asr.zipformer import open_model
 from agentbox.audio.ear import Ear
 from agentbox.audio.segment import Completeness, Samples
@@ -154,10 +154,20 @@ async def test_an_engine_that_streams_works_though_nobody_looks_on() -> None:
     assert (watched.partials, watched.primed) == (3, 0)
 
 
+class Kept(InferenceThread):
+    """Keeps the last partial, to wait for."""
+
+    shown: asyncio.Future[Recognition] | None = None
+
+    def partial(self, sound: Sound, speech_ms: int | None = None) -> asyncio.Future[Recognition] | None:
+        self.shown = super().partial(sound, speech_ms)
+        return self.shown
+
+
 async def test_words_are_shown_while_they_are_said(tmp_path: Path) -> None:
     """A real engine that streams, in its thread: it hears everything once, and the end adds only the rest."""
     model = open_model(write(tmp_path / "own", 21), Opening(name="own"))
-    worker, events, seen = InferenceThread(model, "en"), Events(), list[StageEvent]()
+    worker, events, seen = Kept(model, "en"), Events(), list[StageEvent]()
     events.subscribe(seen.append, watches=True)
     ear = Ear(Audio(), LoudIsSpeech(), streamed=True)
     hearing = Hearing(ear, worker, Attentive(), events, engine="own", language="en", streamed=True)
@@ -166,9 +176,9 @@ async def test_words_are_shown_while_they_are_said(tmp_path: Path) -> None:
     try:
         for start in range(0, pcm.size, 1600):
             hearing.hear(pcm[start : start + 1600])
-            while worker._busy():
-                await asyncio.sleep(0.001)
-            await asyncio.sleep(0)
+            if worker.shown is not None:
+                await asyncio.wait([worker.shown])
+            await hearing.settled()
         hearing.finish()
         coming = await hearing.turns.get()
         assert coming is not None
