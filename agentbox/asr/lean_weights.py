@@ -96,6 +96,8 @@ class _Reader:
         layers = 0
         while f"{_LAYER.format(layers)}/{output}" in self._nodes:
             layers += 1
+        if not layers:
+            raise UnlikeError
         return layers
 
     def _array(self, name: str) -> Array:
