@@ -115,29 +115,40 @@ class SingleRun:
         partial: Callable[[str], None] | None = None,
     ) -> Recognition:
         """See `Engine.transcribe`; there is nothing to tell before it is done."""
+        return self.listen(samples, language=language, speech_ms=speech_ms, abort=abort)[0]
+
+    def listen(
+        self,
+        samples: Samples,
+        *,
+        language: str,
+        speech_ms: int | None = None,
+        abort: Callable[[], bool] | None = None,
+    ) -> tuple[Recognition, Scores | None]:
+        """`transcribe`, and the scores to find commands on (`frames`); null where the sound is too short for any."""
         audio_ms = samples.size * 1000 // SAMPLE_RATE_HZ
         if samples.size < MIN_SAMPLES:
-            return Recognition("", suppressed="too_short", audio_ms=audio_ms)
+            return Recognition("", suppressed="too_short", audio_ms=audio_ms), None
         started = time.perf_counter()
         scores = self._scores(samples, language, abort)
         encoded = time.perf_counter()
-        reading = self.reader.read(scores, self.frontend.row_ms)
-        if not all(map(np.isfinite, reading.logprobs)):
+        # Where a score is no number, the likeliest token is the first one: often the blank, and so an empty text.
+        if scores.logits.size and not np.isfinite(scores.logits.max()):
             raise failed(self.name)
-        return replace(
+        reading = self.reader.read(scores, self.frontend.row_ms)
+        recognition = replace(
             self._believed(reading, (audio_ms if speech_ms is None else speech_ms) / 1000),
             audio_ms=audio_ms,
             encode_ms=(encoded - started) * 1000,
             decode_ms=(time.perf_counter() - started) * 1000,
         )
+        return recognition, scores
 
-    def frames(self, samples: Samples, language: str, abort: Callable[[], bool] | None = None) -> CtcFrames:
-        """The scores that commands are found on. Raises `ValueError` where the model has no CTC outputs; else as
-        `transcribe`. `samples`: at least `MIN_SAMPLES`."""
+    def frames(self, scores: Scores) -> CtcFrames | None:
+        """What commands are found on (`constrain.ctc`); null where the model has no CTC outputs. Uses `scores` up."""
         if self.reader.blank is None:
-            raise ValueError("this model has no CTC outputs")
-        logits = self._scores(samples, language, abort).logits[self.reader.tag_rows :]
-        return CtcFrames.of(logits, self.reader.blank, self.frontend.row_ms)
+            return None
+        return CtcFrames.of(scores.logits[self.reader.tag_rows :], self.reader.blank, self.frontend.row_ms)
 
     def _scores(self, samples: Samples, language: str, abort: Callable[[], bool] | None) -> Scores:
         if not np.isfinite(samples).all():

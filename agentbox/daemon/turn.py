@@ -113,9 +113,10 @@ class Turns:
         amidst = state == "own_voice"
         sound = meant_sound(utterance, opened) if self.cloud is not None and not amidst else b""
         answer_by_s = answer_by(heard.speech_ended_s, self._monotonic())
+        turn = Handover(
+            utterance.id, opened.command, sound, True, heard.speech_ended_s, answer_by_s, undertone(transcript)
+        )
         # What was said amidst the box's own words cannot be told from them.
-        voice = "" if amidst else undertone(transcript)
-        turn = Handover(utterance.id, opened.command, sound, True, heard.speech_ended_s, answer_by_s, voice)
         return await self._mean(turn, decision, opened.by, "speech", alone=amidst)
 
     async def asked(self, text: str, caller: Caller = "cli", guest: str = "") -> Reply | None:

@@ -74,7 +74,10 @@ def test_number_for_number_as_numpy(tmp_path: Path, seed: int) -> None:
     logits = weights.hidden(np.concatenate([asked, rows])) @ weights.out + weights.bias
     logits = logits + np.concatenate([first, np.tile(others, (len(rows), 1))])
     logprobs = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
-    frames = engine.frames(samples, "en-GB")
+    recognition, scores_of_it = engine.listen(samples, language="en-GB")
+    assert scores_of_it is not None
+    frames = engine.frames(scores_of_it)
+    assert frames is not None
     assert (frames.blank, frames.frame_ms) == (0, 60)
     np.testing.assert_allclose(frames.logprobs, logprobs[4:], atol=0.02)
     at, tokens, scores, times = 0, [], [], []
@@ -88,6 +91,7 @@ def test_number_for_number_as_numpy(tmp_path: Path, seed: int) -> None:
     heard = engine.reader.read(engine.reader.scores(engine.frontend(samples), "en"), 60)
     assert (list(heard.tokens), list(heard.token_ms)) == (tokens, times)
     assert heard.logprobs == pytest.approx(scores, abs=0.02)
+    assert recognition.tokens == heard.tokens
 
 
 @pytest.mark.parametrize(
@@ -168,7 +172,8 @@ def test_as_funasr_exports_it(tmp_path: Path) -> None:
 def test_short_odd_and_unwanted_sound(tmp_path: Path) -> None:
     sense_voice(tmp_path, 1)
     engine = opened(tmp_path)
-    assert engine.transcribe(sound(1_599), language="zh").suppressed == "too_short"
+    too_short, nothing = engine.listen(sound(1_599), language="zh")
+    assert (too_short.suppressed, nothing) == ("too_short", None)
     assert engine.transcribe(sound(16_000), language="zh", speech_ms=32).suppressed == "no_speech"
     assert engine.transcribe(sound(48_000), language="zh", speech_ms=70).suppressed in ("loop", "too_many_words")
     with pytest.raises(InputError, match="no numbers"):
@@ -219,6 +224,20 @@ def test_weights_that_are_no_numbers(tmp_path: Path) -> None:
     file.write_bytes(bad)
     with pytest.raises(ModelError, match="self-test"):
         opened(tmp_path)
+
+
+def test_numbers_that_make_no_sense_later_on_are_no_empty_text(tmp_path: Path) -> None:
+    """The self-test does not ask for Korean."""
+    weights = sense_voice(tmp_path, 1)
+    file = tmp_path / "model.onnx"
+    file.write_bytes(
+        file.read_bytes().replace(weights.queries[12].tobytes(), np.full(560, np.nan, np.float32).tobytes())
+    )
+    engine = opened(tmp_path)
+    assert engine.transcribe(sound(16_000), language="zh").tokens
+    with pytest.raises(ModelError) as failed:
+        engine.transcribe(sound(16_000), language="ko")
+    assert failed.value.code == "model_failed"
 
 
 @pytest.mark.parametrize("keep", [0, 60, 0.5, 0.999])
