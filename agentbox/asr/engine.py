@@ -66,6 +66,8 @@ class Recognition:
     """How it was said (`happy`, `sad`, `angry`, `neutral` ...), where the model tells."""
     sound_event: str | None = None
     """What else was heard (`speech`, `music`, `applause`, `laughter` ...), where the model tells."""
+    sentences_in: str | None = None
+    """The language (BCP-47) of the sentences that it was decoded under; null where that was not done."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +101,8 @@ class Opening:
     tokens_per_second: float | None = None
     """The most that its guards allow; null: what the family knows."""
     encoder_rms: float | None = None
-    """Root mean square of the encoder's output in the self-test, where the catalogue knows it."""
+    """Root mean square of the encoder's output (of the scores, where one graph is all) in the self-test, where the
+    catalogue knows it."""
 
 
 class Aborted(Exception):  # noqa: N818 - not an error: the caller said it no longer wants the answer
@@ -128,6 +131,8 @@ class Engine(Protocol):
         partial: Callable[[str], None] | None = None,
     ) -> Recognition:
         """The words in `samples`, a stretch of at most some 25 s; longer sound is cut by the caller.
+
+        `language`: BCP-47; `und` where it is not known, and any of `hints.languages` may be spoken.
 
         `speech_ms` is how much of it the voice detector took for speech; null where nobody measured.
         `abort` is asked between the steps of a long decoding. `partial` is told the text so far, where an engine writes

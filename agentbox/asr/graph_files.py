@@ -42,7 +42,10 @@ def find_graph(folder: Path, *parts: str, dtypes: Sequence[str] = DTYPES) -> Pat
     `parts`: names it may have without type and suffix, the likeliest first; `*` stands for anything
     (`encoder-epoch-*`). Of several files the first of `dtypes` counts, then `.ort` before `.onnx`, then the alphabet.
     """
-    names = sorted(path.name for path in folder.iterdir() if path.is_file()) if folder.is_dir() else []
+    try:
+        names = sorted(path.name for path in folder.iterdir() if path.is_file())
+    except OSError:
+        return None
     for part in parts:
         stem = ".*".join(map(re.escape, part.split("*")))
         for dtype in dtypes:

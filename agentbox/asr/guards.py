@@ -48,6 +48,12 @@ _STUCK_TOKENS = 30
 _STUCK_ROUNDS = 5
 """The last so many tokens are at least so many rounds of the same; a laugh has fewer tokens, a number fewer rounds."""
 
+SECOND_LOOK_S = 0.4
+"""Where a model writes nothing although there was so much speech, it is asked again, and may not end at once ..."""
+
+SECOND_LOOK_BELIEF = 0.6
+"""... and is only believed then where the mean probability of its tokens is at least this."""
+
 
 @dataclass(frozen=True, slots=True)
 class Verdict:

@@ -20,6 +20,7 @@ from agentbox.asr import guards
 from agentbox.asr.decoders import DecoderState, Floats, Ints, open_decoder
 from agentbox.asr.engine import NO_HINTS, Aborted, Capabilities, Hints, Opening, Recognition, Samples
 from agentbox.asr.graph_files import GraphFile, Port, failed, find_graph, fingerprint, senseless
+from agentbox.asr.logits import log_softmax
 from agentbox.asr.tokens import END, START, TokenTable
 from agentbox.caches import digest
 from agentbox.errors import InputError
@@ -263,13 +264,6 @@ class Moonshine:
 
 def _graph(folder: Path, part: str) -> Path:
     return find_graph(folder, part) or folder / f"{part}.onnx"
-
-
-def log_softmax(logits: Floats) -> Floats:
-    """Logarithms of the probabilities that `logits` [batch, vocabulary] stand for."""
-    shifted = logits - logits.max(axis=1, keepdims=True)
-    logprobs: Floats = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
-    return logprobs
 
 
 def _take_best(logits: Floats) -> tuple[int, float]:

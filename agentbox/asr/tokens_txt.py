@@ -1,4 +1,5 @@
-"""Token tables in the text format of sherpa-onnx and FunASR (`tokens.txt`): a piece and its number on each line."""
+"""Token tables as sherpa-onnx writes them (`tokens.txt`: a piece and its number on each line), and as FunASR does
+(`tokens.json`: a list of pieces)."""
 
 from __future__ import annotations
 
@@ -6,6 +7,8 @@ import base64
 import binascii
 import re
 from pathlib import Path
+
+import msgspec
 
 from agentbox.asr.graph_files import damaged
 from agentbox.asr.tokens import TokenTable
@@ -60,16 +63,30 @@ def _decoded(pieces: dict[int, str | None]) -> dict[int, bytes] | None:
 
 
 def read(path: Path, *, size: int | None = None, encoded: bool | None = None) -> TokenTable:
-    """The table of a `tokens.txt`; see `parse` for `encoded`.
+    """The table of a `tokens.txt`, or of a `tokens.json`; see `parse` for `encoded`.
 
     `size`: how many tokens the model scores: the table must not have more, nor lack any but the last (some exporters
     leave the blank out). Raises `ModelError` `model_damaged`.
     """
     try:
-        pieces = parse(path.read_bytes().decode(), encoded=encoded)
+        data = path.read_bytes()
+        pieces = _listed(data) if path.suffix == ".json" else parse(data.decode(), encoded=encoded)
     except (OSError, ValueError) as error:
         why = "it cannot be read" if isinstance(error, OSError | UnicodeDecodeError) else str(error)
         raise damaged(path, why) from error
     if size is not None and not size - 1 <= len(pieces) <= size:
         raise damaged(path, f"it has {len(pieces)} tokens, and the model {size}")
     return TokenTable(pieces)
+
+
+def _listed(data: bytes) -> list[bytes]:
+    try:
+        pieces = msgspec.json.decode(data, type=list[str])
+    except msgspec.MsgspecError as error:
+        raise ValueError("it is no list of pieces") from error
+    return [_plain(piece) for piece in pieces]
+
+
+def find(folder: Path) -> Path | None:
+    """The token table in `folder`, by its usual names; null where there is none."""
+    return next((folder / name for name in ("tokens.txt", "tokens.json") if (folder / name).is_file()), None)

@@ -57,8 +57,10 @@ def test_models_of_many_languages_have_them_all(catalogue: Catalogue) -> None:
 
 def test_who_speaks_a_language(catalogue: Catalogue) -> None:
     many = ["whisper-base", "whisper-small"]
-    assert catalogue.speaking("en-US") == ["moonshine-tiny-en", "moonshine-base-en", *many]
-    assert catalogue.speaking("zh-CN") == ["moonshine-base-zh", *many]
+    nano = ["sense-voice-small", "fun-asr-nano-ctc"]
+    assert catalogue.speaking("en-US") == ["moonshine-tiny-en", "moonshine-base-en", *nano, "fun-asr-nano", *many]
+    assert catalogue.speaking("zh-CN") == ["moonshine-base-zh", *nano, "paraformer-zh", "fun-asr-nano", *many]
+    assert catalogue.speaking("yue-HK") == ["sense-voice-small"]
     assert catalogue.speaking("nb") == []
     assert catalogue.speaking("no") == many  # which YAML would read as false
     assert catalogue.speaking("tlh") == []
@@ -68,6 +70,9 @@ def test_who_speaks_a_language(catalogue: Catalogue) -> None:
     "change",
     [
         {"files": {"../escape": {"bytes": 1, "sha256": None}}},
+        {"files": {"a/..": {"bytes": 1, "sha256": None}}},
+        {"files": {"a/../b": {"bytes": 1, "sha256": None}}},
+        {"files": {"/a": {"bytes": 1, "sha256": None}}},
         {"files": {"a": {"bytes": 0, "sha256": None}}},
         {"files": {"a": {"bytes": 1, "sha256": "abc"}}},
         {"sources": [{"kind": "wheel", "package": "--index-url=http://x", "folder": "a"}]},
