@@ -34,6 +34,8 @@ REAL_TIME = (
 """Files of tests that hear and speak as time passes: another one beside them would make both late. Where only one test
 of many does, it is marked itself."""
 
+LONG = ("system/test_service", "system/test_deb", "system/test_upgrade", "page/test_browser", "daemon/test_clock")
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     folder = Path(__file__).parent
@@ -41,6 +43,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if f"{item.path.parent.name}/{item.path.stem}" in REAL_TIME:
             item.add_marker(pytest.mark.alone)
+    # Where several processes share the tests, the files that take minutes must not be the last ones.
+    items.sort(key=lambda item: next((at for at, name in enumerate(LONG) if name in str(item.path)), len(LONG)))
 
 
 @pytest.fixture(scope="session")

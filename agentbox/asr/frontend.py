@@ -54,7 +54,9 @@ class Frontend:
 
     @classmethod
     def of(cls, graph: GraphFile, *, normalised: bool) -> Frontend:
-        """What the graph's metadata say, or the files beside it. `normalised`: it cannot do without.
+        """What the graph's metadata say, or the files beside it; its first input takes the rows.
+
+        `normalised`: it cannot do without.
 
         Raises `ModelError` `model_damaged`.
         """
@@ -64,6 +66,9 @@ class Frontend:
             raise damaged(graph.file, f"it stacks {size} frames every {shift}")
         bank = Fbank(scale=1.0 if told.number("normalize_samples", 0) else 32768.0)
         front = cls(bank, size, shift)
+        wanted = graph.shape(next(iter(graph.inputs)))[-1:]
+        if wanted not in ((), (None,), (front.width,)):
+            raise damaged(graph.file, f"it takes rows of {wanted[0]} numbers, and its metadata make {front.width}")
         if not normalised:
             return front
         if "neg_mean" in told.values:

@@ -91,7 +91,7 @@ class SenseVoice:
         )
         told = self.graph.metadata
         size = told.number("vocab_size") if "vocab_size" in told.values else None
-        self.table = tokens_txt.read(tokens_txt.find(folder) or folder / "tokens.txt", size=size)
+        self.table = tokens_txt.read(tokens_txt.find(folder) or folder / "tokens.txt", size=size, encoded=False)
         self.blank = told.number("blank_id", 0)
         if not 0 <= self.blank < (size or len(self.table)):
             raise damaged(self.graph.file, f"its blank is {self.blank}")

@@ -52,7 +52,7 @@ def _value(value: object) -> str:
     return f"{value:g}" if isinstance(value, int | float) else str(value).strip()
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(sentences(), st.randoms(use_true_random=False))
 def test_every_sentence_of_the_templates_is_accepted_and_read_as_hassil_reads_it(
     values: dict[str, Any], chance: random.Random
@@ -68,7 +68,7 @@ def test_every_sentence_of_the_templates_is_accepted_and_read_as_hassil_reads_it
             assert any(meanings(reading, grammar) & found for reading in readings), (text, readings)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(sentences(), st.randoms(use_true_random=False))
 def test_whatever_the_network_accepts_hassil_reads(values: dict[str, Any], chance: random.Random) -> None:
     network, grammar, roots = network_of(values)
@@ -105,7 +105,7 @@ def walk(network: Network, state: State, chance: random.Random) -> list[int] | N
     return None
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(sentences(), st.randoms(use_true_random=False))
 def test_the_tokens_of_a_state_are_those_that_lead_on(values: dict[str, Any], chance: random.Random) -> None:
     network, _, roots = network_of(values)

@@ -16,10 +16,10 @@ from agentbox.errors import ModelError
 from tests.asr.tiny_models import rows_by_kaldi, sound, told
 
 
-def front(folder: Path, normalised: bool, **metadata: str) -> Frontend:
+def front(folder: Path, normalised: bool, metadata: dict[str, str] | None = None, width: int = 560) -> Frontend:
     graph = Graph()
-    graph.node("Identity", [graph.input("x", "float32", (1, "T", 560))], ["y"])
-    graph.output("y", "float32", (1, "T", 560))
+    graph.node("Identity", [graph.input("x", "float32", (1, "T", width))], ["y"])
+    graph.output("y", "float32", (1, "T", width))
     (folder / "model.onnx").write_bytes(graph.model(metadata))
     return Frontend.of(GraphFile(folder / "model.onnx", 1, [Port("x")], [Port("y")]), normalised=normalised)
 
@@ -36,14 +36,16 @@ def test_plain_rows_are_kaldis(tmp_path: Path) -> None:
 
 def test_normalised_and_otherwise_scaled(tmp_path: Path) -> None:
     mean, scale = np.linspace(-13, -12, 560), np.linspace(0.2, 0.3, 560)
-    made = front(tmp_path, True, neg_mean=told(mean), inv_stddev=told(scale))
+    made = front(tmp_path, True, {"neg_mean": told(mean), "inv_stddev": told(scale)})
     np.testing.assert_allclose(made(sound(8_000)), (rows_by_kaldi(sound(8_000)) + mean) * scale, atol=2e-3)
-    quiet = front(tmp_path, False, normalize_samples="1")(sound(8_000))
+    quiet = front(tmp_path, False, {"normalize_samples": "1"})(sound(8_000))
     loud = front(tmp_path, False)(sound(8_000))
     # A factor of the sound is a constant in the logarithms of its energies, where they are above the floor.
     np.testing.assert_allclose(np.median(loud - quiet), 2 * np.log(32_768), atol=1e-3)
-    small = front(tmp_path, True, lfr_window_size="5", lfr_window_shift="4", neg_mean="1," * 400, inv_stddev="2," * 400)
-    assert small(sound(8_000)).shape == (12, 400)
+    other = {"lfr_window_size": "5", "lfr_window_shift": "4", "neg_mean": "1," * 400, "inv_stddev": "2," * 400}
+    assert front(tmp_path, True, other, 400)(sound(8_000)).shape == (12, 400)
+    with pytest.raises(ModelError, match="rows of 560 numbers, and its metadata make 400"):
+        front(tmp_path, True, other)
 
 
 def written(folder: Path, text: str) -> Path:

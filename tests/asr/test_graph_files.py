@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -70,6 +71,14 @@ def test_the_likeliest_name_first_and_no_folder_at_all(tmp_path: Path) -> None:
         (tmp_path / name).touch()
     assert find_graph(tmp_path, "encoder-epoch-*", "encoder") == tmp_path / "encoder-epoch-1.onnx"
     assert find_graph(tmp_path / "nothing", "encoder") is None
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_a_folder_that_may_not_be_read_holds_nothing(tmp_path: Path) -> None:
+    (tmp_path / "model.onnx").touch()
+    tmp_path.chmod(0o000)
+    assert find_graph(tmp_path, "model") is None
+    tmp_path.chmod(0o700)
 
 
 def test_inputs_by_name_whatever_their_order(tmp_path: Path) -> None:

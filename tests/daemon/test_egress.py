@@ -74,7 +74,7 @@ async def test_a_handshake_that_was_refused_has_left_all_the_same(tmp_path: Path
 async def test_a_handshake_that_nobody_answers_has_left_all_the_same(
     tmp_path: Path, black_hole: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cloud_module, "CONNECT_S", 0.3)
+    monkeypatch.setattr(cloud_module, "CONNECT_S", 2.0)
     async with cloud_box(tmp_path, config(f"ws://{black_hole}/v1/realtime")) as box:
         await box.hear(UNKNOWN)
         [row] = await box.egress()
@@ -85,7 +85,7 @@ async def test_a_handshake_that_nobody_answers_has_left_all_the_same(
 async def test_words_that_no_text_model_answers_have_left_all_the_same(
     tmp_path: Path, black_hole: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("agentbox.daemon.brain.FIRST_S", 0.3)
+    monkeypatch.setattr("agentbox.daemon.brain.FIRST_S", 3.0)
     brain = {"brain": {"kind": "compatible", "model": "m", "url": f"http://{black_hole}/v1"}}
     async with cloud_box(tmp_path, brain) as box:
         turn = await box.hear(UNKNOWN)

@@ -32,13 +32,25 @@ class Given(NamedTuple):
     place: str
 
 
+class Call(NamedTuple):
+    """A call in the source."""
+
+    node: ast.Call
+    inside: Function | None
+    """The innermost function around it."""
+    path: str
+
+
 @dataclass
 class Source:
-    """Every function of the program by name, and every class of error with its parent."""
+    """Every function of the program by name, every call with where it stands, and every class of error with its
+    parent."""
 
     trees: dict[str, ast.Module]
     functions: dict[str, list[Function]] = field(default_factory=lambda: defaultdict(list))
     parents: dict[str, str] = field(default_factory=dict)
+    calls: dict[str, list[Call]] = field(default_factory=lambda: defaultdict(list))
+    """By the last name of what is called."""
 
     @classmethod
     def read(cls, root: Path) -> Source:
@@ -54,6 +66,9 @@ class Source:
                 source.functions[node.name].append(node)
             elif isinstance(node, ast.ClassDef):
                 bases[node.name] = next((base.id for base in node.bases if isinstance(base, ast.Name)), "")
+        for path, tree in source.trees.items():
+            for call, function in calls(tree):
+                source.calls[called(call)].append(Call(call, function, path))
         names = {"AgentboxError"}
         while more := {name for name, base in bases.items() if base in names} - names:
             names |= more
@@ -63,17 +78,12 @@ class Source:
     def given(self) -> list[Given]:
         """Every code that the program can give, once for each place that gives it."""
         found = []
+        for name in sorted({*self.parents, *CODE_KEYWORD} - {TABLED}):
+            for call, function, path in self.calls[name]:
+                expression = argument(call, 0, "code") if name in self.parents else keyword(call, CODE_KEYWORD[name])
+                codes = self.values(expression, function)
+                found += [Given(name, code, f"{path}:{call.lineno}") for code in sorted(codes, key=str)]
         for path, tree in self.trees.items():
-            for call, function in calls(tree):
-                name = called(call)
-                if name == TABLED:
-                    continue
-                if name in self.parents or name in CODE_KEYWORD:
-                    expression = (
-                        argument(call, 0, "code") if name in self.parents else keyword(call, CODE_KEYWORD[name])
-                    )
-                    codes = self.values(expression, function)
-                    found += [Given(name, code, f"{path}:{call.lineno}") for code in sorted(codes, key=str)]
             for node in tree.body:
                 if isinstance(node, ast.AnnAssign) and ast.unparse(node.target) == TABLE:
                     assert isinstance(node.value, ast.Dict)
@@ -122,12 +132,7 @@ class Source:
                 nodes = choices.elts if isinstance(choices, ast.Tuple) else [choices]
                 return set().union(*(self.values(node, None) for node in nodes))
         position = list(parameters).index(name)
-        passed = [
-            self.values(argument(call, position, name), caller)
-            for tree in self.trees.values()
-            for call, caller in calls(tree)
-            if called(call) == function.name
-        ]
+        passed = [self.values(argument(call, position, name), caller) for call, caller, _ in self.calls[function.name]]
         return self.values(default, None).union(*passed)
 
     def returned(self, name: str) -> set[str | None]:
