@@ -212,6 +212,8 @@ class Reply(_Message, frozen=True):
     speak: Speak = "always"
     """Whether its words are said aloud: `in_full`, unless the owner likes it short, since a sound says as much ("timer
     set"); `never`: it is shown, and only its sound is heard."""
+    language: str = ""
+    """Of its words (BCP-47); empty: the box's own."""
 
 
 class Notice(_Message, frozen=True):

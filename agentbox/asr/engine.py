@@ -66,6 +66,8 @@ class Recognition:
     """How it was said (`happy`, `sad`, `angry`, `neutral` ...), where the model tells."""
     sound_event: str | None = None
     """What else was heard (`speech`, `music`, `applause`, `laughter` ...), where the model tells."""
+    sentences_in: str | None = None
+    """The language (BCP-47) of the sentences that it was decoded under; null where that was not done."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,9 @@ class Hints:
     """Names and terms that may have been said, the likeliest first."""
     before: str = ""
     """What was said just before this stretch."""
+    languages: tuple[str, ...] = ()
+    """All that may be spoken (BCP-47), the box's own first. With more than one, a model that can tell them apart takes
+    `language` for no more than a likelihood, and says in `Recognition.language` which it heard."""
 
 
 NO_HINTS = Hints()
@@ -124,6 +129,8 @@ class Engine(Protocol):
         partial: Callable[[str], None] | None = None,
     ) -> Recognition:
         """The words in `samples`, a stretch of at most some 25 s; longer sound is cut by the caller.
+
+        `language`: BCP-47; `und` where it is not known, and any of `hints.languages` may be spoken.
 
         `speech_ms` is how much of it the voice detector took for speech; null where nobody measured.
         `abort` is asked between the steps of a long decoding. `partial` is told the text so far, where an engine writes

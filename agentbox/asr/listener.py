@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
@@ -15,7 +15,17 @@ from agentbox import caches
 from agentbox.asr.constrain.decoder import GrammarDecoder
 from agentbox.asr.constrain.prior import Kept, Prior
 from agentbox.asr.constrain.warm import warm
-from agentbox.asr.engine import Aborted, Engine, Recognition, Samples, Stream, StreamingEngine, can_stream
+from agentbox.asr.engine import (
+    NO_HINTS,
+    Aborted,
+    Engine,
+    Hints,
+    Recognition,
+    Samples,
+    Stream,
+    StreamingEngine,
+    can_stream,
+)
 from agentbox.asr.moonshine import MIN_SAMPLES, Moonshine
 from agentbox.asr.wake import PhraseScorer
 from agentbox.asr.wakeful import Wakeful, with_phrase
@@ -39,6 +49,9 @@ always new."""
 PIECE_SAMPLES = SAMPLE_RATE_HZ // 4
 """After so much sound a stream that works off more can be called off."""
 
+UNDETERMINED = "und"
+"""The language (BCP-47) of what may be spoken in any of several."""
+
 _KIND = "priors"
 """The kind of file that keeps what was worked out (see `caches`)."""
 
@@ -50,12 +63,16 @@ inference thread."""
 class Listener:
     """An engine and the grammar it decodes under. Belongs to the inference thread."""
 
-    def __init__(self, engine: Engine, cache: Path | None = None) -> None:
-        """`cache`: a folder for what takes a while to work out."""
+    def __init__(self, engine: Engine, cache: Path | None = None, languages: Sequence[str] = ()) -> None:
+        """`cache`: a folder for what takes a while to work out. `languages`: all that may be spoken, where they are
+        more than one."""
         self.engine = engine
+        spoken = tuple(language for language in languages if engine.capabilities.speaks(language))
+        self._hints = Hints(languages=spoken) if len(spoken) > 1 else NO_HINTS
         self._cache = cache
         self._prior: Prior | None = None
-        self._decoder: GrammarDecoder | None = None
+        self._decoders: dict[str, GrammarDecoder] = {}
+        """By the language of their sentences."""
         self._scorer: PhraseScorer | None = None
         self.novel = isinstance(engine, Moonshine)
         """In the last utterance decoded under sentences there was much that was not met before, which takes longer. It
@@ -89,7 +106,8 @@ class Listener:
         if can_stream(self.engine):
             return self._fed(self.engine, samples, language, abort).finish(speech_ms=speech_ms, abort=abort)
         if not isinstance(self.engine, Moonshine):
-            return self.engine.transcribe(samples, language=language, speech_ms=speech_ms, abort=abort)
+            wanted = UNDETERMINED if self._hints.languages else language
+            return self.engine.transcribe(samples, language=wanted, speech_ms=speech_ms, abort=abort, hints=self._hints)
         recognition, encoding = self.engine.listen(samples, speech_ms=speech_ms, abort=abort)
         if wakeful is not None and encoding is not None:
             scorer = self._scorer_of(self.engine, wakeful.phrases, language)
@@ -124,7 +142,10 @@ class Listener:
             recognition.confidence or 0.0 if decoded.candidates else None,
         )
         constrain_ms = (time.perf_counter() - started) * 1000
-        return replace(recognition, candidates=decoded.candidates, free=free, constrain_ms=constrain_ms)
+        language = sentences.grammar.language
+        return replace(
+            recognition, candidates=decoded.candidates, free=free, constrain_ms=constrain_ms, sentences_in=language
+        )
 
     def partial(
         self,
@@ -150,7 +171,8 @@ class Listener:
         stream, heard = self._stream, self._streamed.size
         same = language == self._stream_language and np.array_equal(samples[:heard], self._streamed)
         if stream is None or not same:
-            stream, heard = engine.open_stream(language=language), 0
+            wanted = UNDETERMINED if self._hints.languages else language
+            stream, heard = engine.open_stream(language=wanted, hints=self._hints), 0
             self._stream, self._streamed, self._stream_language = stream, samples[:0], language
         for start in range(heard, samples.size, PIECE_SAMPLES):
             if abort is not None and abort():
@@ -201,6 +223,7 @@ class Listener:
     def _ready(self, model: Moonshine, grammar: SpeechGrammar) -> GrammarDecoder:
         if self._prior is None:
             self._prior = Prior(model)
-        if self._decoder is None or self._decoder.network.grammar is not grammar:
-            self._decoder = GrammarDecoder(model, grammar, self._prior)
-        return self._decoder
+        decoder = self._decoders.get(grammar.language)
+        if decoder is None or decoder.network.grammar is not grammar:
+            self._decoders[grammar.language] = decoder = GrammarDecoder(model, grammar, self._prior)
+        return decoder

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Protocol
 
-from agentbox.asr import moonshine, moonshine_streaming, nano_ctc, paraformer, sense_voice, zipformer
+from agentbox.asr import moonshine, moonshine_streaming, nano, nano_ctc, paraformer, sense_voice, zipformer
 from agentbox.asr.catalogue import Catalogue, Model
 from agentbox.asr.engine import Engine, Opening
 from agentbox.asr.pull import Progress, ensure
@@ -31,6 +31,7 @@ FAMILIES: dict[str, Family] = {
     "zipformer": zipformer,
     "sense-voice": sense_voice,
     "nano-ctc": nano_ctc,
+    "fun-asr-nano": nano,
     "paraformer": paraformer,
 }
 """By the catalogue's name for them. A folder of the owner's is the first one's that knows its files."""

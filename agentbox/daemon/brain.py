@@ -280,7 +280,7 @@ class _Answer:
     def _add(self, more: str) -> None:
         if not self._words and self._speaking is not None:
             # The sound is for a voice that cannot be had.
-            reply = Reply(utterance_id=self.turn.id, text="", sound="done", outcome="done")
+            reply = Reply(utterance_id=self.turn.id, text="", sound="done", outcome="done", language=self.turn.language)
             self.narration = self._speaking.narrate(reply)
         self._words += more
         if self.narration is not None:

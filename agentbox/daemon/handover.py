@@ -41,6 +41,9 @@ class Handover:
     undertone: str = ""
     """What the voice told besides the words, for a model that reads and does not hear; empty where it told nothing."""
 
+    language: str = ""
+    """Of its text (BCP-47)."""
+
     def left_s(self, now: float) -> float:
         """How long may still be waited; zero where it is not worth while to ask anybody."""
         left_s = self.answer_by_s - now

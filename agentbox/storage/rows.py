@@ -152,7 +152,7 @@ def _egress(db: Database, event: StageEvent, egress: Egress) -> None:
 
 
 def _reply(db: Database, event: StageEvent, reply: Reply) -> None:
-    row = {"turn_id": event.utterance_id or None, "at": event.at, "text": reply.text, "outcome": reply.outcome}
+    row = {"turn_id": event.utterance_id or None, "at": event.at, **_fields(reply, "text", "outcome", "language")}
     _insert(db, "replies", row)
 
 

@@ -59,8 +59,9 @@ def test_who_speaks_a_language(catalogue: Catalogue) -> None:
         "moonshine-streaming-tiny-en",
         "moonshine-streaming-small-en",
         *nano,
+        "fun-asr-nano",
     ]
-    assert catalogue.speaking("zh-CN") == ["moonshine-base-zh", *nano, "paraformer-zh"]
+    assert catalogue.speaking("zh-CN") == ["moonshine-base-zh", *nano, "paraformer-zh", "fun-asr-nano"]
     assert catalogue.speaking("yue-HK") == ["sense-voice-small"]
     assert catalogue.speaking("tlh") == []
 
@@ -69,6 +70,9 @@ def test_who_speaks_a_language(catalogue: Catalogue) -> None:
     "change",
     [
         {"files": {"../escape": {"bytes": 1, "sha256": None}}},
+        {"files": {"a/..": {"bytes": 1, "sha256": None}}},
+        {"files": {"a/../b": {"bytes": 1, "sha256": None}}},
+        {"files": {"/a": {"bytes": 1, "sha256": None}}},
         {"files": {"a": {"bytes": 0, "sha256": None}}},
         {"files": {"a": {"bytes": 1, "sha256": "abc"}}},
         {"sources": [{"kind": "wheel", "package": "--index-url=http://x", "folder": "a"}]},
