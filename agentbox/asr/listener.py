@@ -103,10 +103,10 @@ class Listener:
         phrase it begins with. `under_way`: more is being said, and this only makes ready for it.
 
         A streaming engine only hears what it has not heard yet (`partial`)."""
-        wanted = UNDETERMINED if self._hints.languages else language
         if can_stream(self.engine):
-            return self._fed(self.engine, samples, wanted, abort).finish(speech_ms=speech_ms, abort=abort)
+            return self._fed(self.engine, samples, language, abort).finish(speech_ms=speech_ms, abort=abort)
         if not isinstance(self.engine, Moonshine):
+            wanted = self._wanted(language)
             return self.engine.transcribe(samples, language=wanted, speech_ms=speech_ms, abort=abort, hints=self._hints)
         recognition, encoding = self.engine.listen(samples, speech_ms=speech_ms, abort=abort)
         if wakeful is not None and encoding is not None:
@@ -159,10 +159,13 @@ class Listener:
         if not can_stream(self.engine):
             return self.hear(samples, language=language, speech_ms=speech_ms, abort=abort)
         started = time.perf_counter()
-        wanted = UNDETERMINED if self._hints.languages else language
-        text = self._fed(self.engine, samples, wanted, abort).partial(abort=abort)
+        text = self._fed(self.engine, samples, language, abort).partial(abort=abort)
         decode_ms = (time.perf_counter() - started) * 1000
         return Recognition(text, audio_ms=samples.size * 1000 // SAMPLE_RATE_HZ, decode_ms=decode_ms)
+
+    def _wanted(self, language: str) -> str:
+        """What an engine that can tell languages apart is told, where `language` is the box's own."""
+        return UNDETERMINED if self._hints.languages else language
 
     def _fed(
         self, engine: StreamingEngine, samples: Samples, language: str, abort: Callable[[], bool] | None
@@ -172,7 +175,7 @@ class Listener:
         stream, heard = self._stream, self._streamed.size
         same = language == self._stream_language and np.array_equal(samples[:heard], self._streamed)
         if stream is None or not same:
-            stream, heard = engine.open_stream(language=language, hints=self._hints), 0
+            stream, heard = engine.open_stream(language=self._wanted(language), hints=self._hints), 0
             self._stream, self._streamed, self._stream_language = stream, samples[:0], language
         for start in range(heard, samples.size, PIECE_SAMPLES):
             if abort is not None and abort():
