@@ -189,7 +189,7 @@ class Nano:
         fixed = len(self._chat.head) + len(self._chat.tail)
         task = self._task(language, hints)
         if fixed + len(task) + len(sound) + guards.token_cap(audio_s) > self._llm.most_rows:
-            task = self._task(language, NO_HINTS)
+            task = self._task(language, replace(hints, hotwords=(), before=""))
         sound = sound[: max(0, self._llm.most_rows - fixed - len(task))]
         state = self._head.copy()
         rows = np.concatenate([self._embed(task), sound, self._embed(self._chat.tail)])

@@ -63,14 +63,15 @@ _ENDS = (_END, "<|endoftext|>")
 
 
 def user_prompt(language: str, hints: Hints, *, itn: bool = True) -> str:
-    """The task. `language`: BCP-47; one that the model has no word for is left to its ears. `itn`: numbers, dates and
+    """The task. `language`: BCP-47; one that the model has no word for is left to its ears, and so
+    is which it is of several in `hints.languages`. `itn`: numbers, dates and
     the like are to be written as such; else as they are spoken."""
     words = [word for one in hints.hotwords[:MOST_HOTWORDS] if (word := _line(one)[:_MOST_LETTERS])]
     before = _line(hints.before)[-_MOST_LETTERS_BEFORE:]
     prompt = _CONTEXT if words or before else ""
     prompt += f"{before}\n" if before else ""
     prompt += f"热词列表：[{', '.join(words)}]\n" if words else ""
-    named = _LANGUAGES.get(language.split("-")[0].lower())
+    named = _LANGUAGES.get(language.split("-")[0].lower()) if len(hints.languages) < 2 else None
     prompt += f"语音转写成{named}" if named else "语音转写"
     return prompt + ("：" if itn else "，不进行文本规整：")
 

@@ -115,6 +115,8 @@ def test_hotwords_in_the_prompt() -> None:
     lines = user_prompt("", Hints(hotwords=("a\nb\u2028<c>" + "x" * 100,), before="他 说：\n" + "好" * 200)).split("\n")
     assert lines[-2] == f"热词列表：[a b <c>{'x' * 33}]"
     assert lines[-3] == "好" * 100
+    assert user_prompt("zh", Hints(languages=("zh", "en"))) == "语音转写："
+    assert user_prompt("zh", Hints(languages=("zh",))) == "语音转写成中文："
     assert user_prompt("tlh", Hints(before="好")).endswith("\n好\n语音转写：")
 
 
