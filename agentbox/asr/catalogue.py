@@ -98,7 +98,17 @@ class Model(_Shape, frozen=True):
 
     name: ModelName
     kind: Literal["speech", "vad"]
-    family: Literal["moonshine", "sense-voice", "nano-ctc", "fun-asr-nano", "paraformer", "whisper", "silero"]
+    family: Literal[
+        "moonshine",
+        "moonshine-streaming",
+        "zipformer",
+        "sense-voice",
+        "nano-ctc",
+        "fun-asr-nano",
+        "paraformer",
+        "whisper",
+        "silero",
+    ]
     about: str
     languages: list[str]
     """BCP-47; empty for what has no language."""

@@ -56,9 +56,17 @@ def test_models_of_many_languages_have_them_all(catalogue: Catalogue) -> None:
 
 
 def test_who_speaks_a_language(catalogue: Catalogue) -> None:
-    many = ["whisper-base", "whisper-small"]
     nano = ["sense-voice-small", "fun-asr-nano-ctc"]
-    assert catalogue.speaking("en-US") == ["moonshine-tiny-en", "moonshine-base-en", *nano, "fun-asr-nano", *many]
+    many = ["whisper-base", "whisper-small"]
+    assert catalogue.speaking("en-US") == [
+        "moonshine-tiny-en",
+        "moonshine-base-en",
+        "moonshine-streaming-tiny-en",
+        "moonshine-streaming-small-en",
+        *nano,
+        "fun-asr-nano",
+        *many,
+    ]
     assert catalogue.speaking("zh-CN") == ["moonshine-base-zh", *nano, "paraformer-zh", "fun-asr-nano", *many]
     assert catalogue.speaking("yue-HK") == ["sense-voice-small"]
     assert catalogue.speaking("nb") == []
