@@ -96,7 +96,7 @@ def random_model(seed: int, *, times: bool = False) -> Model:
     lead = np.zeros((POSITIONS, 2), dtype=np.float32)
     lead[0, 0] = 1
     lead[:, 1] = np.arange(POSITIONS) / 6
-    lead[44:, 1] = 1_000  # before a loop is long enough to be stopped
+    lead[32:, 1] = 1_000  # before a loop is long enough to be stopped (30 tokens)
     led = np.zeros((2, SIZE), dtype=np.float32)
     led[0, [MARKS[f"<|{name}|>"] for name in LANGUAGES]] = 200
     led[1, END] = 1.0
