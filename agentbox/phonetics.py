@@ -43,9 +43,9 @@ _SPELLINGS = [
         (r"(?<=[a-z])e$", ""),
         (r"(?<=[aeiouy])[rhw](?![aeiouy])", ""),
         (r"(?<=.)h", ""),
-        (r"[aeiouy]+", "a"),
     )
 ]
+_VOWELS = re.compile(r"[aeiouy]+")
 _MERGED = str.maketrans("dbvz", "tpfs")
 
 _INITIALS = re.compile(r"zh|ch|sh|[bpmfdtnlgkhjqxrzcsyw]?")
@@ -73,9 +73,30 @@ class Syllable(NamedTuple):
 @lru_cache(maxsize=4096)
 def sound_of(word: str) -> str:
     """The key of a lower-case word's sound: "said" and "set" have one key, "timer" begins with the key of "time"."""
+    return _once(_VOWELS.sub("a", _consonants(word)).translate(_MERGED))
+
+
+@lru_cache(maxsize=16_384)
+def spoken_letters(word: str) -> str:
+    """A finer key: voiced and unvoiced consonants are two, and vowels are `i` (spelled with e, i, y), `o` (o, u) or
+    `a`."""
+    return _once(_VOWELS.sub(lambda found: _vowel(found[0]), _consonants(word)))
+
+
+def _consonants(word: str) -> str:
     for pattern, sound in _SPELLINGS:
         word = pattern.sub(sound, word)
-    return re.sub(r"(.)\1+", r"\1", word.translate(_MERGED))
+    return word
+
+
+def _vowel(letters: str) -> str:
+    if all(letter in "eiy" for letter in letters):
+        return "i"
+    return "o" if all(letter in "ouw" for letter in letters) else "a"
+
+
+def _once(word: str) -> str:
+    return re.sub(r"(.)\1+", r"\1", word)
 
 
 def syllables_of(character: str) -> tuple[Syllable, ...]:
