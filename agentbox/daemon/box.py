@@ -58,6 +58,9 @@ FIXED = ("audio", "asr", "storage", "control", "metrics", "log")
 DEVICES = ("input_device", "output_device", "sounds")
 """Keys of the section `audio` that a reload takes over all the same."""
 
+NAMES = ("hotwords", "hotwords_file")
+"""The same of the section `asr`."""
+
 RESTART_S = 0.5
 """Between the word to restart and the end, so that whoever said it gets an answer."""
 
@@ -158,8 +161,10 @@ class Box:
         return code
 
     def _prepare(self) -> None:
-        """Have the sentences ready before somebody says one."""
-        spoken = self.core.attention.talk.mind.understander.spoken
+        """Have the sentences and the owner's names ready before somebody says one."""
+        mind = self.core.attention.talk.mind
+        self.worker.use_hotwords(mind.hotwords)
+        spoken = mind.understander.spoken
         self.worker.prepare(Sentences(spoken.grammar, tuple(spoken.active({}))))
 
     async def _open_ways_in(self, path: Path, stack: contextlib.AsyncExitStack) -> None:
@@ -297,8 +302,9 @@ class Box:
         try:
             loaded = await asyncio.to_thread(settings.load, self._loaded.file)
             kept = {name: getattr(self._loaded.config, name) for name in FIXED}
-            devices = {name: getattr(loaded.config.audio, name) for name in DEVICES}
-            kept["audio"] = msgspec.structs.replace(kept["audio"], **devices)
+            for section, names in (("audio", DEVICES), ("asr", NAMES)):
+                new = getattr(loaded.config, section)
+                kept[section] = msgspec.structs.replace(kept[section], **{name: getattr(new, name) for name in names})
             later = [name for name, section in kept.items() if getattr(loaded.config, name) != section]
             config = msgspec.structs.replace(loaded.config, **kept)
             await self.core.reload(loaded._replace(config=config))

@@ -9,10 +9,12 @@ import logging
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+from agentbox.asr.hotwords.index import HotwordIndex
 from agentbox.config import Config
 from agentbox.daemon.conversation import Conversation
+from agentbox.daemon.hotwords import gather
 from agentbox.daemon.keys import credentials_of
 from agentbox.daemon.questions import ANSWER
 from agentbox.errors import AgentboxError
@@ -48,6 +50,8 @@ class Mind:
     runner: Runner
     language: str
     """BCP-47: the one that is spoken."""
+    hotwords: HotwordIndex | None = None
+    """The owner's names and terms; null where nothing is heard."""
 
 
 @contextlib.asynccontextmanager
@@ -63,7 +67,7 @@ async def open_mind(
 
     What is broken is told through `emit` and left out. `services` false: only answer calls; nothing rings.
     """
-    registry, understander, phrases, unsaid = await asyncio.to_thread(_load, config, services)
+    registry, understander, phrases, unsaid, hotwords = await asyncio.to_thread(_load, config, services)
     runner = Runner(
         registry,
         config.tools,
@@ -81,7 +85,7 @@ async def open_mind(
         for name, life in runner.services().items() if services else ():
             task = asyncio.create_task(_keep_alive(name, life), name=f"service-{name}")
             stack.push_async_callback(_end, task)
-        yield Mind(understander, runner, config.language)
+        yield Mind(understander, runner, config.language, hotwords)
 
 
 def load_phrases(config: Config) -> tuple[Phrases, list[Notice]]:
@@ -138,24 +142,36 @@ def only_sentences(language: str, files: Sequence[Path]) -> Understander:
 def problems_of(
     config: Config, registry: Registry, understander: Understander, unsaid: Sequence[Notice]
 ) -> list[Notice]:
-    """What in the tools, the sentences, the replies (`unsaid`: as `load_phrases` tells) and what the configuration says
-    of them is left out, and why."""
+    """What in the tools, the sentences, the names, the replies (`unsaid`: as `load_phrases` tells) and what the
+    configuration says of them is left out, and why."""
     return [
         *registry.problems,
         *understander.problems,
+        *gather(config, understander)[1],
         *unsaid,
         *Policies(config.tools.policy).problems(registry.tools),
         *unknown_options(config.tools.options, registry),
     ]
 
 
-def _load(config: Config, speech: bool) -> tuple[Registry, Understander, Phrases, list[Notice]]:
+class _Loaded(NamedTuple):
+    registry: Registry
+    understander: Understander
+    phrases: Phrases
+    unsaid: list[Notice]
+    hotwords: HotwordIndex | None
+
+
+def _load(config: Config, speech: bool) -> _Loaded:
     registry = load_tools(config)
     understander = make_understander(config, registry)
+    phrases, unsaid = load_phrases(config)
+    hotwords = None
     if speech:
         # The graph of all sentences takes some 0.3 s to make: not in the loop, when the first words are heard.
         _ = understander.spoken.grammar
-    return registry, understander, *load_phrases(config)
+        hotwords = HotwordIndex(gather(config, understander)[0])
+    return _Loaded(registry, understander, phrases, unsaid, hotwords)
 
 
 async def _keep_alive(name: str, life: Callable[[], Coroutine[Any, Any, None]]) -> None:

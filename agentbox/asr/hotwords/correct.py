@@ -18,10 +18,13 @@ from agentbox.asr.moonshine import Encoding
 from agentbox.asr.tokens import TokenTable
 from agentbox.speech_grammar import Candidate
 
-LOOKED_AT = 60
+LOOKED_AT = 80
 """So many names are weighed up by what was read before a few of them are scored."""
 
-SCORED_AT_ONCE = 6
+PLACES = 2
+"""Where a name begins and ends among the words is not always clear by the letters ("is Cisco Sanio", "Cisco Sanio")."""
+
+SCORED_AT_ONCE = 8
 
 
 class Weighed(NamedTuple):
@@ -82,7 +85,7 @@ def _weighed(
 ) -> list[Weighed]:
     """The names near to what was read, the likeliest first; not those that stand there already."""
     found = []
-    for near in hotwords.near(text, LOOKED_AT):
+    for near in hotwords.near(text, LOOKED_AT, places=PLACES):
         if near.start < after or text[near.start :].casefold().startswith(near.hotword.casefold()):
             continue
         doubt = -min(logprobs[near.start : near.end], default=0.0)

@@ -81,9 +81,9 @@ class HotwordIndex:
     def __len__(self) -> int:
         return len(self.hotwords)
 
-    def near(self, text: str, most: int = MOST, least: float = LEAST_LIKENESS) -> list[Near]:
-        """The names that `text` may hold, each where it fits best, the likeliest first. A name that stands there as it
-        is has the likeness 1."""
+    def near(self, text: str, most: int = MOST, *, places: int = 1) -> list[Near]:
+        """The names that `text` may hold, each in the `places` where it fits best, the likeliest first. A name that
+        stands there as it is has the likeness 1."""
         words = words_of(text)
         keys = self._sharing(words)
         if not keys.size:
@@ -97,13 +97,17 @@ class HotwordIndex:
             score_cutoff=_ROUGH,
             dtype=np.float32,
         )
-        best: dict[int, Near] = {}
+        compared: defaultdict[int, dict[_Run, float]] = defaultdict(dict)
         for flat in _largest(alike, _COMPARED):
             run, number = run_keys[flat // keys.size][0], self._of_key[keys[flat % keys.size]]
-            found = Near(self.hotwords[number], run.start, run.end, likeness(run.words, self._words[number]))
-            if found.likeness >= least and (number not in best or found.likeness > best[number].likeness):
-                best[number] = found
-        return sorted(best.values(), key=lambda near: -near.likeness)[:most]
+            compared[number][run] = likeness(run.words, self._words[number])
+        found = [
+            Near(self.hotwords[number], run.start, run.end, runs[run])
+            for number, runs in compared.items()
+            for run in sorted(runs, key=lambda run: (-runs[run], run.end - run.start))[:places]
+            if runs[run] >= LEAST_LIKENESS
+        ]
+        return sorted(found, key=lambda near: -near.likeness)[:most]
 
     def _sharing(self, words: Sequence[Word]) -> NDArray[np.int32]:
         """Keys of which the text has enough pairs of sounds."""
@@ -128,5 +132,7 @@ def _pairs(key: str) -> set[str]:
 def _largest(alike: NDArray[np.float32], count: int) -> list[int]:
     """Where the largest of `alike` are that are not zero, flat."""
     flat = alike.ravel()
-    places = np.argpartition(flat, -count)[-count:] if flat.size > count else np.arange(flat.size)
-    return [int(place) for place in places if flat[place] > 0]
+    places = np.flatnonzero(flat)
+    if places.size > count:
+        places = places[np.argpartition(flat[places], -count)[-count:]]
+    return [int(place) for place in places]
