@@ -83,7 +83,7 @@ class Understander:
         ]
         ours_lists = (our_values or {}).get("lists", {})
         self._names = dict.fromkeys(
-            [said for grammar in self._grammars for said in grammar.values_said(ours_lists)]
+            [" ".join(said.split()) for grammar in self._grammars for said in grammar.values_said(ours_lists)]
             + [name for several in slot_values.values() for name in several]
         )
         own = sources.ours(our_values, intents, slot_values) if ours else None
