@@ -98,8 +98,8 @@ def main() -> None:
     said = names(asked.names, asked.part)
     engine = load_engine(asked.model, "en", paths.models_dir(settings.load().config))
     listener = Listener(engine)
-    listener.hotwords = HotwordIndex([*said, *names(asked.distractors, DISTRACTORS_SEED)])
-    print(f"{len(listener.hotwords)} hotwords, {asked.model}")
+    listener.names.hotwords = HotwordIndex([*said, *names(asked.distractors, DISTRACTORS_SEED)])
+    print(f"{len(listener.names.hotwords)} hotwords, {asked.model}")
     kinds: list[tuple[str, Iterable[Clip]]] = []
     for voice in asked.voice or ["hibari", "joe"]:
         kinds.append((f"names, {voice}", spoken(asked.folder, voice, with_names(said, asked.part))))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
@@ -15,9 +16,8 @@ from agentbox.asr.constrain.decoder import GrammarDecoder
 from agentbox.asr.constrain.prior import Kept, Prior
 from agentbox.asr.constrain.warm import warm
 from agentbox.asr.engine import Engine, Hints, Recognition, Samples
-from agentbox.asr.hotwords.correct import corrected, corrected_by_text, in_candidates, likely
-from agentbox.asr.hotwords.index import HotwordIndex
-from agentbox.asr.hotwords.scoring import Scorer
+from agentbox.asr.hotwords.correct import in_candidates
+from agentbox.asr.hotwords.names import Names
 from agentbox.asr.moonshine import MIN_SAMPLES, Encoding, Moonshine
 from agentbox.asr.wake import PhraseScorer
 from agentbox.asr.wakeful import Wakeful, with_phrase
@@ -55,9 +55,8 @@ class Listener:
         self._prior: Prior | None = None
         self._decoder: GrammarDecoder | None = None
         self._scorer: PhraseScorer | None = None
-        self._hotword_scorer: Scorer | None = None
-        self.hotwords: HotwordIndex | None = None
-        """The owner's names and terms; replaced as a whole, by any thread."""
+        self.names = Names()
+        """The owner's."""
         self.novel = isinstance(engine, Moonshine)
         """In the last utterance decoded under sentences there was much that was not met before, which takes longer. It
         never is so where the engine cannot decode under sentences."""
@@ -81,11 +80,15 @@ class Listener:
         `names`: the owner's are put right, unless `ask` finds nothing to do with the words.
         """
         if not isinstance(self.engine, Moonshine):
-            read = self.engine.transcribe(samples, language=language, speech_ms=speech_ms, abort=abort)
+            transcribe = partial(self.engine.transcribe, samples, language=language, speech_ms=speech_ms, abort=abort)
+            read = transcribe()
             sentences = ask(read) if ask is not None and names else None
             if not names or (ask is not None and sentences is None):
                 return read
-            return self._with_names_told(samples, read, sentences, language, speech_ms, abort)
+            after = sentences.after if sentences is not None else 0
+            return self.names.told(
+                self.engine.capabilities, read, lambda told: transcribe(hints=Hints(hotwords=told)), after=after
+            )
         recognition, encoding = self.engine.listen(samples, speech_ms=speech_ms, abort=abort)
         if wakeful is not None and encoding is not None:
             scorer = self._scorer_of(self.engine, wakeful.phrases, language)
@@ -98,7 +101,8 @@ class Listener:
         sentences = ask(recognition) if ask is not None else None
         named = recognition
         if names and (ask is None or sentences is not None):
-            named = self._with_names(recognition, encoding, sentences, abort)
+            after = sentences.after if sentences is not None else 0
+            named = self.names.scored(self.engine, recognition, encoding, after=after, abort=abort)
         if sentences is None or not sentences.roots:
             return named
         return self._under(sentences, recognition, named, encoding, under_way=under_way, abort=abort)
@@ -141,54 +145,6 @@ class Listener:
         candidates = in_candidates(decoded.candidates, named.corrections)
         constrain_ms = (time.perf_counter() - started) * 1000
         return replace(named, candidates=candidates, free=free, constrain_ms=constrain_ms)
-
-    def _with_names(
-        self,
-        read: Recognition,
-        encoding: Encoding,
-        sentences: Sentences | None,
-        abort: Callable[[], bool] | None,
-    ) -> Recognition:
-        """What was read with the owner's names where the sound bears them out; not in the wake phrase."""
-        hotwords = self.hotwords
-        if not hotwords or not read.text:
-            return read
-        assert isinstance(self.engine, Moonshine)
-        if self._hotword_scorer is None:
-            self._hotword_scorer = Scorer(self.engine)
-        started = time.perf_counter()
-        after = 0 if sentences is None else sentences.after
-        put_right = corrected(
-            hotwords, read, self._hotword_scorer, self.engine.table, encoding, after=after, abort=abort
-        )
-        return replace(put_right, hotwords_ms=(time.perf_counter() - started) * 1000)
-
-    def _with_names_told(
-        self,
-        samples: Samples,
-        read: Recognition,
-        sentences: Sentences | None,
-        language: str,
-        speech_ms: int | None,
-        abort: Callable[[], bool] | None,
-    ) -> Recognition:
-        """The same by an engine whose words cannot be scored here: it listens once more, with the names it may have
-        missed; where it takes none, only what sounds just like a name is put right."""
-        hotwords = self.hotwords
-        if not hotwords or not read.text:
-            return read
-        started = time.perf_counter()
-        if self.engine.capabilities.takes_hotwords:
-            names = likely(hotwords, read.text)
-            again = read
-            if names:
-                again = self.engine.transcribe(
-                    samples, language=language, speech_ms=speech_ms, abort=abort, hints=Hints(hotwords=names)
-                )
-            put_right = again if again.text else read
-        else:
-            put_right = corrected_by_text(hotwords, read, after=0 if sentences is None else sentences.after)
-        return replace(put_right, hotwords_ms=(time.perf_counter() - started) * 1000)
 
     def look(self, samples: Samples, wakeful: Wakeful, language: str) -> str | None:
         """The wake phrase that an utterance under way begins with, once it is known."""

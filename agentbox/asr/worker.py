@@ -134,7 +134,7 @@ class InferenceThread:
 
     def use_hotwords(self, hotwords: HotwordIndex | None) -> None:
         """Put right the owner's names from the next utterance on, in place of those before."""
-        self.listener.hotwords = hotwords
+        self.listener.names.hotwords = hotwords
 
     def final(
         self, sound: Sound, speech_ms: int | None = None, ask: Ask | None = None, wakeful: Wakeful | None = None

@@ -26,7 +26,7 @@ def voice() -> Voice:
 @pytest.fixture
 def listener(engine: Moonshine) -> Listener:
     listener = Listener(engine)
-    listener.hotwords = HotwordIndex([*NAMES, *OTHERS])
+    listener.names.hotwords = HotwordIndex([*NAMES, *OTHERS])
     return listener
 
 
@@ -62,7 +62,7 @@ def test_what_is_no_name_stays_as_it_is(listener: Listener, voice: Voice, text: 
 def test_without_names_nothing_is_looked_for(engine: Moonshine, voice: Voice) -> None:
     for hotwords in (None, HotwordIndex([])):
         listener = Listener(engine)
-        listener.hotwords = hotwords
+        listener.names.hotwords = hotwords
         assert hear(listener, voice, "Who is Agostino?").hotwords_ms is None
 
 
@@ -91,7 +91,7 @@ def test_where_the_words_are_not_for_the_box_no_name_is_looked_for(listener: Lis
 
 def test_a_wake_phrase_is_never_taken_for_a_name(listener: Listener, voice: Voice) -> None:
     grammar = free_after("who", "is")
-    listener.hotwords = HotwordIndex([*NAMES, "Hej Compiuta"])
+    listener.names.hotwords = HotwordIndex([*NAMES, "Hej Compiuta"])
     text = "Hey computer, who is Agostino?"
     plain = hear(listener, voice, text, names=False)
     after = plain.text.lower().index("computer") + len("computer, ")
@@ -145,7 +145,7 @@ SILENCE: Samples = np.zeros(16_000, dtype=np.float32)
 def test_an_engine_that_takes_names_is_told_the_ten_that_are_nearest() -> None:
     engine = ToldEngine("打电话给章威", takes_hotwords=True, again="打电话给张伟")
     listener = Listener(engine)
-    listener.hotwords = HotwordIndex(["张伟", *(f"王{one}" for one in "一二三四五六七八九十"), "客厅"])
+    listener.names.hotwords = HotwordIndex(["张伟", *(f"王{one}" for one in "一二三四五六七八九十"), "客厅"])
     assert listener.hear(SILENCE, language="zh-CN").text == "打电话给张伟"
     first, second = engine.told
     assert first == ()
@@ -156,7 +156,7 @@ def test_an_engine_that_takes_names_is_told_the_ten_that_are_nearest() -> None:
 def test_it_is_not_asked_twice_where_no_name_is_near_and_keeps_what_it_read_where_it_falls_silent() -> None:
     engine = ToldEngine("今天天气怎么样", takes_hotwords=True)
     listener = Listener(engine)
-    listener.hotwords = HotwordIndex(["陈思诚"])
+    listener.names.hotwords = HotwordIndex(["陈思诚"])
     assert listener.hear(SILENCE, language="zh-CN").text == "今天天气怎么样"
     assert len(engine.told) == 1
     engine = ToldEngine("打电话给程诗城", takes_hotwords=True, again="")
@@ -178,7 +178,7 @@ def test_it_is_not_asked_twice_where_no_name_is_near_and_keeps_what_it_read_wher
 )
 def test_an_engine_that_takes_none_is_only_put_right_where_a_long_name_sounds_just_so(text: str, right: str) -> None:
     listener = Listener(ToldEngine(text, takes_hotwords=False))
-    listener.hotwords = HotwordIndex(["陈思诚", "浴室加湿器", "成功", "Felisa Alberola"])
+    listener.names.hotwords = HotwordIndex(["陈思诚", "浴室加湿器", "成功", "Felisa Alberola"])
     assert listener.hear(SILENCE, language="zh-CN").text == right
 
 

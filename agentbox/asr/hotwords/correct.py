@@ -15,7 +15,6 @@ from agentbox.asr.hotwords.evidence import SCORED, THRESHOLD, WRITTEN, Weights, 
 from agentbox.asr.hotwords.index import MOST, HotwordIndex, Near
 from agentbox.asr.hotwords.scoring import Scorer, logprobs_by_character
 from agentbox.asr.moonshine import Encoding
-from agentbox.asr.tokens import TokenTable
 from agentbox.speech_grammar import Candidate
 
 LOOKED_AT = 80
@@ -40,7 +39,6 @@ def corrected(
     hotwords: HotwordIndex,
     read: Recognition,
     scorer: Scorer,
-    table: TokenTable,
     encoding: Encoding,
     *,
     after: int = 0,
@@ -52,7 +50,7 @@ def corrected(
     """
     if not read.text or not read.tokens:
         return read
-    logprobs = logprobs_by_character(read, table)
+    logprobs = logprobs_by_character(read, scorer.model.table)
     # At best a name fits the sound as well as what was read.
     hopeful = [one for one in _weighed(hotwords, read.text, after, SCORED, logprobs) if one.evidence >= THRESHOLD]
     hopeful = hopeful[:SCORED_AT_ONCE]

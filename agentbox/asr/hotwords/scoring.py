@@ -15,7 +15,7 @@ class Scorer:
     """Scores texts with one model. Belongs to the inference thread."""
 
     def __init__(self, model: Moonshine) -> None:
-        self._model = model
+        self.model = model
         self._speller = Speller(model.table)
 
     def gains(
@@ -43,7 +43,7 @@ class Scorer:
     def _spelled(self, read: Sequence[int], text: str) -> tuple[int, ...]:
         """The tokens of a text: those that were read as far as it begins like them, then the tokenizer's. Only where a
         word ends do they go over into one another."""
-        table, whole = self._model.table, f" {text}".encode()
+        table, whole = self.model.table, f" {text}".encode()
         written = b"" if table.text_of(read[0])[:1] == b" " else b" "
         kept = end = 0
         for at, token in enumerate(read):
@@ -65,7 +65,7 @@ class Scorer:
         """log P(tail and the end | sound, `before`) of each."""
         totals = [0.0] * len(tails)
         live = list(range(len(tails)))
-        logits, state = self._model.begin_after(encoding, before)
+        logits, state = self.model.begin_after(encoding, before)
         rows = [0] * len(tails)
         at = 0
         while live:
@@ -84,7 +84,7 @@ class Scorer:
                     kept.append(row)
             live, rows, at = further, list(range(len(further))), at + 1
             if live:
-                logits, state = self._model.step([tails[tail][at - 1] for tail in live], state.rows(kept))
+                logits, state = self.model.step([tails[tail][at - 1] for tail in live], state.rows(kept))
         return totals
 
 
