@@ -7,7 +7,7 @@
 Names of people from a dozen countries are said in sentences by synthetic voices, and ordinary sentences that hold none
 of them. Each clip is heard once, with all names and the distractors as hotwords; what would have been written without
 them is known, since what was put right is told. `FOLDER` keeps the sound, so that a second run only listens.
-`--real FOLDER` adds recordings in which no name is said.
+`--real FOLDER` adds recordings in which no name is said, `--prompts` the telephone prompts of `agentbox bench asr`.
 
 `--part 2`, the default, draws other names than those that the weights of `asr.hotwords.evidence` were fitted on, which
 is `--part 1`.
@@ -28,6 +28,7 @@ from agentbox.asr.hotwords.index import HotwordIndex
 from agentbox.asr.hotwords.sounds import words_of
 from agentbox.asr.listener import Listener
 from agentbox.asr.load import load_engine
+from agentbox.bench.asr import prompts
 from agentbox.bench.recordings import as_floats, read_sound, sound_files
 from benchmarks.spoken_names import Clip, names, ordinary, spoken, with_names
 
@@ -92,6 +93,7 @@ def main() -> None:
     parser.add_argument("--part", type=int, default=2)
     parser.add_argument("--voice", action="append", help="default: hibari and joe")
     parser.add_argument("--real", type=Path, action="append", default=[])
+    parser.add_argument("--prompts", action="store_true")
     parser.add_argument("--model", default="moonshine-tiny-en")
     parser.add_argument("--show", action="store_true", help="write each name that was put in and not said")
     asked = parser.parse_args()
@@ -105,6 +107,8 @@ def main() -> None:
         kinds.append((f"names, {voice}", spoken(asked.folder, voice, with_names(said, asked.part))))
         kinds.append((f"ordinary, {voice}", spoken(asked.folder, voice, ordinary())))
     kinds += [(f"real, {folder.name}", _recorded(folder)) for folder in asked.real]
+    if asked.prompts:
+        kinds.append(("real, prompts", [Clip(one.samples, one.text, "") for one in prompts()]))
     for kind, clips in kinds:
         tally = Tally()
         for clip in clips:

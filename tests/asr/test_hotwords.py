@@ -112,6 +112,8 @@ def test_what_is_scored_is_what_the_model_holds_likely(engine: Moonshine, voice:
     # One text alone has the score that it has among others.
     assert scorer.gains(encoding, read, texts[1:2], [-100.0])[0] == pytest.approx(near, abs=0.05)
     assert scorer.gains(encoding, read, texts[1:], [-100.0, -5.0])[1] == -np.inf
+    assert scorer.gains(encoding, read, texts[1:], [-0.1, -0.1]) == [-np.inf, -np.inf]
+    assert scorer.gains(encoding, read, [], []) == []
 
 
 def test_every_character_has_the_figure_of_its_token(engine: Moonshine, voice: Voice) -> None:

@@ -62,7 +62,8 @@ class Scorer:
         floors: Sequence[float],
         abort: Callable[[], bool] | None,
     ) -> list[float]:
-        """log P(tail and the end | sound, `before`) of each."""
+        """log P(tail and the end | sound, `before`) of each; the first, which is what was read, is followed no longer
+        than one of the others is."""
         totals = [0.0] * len(tails)
         live = list(range(len(tails)))
         logits, state = self.model.begin_after(encoding, before)
@@ -82,6 +83,8 @@ class Scorer:
                 elif token != END:
                     further.append(tail)
                     kept.append(row)
+            if all(map(math.isinf, totals[1:])):
+                break
             live, rows, at = further, list(range(len(further))), at + 1
             if live:
                 logits, state = self.model.step([tails[tail][at - 1] for tail in live], state.rows(kept))
