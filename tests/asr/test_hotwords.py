@@ -176,12 +176,24 @@ def test_it_is_not_asked_twice_where_no_name_is_near_and_keeps_what_it_read_wher
         ("浴室在哪里", "浴室在哪里"),
         ("Is Felissa Alberolla coming?", "Is Felisa Alberola coming?"),
         ("Felisa and Alberto are coming.", "Felisa and Alberto are coming."),
+        ("A table at Macdonald's Garden's door", "A table at McDonald's Garden's door"),
+        ("A table at McDonald's Garden", "A table at McDonald's Garden"),
+        ("Is Maximiliana there?", "Is Maximilian there?"),
     ],
 )
 def test_an_engine_that_takes_none_is_only_put_right_where_a_long_name_sounds_just_so(text: str, right: str) -> None:
     listener = Listener(ToldEngine(text, takes_hotwords=False))
-    listener.names.hotwords = HotwordIndex(["陈思诚", "浴室加湿器", "成功", "Felisa Alberola"])
+    listener.names.hotwords = HotwordIndex(
+        ["陈思诚", "浴室加湿器", "成功", "Felisa Alberola", "McDonald's Garden", "Maximilian"]
+    )
     assert listener.hear(SILENCE, language="zh-CN").text == right
+
+
+def test_a_name_that_stands_there_is_not_put_right_to_another_one() -> None:
+    hotwords = HotwordIndex(["欧阳石文", "欧阳诗雯", "石文"])
+    for text in ("请欧阳石文过来", "请欧阳诗雯过来"):
+        assert corrected_by_text(hotwords, Recognition(text)).text == text
+    assert corrected_by_text(hotwords, Recognition("请欧洋石文过来")).text == "请欧阳石文过来"
 
 
 def test_two_names_in_one_sentence_are_both_put_right() -> None:

@@ -81,14 +81,30 @@ def likely(hotwords: HotwordIndex, text: str, most: int = MOST) -> tuple[str, ..
 def _weighed(
     hotwords: HotwordIndex, text: str, after: int, weights: Weights, logprobs: Sequence[float] = ()
 ) -> list[Weighed]:
-    """The names near to what was read, the likeliest first; not those that stand there already."""
+    """The names near to what was read, the likeliest first; not those that stand there already, and none in place of
+    one that does."""
+    every = hotwords.near(text, LOOKED_AT, places=PLACES)
+    standing = [near for near in every if _stands(text, near)]
     found = []
-    for near in hotwords.near(text, LOOKED_AT, places=PLACES):
-        if near.start < after or text[near.start :].casefold().startswith(near.hotword.casefold()):
+    for near in every:
+        if near.start < after or any(_gives_way(near, one) for one in standing):
             continue
         doubt = -min(logprobs[near.start : near.end], default=0.0)
         found.append(Weighed(near, doubt, evidence(weights, near, doubt)))
     return sorted(found, key=lambda one: -one.evidence)
+
+
+def _stands(text: str, near: Near) -> bool:
+    """Whether the name is written there already; its "'s" counts where it has one ("McDonald's")."""
+    end = near.start + len(near.hotword)
+    return end >= near.end and text[near.start : end].casefold() == near.hotword.casefold()
+
+
+def _gives_way(near: Near, standing: Near) -> bool:
+    """Whether a name is not written because one stands there: the same, or another in no more words."""
+    if near.hotword == standing.hotword:
+        return near.start < standing.end and standing.start < near.end
+    return standing.start <= near.start and near.end <= standing.end
 
 
 def written(read: Recognition, proven: Sequence[Weighed]) -> Recognition:

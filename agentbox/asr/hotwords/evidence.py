@@ -1,6 +1,6 @@
 """Whether a name was said where something else was read: what is known of it, in one figure.
 
-A logistic regression over 300 names that two synthetic voices said among 5 000 others, and 390 sentences without any
+A logistic regression over 300 names that two synthetic voices said among 5,000 others, and 390 sentences without any
 (`benchmarks.hotwords`, the part that is not measured on).
 """
 

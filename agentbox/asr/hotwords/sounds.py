@@ -8,6 +8,7 @@ scripts never mix by chance.
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from itertools import islice, product
@@ -25,7 +26,11 @@ _MOST_READINGS = 4
 _INITIALS = ("", *"bpmfdtnlgkhjqxrzcsyw", "zh", "ch", "sh")
 _FIRST_INITIAL = 0xE000
 _FIRST_FINAL = 0xE100
-_finals: dict[str, str] = {}
+_FINALS = (
+    *("", "a", "ai", "an", "ao", "e", "ei", "en", "er", "i", "ia", "ian", "iao", "ie", "in", "iong", "iu"),
+    *("o", "ong", "ou", "u", "ua", "uai", "uan", "ue", "ui", "un", "uo"),
+)
+_FOLDED = str.maketrans({"ł": "l", "ø": "o", "đ": "d", "ð": "d", "þ": "t", "æ": "a", "œ": "o", "ß": "s", "ı": "i"})
 
 _VOWELS = frozenset("aio")
 _PAIRS = {frozenset(pair): cost for pair, cost in (("bp", 0.3), ("dt", 0.3), ("gk", 0.3), ("vf", 0.3), ("zs", 0.3))}
@@ -68,13 +73,13 @@ def coarse_keys(words: Sequence[str]) -> Iterator[str]:
 @lru_cache(maxsize=65_536)
 def _coarse(word: str) -> tuple[str, ...]:
     if not is_chinese(word):
-        return (sound_of(word.replace("'", "").replace("’", "")),)
+        return (sound_of(_plain(word)),)
     return tuple(dict.fromkeys(_as_characters(one.blurred) for one in syllables_of(word))) or (word,)
 
 
 def _as_characters(syllable: Syllable) -> str:
-    final = _finals.setdefault(syllable.final, chr(_FIRST_FINAL + len(_finals)))
-    return chr(_FIRST_INITIAL + _INITIALS.index(syllable.initial)) + final
+    initial, final = _INITIALS.index(syllable.initial), _FINALS.index(syllable.final)
+    return chr(_FIRST_INITIAL + initial) + chr(_FIRST_FINAL + final)
 
 
 def likeness(heard: Sequence[str], meant: Sequence[str]) -> float:
@@ -86,8 +91,14 @@ def likeness(heard: Sequence[str], meant: Sequence[str]) -> float:
 
 def letters_of(words: Sequence[str]) -> str:
     """The finer key of words in Latin letters; Chinese among them stands there in pinyin."""
-    letters = (_pinyin(word) if is_chinese(word) else word for word in words)
-    return spoken_letters("".join(letters).replace("'", "").replace("’", ""))
+    return spoken_letters("".join(_pinyin(word) if is_chinese(word) else _plain(word) for word in words))
+
+
+@lru_cache(maxsize=65_536)
+def _plain(word: str) -> str:
+    """Without accents and apostrophes, as a recogniser for English writes it."""
+    parts = unicodedata.normalize("NFKD", word.translate(_FOLDED))
+    return "".join(part for part in parts if part not in "'’" and not unicodedata.combining(part))
 
 
 def _pinyin(character: str) -> str:
