@@ -11,11 +11,12 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta, field
 
-from agentbox.languages import normal_language
+from agentbox.languages import normal_language, primary
 
 Policy = Literal["allow", "confirm", "deny"]
 Caller = Literal["speech", "cli", "cloud", "brain", "page", "plugin"]
 Name = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]{0,63}\Z")]
+Language = Annotated[str, Meta(pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*\Z")]
 
 
 class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -79,12 +80,19 @@ class Persona(Section, frozen=True):
 
 class Asr(Section, frozen=True):
     model: str = "moonshine-tiny-en"
-    language: Annotated[str, Meta(pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*\Z")] = "en"
+    language: Language = "en"
+    other_languages: Annotated[list[Language], Meta(max_length=7)] = field(default_factory=list)
     threads: Annotated[int, Meta(ge=1, le=16)] = 1
     partials: bool = True
     models_dir: str | None = None
     hotwords: list[Annotated[str, Meta(min_length=1, max_length=60)]] = field(default_factory=list)
     hotwords_file: str | None = None
+
+    def __post_init__(self) -> None:
+        others = [primary(language) for language in self.other_languages]
+        twice = sorted({language for language in others if others.count(language) > 1})
+        if twice:
+            raise ValueError(f"other_languages must differ, but {', '.join(twice)} stands twice")
 
 
 class Intents(Section, frozen=True):
@@ -306,8 +314,21 @@ class Config(Section, frozen=True):
 
     @property
     def language(self) -> str:
-        """The one language of hearing, sentences and replies, as BCP-47: `zh` means `zh-CN`."""
+        """The box's own language: of hearing, sentences and replies, as BCP-47: `zh` means `zh-CN`."""
         return normal_language(self.asr.language)
+
+    @property
+    def languages(self) -> tuple[str, ...]:
+        """All that may be spoken to the box, its own first. That may stand among the others too: then it is easily
+        changed for one of them."""
+        own = self.language
+        others = [one for one in map(normal_language, self.asr.other_languages) if primary(one) != primary(own)]
+        return (own, *others)
+
+    def in_language(self, language: str) -> Config:
+        """The same for a box that speaks this one language."""
+        asr = msgspec.structs.replace(self.asr, language=language, other_languages=[])
+        return msgspec.structs.replace(self, asr=asr)
 
     @property
     def phrases(self) -> list[str]:
@@ -318,5 +339,5 @@ class Config(Section, frozen=True):
 
     @property
     def default_phrases(self) -> list[str]:
-        """Of the language, for an owner who chose none."""
-        return ["你好小盒"] if self.language.startswith("zh") else ["hey computer"]
+        """Of the languages, for an owner who chose none."""
+        return list(dict.fromkeys("你好小盒" if primary(one) == "zh" else "hey computer" for one in self.languages))

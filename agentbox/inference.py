@@ -86,6 +86,10 @@ def open_session(path: Path, threads: int, content: bytes | None = None) -> onnx
     options.add_session_config_entry("session.use_env_allocators", "1")
     # Threads that wait by spinning cost the box a core for nothing between two steps.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    if not has_vnni():
+        # There sums of products with signed bytes may overflow, and what comes out is rubbish: this has onnxruntime
+        # turn the bytes into unsigned ones, which is exact, and slower. (With VNNI it would do so for nothing.)
+        options.add_session_config_entry("session.x64quantprecision", "1")
     try:
         if content is None:
             return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])

@@ -94,6 +94,12 @@ class Transcript(_Message, frozen=True):
     decode_ms: float = 0.0
     suppressed: str | None = None
     """Why a guard threw the text away (`loop`, `no_speech`, ...); the text is empty then."""
+    emotion: str | None = None
+    """How it was said (`happy`, `sad`, `angry`, `fearful`, `disgusted`, `surprised`, `neutral`); null where the engine
+    does not tell."""
+    sound_event: str | None = None
+    """What was heard besides the words (`speech`: nothing else; `music`, `laughter`, ...: docs/events.md); null where
+    the engine does not tell."""
 
 
 class Activation(_Message, frozen=True):
@@ -206,6 +212,8 @@ class Reply(_Message, frozen=True):
     speak: Speak = "always"
     """Whether its words are said aloud: `in_full`, unless the owner likes it short, since a sound says as much ("timer
     set"); `never`: it is shown, and only its sound is heard."""
+    language: str = ""
+    """Of its words (BCP-47); empty: the box's own."""
 
 
 class Notice(_Message, frozen=True):

@@ -15,7 +15,8 @@ from msgspec import Meta, field
 from agentbox.errors import ModelError
 from agentbox.languages import covers
 
-FileName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*\Z")]
+FileName = Annotated[str, Meta(pattern=r"^([A-Za-z0-9][A-Za-z0-9._-]*/)?[A-Za-z0-9][A-Za-z0-9._-]*\Z")]
+"""A file's name, or its folder's and its own with a slash between."""
 ModelName = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9.-]{0,62}\Z")]
 Sha256 = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
 
@@ -84,7 +85,7 @@ class Model(_Shape, frozen=True):
 
     name: ModelName
     kind: Literal["speech", "vad"]
-    family: Literal["moonshine", "silero"]
+    family: Literal["moonshine", "sense-voice", "nano-ctc", "fun-asr-nano", "paraformer", "silero"]
     about: str
     languages: list[str]
     """BCP-47; empty for what has no language."""

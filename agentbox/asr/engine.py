@@ -79,6 +79,8 @@ class Recognition:
     """The owner's names that were put right in `text`, in their order; `tokens` are of what was read before."""
     hotwords_ms: float | None = None
     """Time for looking for them; null where that was not done."""
+    sentences_in: str | None = None
+    """The language (BCP-47) of the sentences that it was decoded under; null where that was not done."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +91,9 @@ class Hints:
     """Names and terms that may have been said, the likeliest first."""
     before: str = ""
     """What was said just before this stretch."""
+    languages: tuple[str, ...] = ()
+    """All that may be spoken (BCP-47), the box's own first. With more than one, a model that can tell them apart takes
+    `language` for no more than a likelihood, and says in `Recognition.language` which it heard."""
 
 
 NO_HINTS = Hints()
@@ -107,7 +112,8 @@ class Opening:
     tokens_per_second: float | None = None
     """The most that its guards allow; null: what the family knows."""
     encoder_rms: float | None = None
-    """Root mean square of the encoder's output in the self-test, where the catalogue knows it."""
+    """Root mean square of the encoder's output (of the scores, where one graph is all) in the self-test, where the
+    catalogue knows it."""
 
 
 class Aborted(Exception):  # noqa: N818 - not an error: the caller said it no longer wants the answer
@@ -136,6 +142,8 @@ class Engine(Protocol):
         partial: Callable[[str], None] | None = None,
     ) -> Recognition:
         """The words in `samples`, a stretch of at most some 25 s; longer sound is cut by the caller.
+
+        `language`: BCP-47; `und` where it is not known, and any of `hints.languages` may be spoken.
 
         `speech_ms` is how much of it the voice detector took for speech; null where nobody measured.
         `abort` is asked between the steps of a long decoding. `partial` is told the text so far, where an engine writes

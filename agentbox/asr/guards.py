@@ -40,6 +40,17 @@ _LITTLE_BELIEF = 0.45
 0.48."""
 
 
+_STUCK_TOKENS = 30
+_STUCK_ROUNDS = 5
+"""The last so many tokens are at least so many rounds of the same; a laugh has fewer tokens, a number fewer rounds."""
+
+SECOND_LOOK_S = 0.4
+"""Where a model writes nothing although there was so much speech, it is asked again, and may not end at once ..."""
+
+SECOND_LOOK_BELIEF = 0.6
+"""... and is only believed then where the mean probability of its tokens is at least this."""
+
+
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """How much of a decoding is kept."""
@@ -80,6 +91,15 @@ def tail_loop(tokens: Sequence[int], min_repeats: int) -> int | None:
         if run >= min_repeats * period and (best is None or run > best[0]):
             best = (run, period)
     return None if best is None else len(tokens) - best[0] + best[1]
+
+
+def is_stuck(tokens: Sequence[int]) -> bool:
+    """Whether a decoder that has written `tokens` will only repeat itself: so often in a row that no speaker does, and
+    so long that waiting for the cap would cost seconds."""
+    tail = tokens[-_STUCK_TOKENS:]
+    return len(tail) == _STUCK_TOKENS and any(
+        tail[period:] == tail[:-period] for period in range(1, _STUCK_TOKENS // _STUCK_ROUNDS + 1)
+    )
 
 
 def judge(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -15,7 +15,7 @@ from agentbox import caches
 from agentbox.asr.constrain.decoder import GrammarDecoder
 from agentbox.asr.constrain.prior import Kept, Prior
 from agentbox.asr.constrain.warm import warm
-from agentbox.asr.engine import Engine, Hints, Recognition, Samples
+from agentbox.asr.engine import NO_HINTS, Engine, Hints, Recognition, Samples
 from agentbox.asr.hotwords.correct import in_candidates
 from agentbox.asr.hotwords.names import Names
 from agentbox.asr.moonshine import MIN_SAMPLES, Encoding, Moonshine
@@ -37,6 +37,9 @@ NOVEL_CONTEXTS = 24
 """Contexts of the prior that an utterance may be the first to hold without being called novel: some 60 ms. A handful is
 always new."""
 
+UNDETERMINED = "und"
+"""The language (BCP-47) of what may be spoken in any of several."""
+
 _KIND = "priors"
 """The kind of file that keeps what was worked out (see `caches`)."""
 
@@ -48,12 +51,16 @@ inference thread."""
 class Listener:
     """An engine and the grammar it decodes under. Belongs to the inference thread."""
 
-    def __init__(self, engine: Engine, cache: Path | None = None) -> None:
-        """`cache`: a folder for what takes a while to work out."""
+    def __init__(self, engine: Engine, cache: Path | None = None, languages: Sequence[str] = ()) -> None:
+        """`cache`: a folder for what takes a while to work out. `languages`: all that may be spoken, where they are
+        more than one."""
         self.engine = engine
+        spoken = tuple(language for language in languages if engine.capabilities.speaks(language))
+        self._hints = Hints(languages=spoken) if len(spoken) > 1 else NO_HINTS
         self._cache = cache
         self._prior: Prior | None = None
-        self._decoder: GrammarDecoder | None = None
+        self._decoders: dict[str, GrammarDecoder] = {}
+        """By the language of their sentences."""
         self._scorer: PhraseScorer | None = None
         self.names = Names()
         """The owner's."""
@@ -80,14 +87,18 @@ class Listener:
         `names`: the owner's are put right, unless `ask` finds nothing to do with the words.
         """
         if not isinstance(self.engine, Moonshine):
-            transcribe = partial(self.engine.transcribe, samples, language=language, speech_ms=speech_ms, abort=abort)
-            read = transcribe()
+            wanted = UNDETERMINED if self._hints.languages else language
+            transcribe = partial(self.engine.transcribe, samples, language=wanted, speech_ms=speech_ms, abort=abort)
+            read = transcribe(hints=self._hints)
             sentences = ask(read) if ask is not None and names else None
             if not names or (ask is not None and sentences is None):
                 return read
             after = sentences.after if sentences is not None else 0
             return self.names.told(
-                self.engine.capabilities, read, lambda told: transcribe(hints=Hints(hotwords=told)), after=after
+                self.engine.capabilities,
+                read,
+                lambda told: transcribe(hints=replace(self._hints, hotwords=told)),
+                after=after,
             )
         recognition, encoding = self.engine.listen(samples, speech_ms=speech_ms, abort=abort)
         if wakeful is not None and encoding is not None:
@@ -144,7 +155,8 @@ class Listener:
         )
         candidates = in_candidates(decoded.candidates, named.corrections)
         constrain_ms = (time.perf_counter() - started) * 1000
-        return replace(named, candidates=candidates, free=free, constrain_ms=constrain_ms)
+        language = sentences.grammar.language
+        return replace(named, candidates=candidates, free=free, constrain_ms=constrain_ms, sentences_in=language)
 
     def look(self, samples: Samples, wakeful: Wakeful, language: str) -> str | None:
         """The wake phrase that an utterance under way begins with, once it is known."""
@@ -186,6 +198,7 @@ class Listener:
     def _ready(self, model: Moonshine, grammar: SpeechGrammar) -> GrammarDecoder:
         if self._prior is None:
             self._prior = Prior(model)
-        if self._decoder is None or self._decoder.network.grammar is not grammar:
-            self._decoder = GrammarDecoder(model, grammar, self._prior)
-        return self._decoder
+        decoder = self._decoders.get(grammar.language)
+        if decoder is None or decoder.network.grammar is not grammar:
+            self._decoders[grammar.language] = decoder = GrammarDecoder(model, grammar, self._prior)
+        return decoder

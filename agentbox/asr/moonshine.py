@@ -19,10 +19,12 @@ from numpy.typing import NDArray
 from agentbox.asr import guards
 from agentbox.asr.decoders import DecoderState, Floats, Ints, open_decoder
 from agentbox.asr.engine import NO_HINTS, Aborted, Capabilities, Hints, Opening, Recognition, Samples
+from agentbox.asr.graph_files import GraphFile, Port, failed, find_graph, fingerprint, senseless
+from agentbox.asr.logits import log_softmax
 from agentbox.asr.tokens import END, START, TokenTable
 from agentbox.caches import digest
-from agentbox.errors import InputError, ModelError
-from agentbox.inference import GIVE_BACK, OnnxError, open_session, return_free_memory
+from agentbox.errors import InputError
+from agentbox.inference import OnnxError, return_free_memory
 from agentbox.messages import SAMPLE_RATE_HZ
 
 MIN_SAMPLES = SAMPLE_RATE_HZ // 10
@@ -76,8 +78,7 @@ def open_model(folder: Path, opening: Opening) -> Moonshine:
 def is_model_folder(folder: Path) -> bool:
     """Whether `folder` has a Moonshine model's files."""
     return (folder / "tokenizer.bin").is_file() and all(
-        any((folder / f"{part}.{kind}").is_file() for kind in ("ort", "onnx"))
-        for part in ("encoder_model", "decoder_model_merged")
+        find_graph(folder, part) is not None for part in ("encoder_model", "decoder_model_merged")
     )
 
 
@@ -101,9 +102,15 @@ class Moonshine:
         files = (_graph(folder, "encoder_model"), _graph(folder, "decoder_model_merged"), folder / "tokenizer.bin")
         self.fingerprint = digest(name, *(f"{file.stat().st_size} {file.stat().st_mtime_ns}" for file in files))
         """The same for the same files: what was worked out with them is good for them alone."""
-        self._encoder = open_session(_graph(folder, "encoder_model"), threads)
-        self._decoder = open_decoder(_graph(folder, "decoder_model_merged"), threads)
-        self._encoder_masked = any(node.name == "attention_mask" for node in self._encoder.get_inputs())
+        self._encoder = GraphFile(
+            files[0],
+            threads,
+            [Port("input_values", shape=(None, None))],
+            [Port("last_hidden_state", shape=(None, None, None))],
+            more=True,
+        )
+        self._decoder = open_decoder(files[1], threads)
+        self._encoder_masked = "attention_mask" in self._encoder.more_inputs
         return_free_memory()
 
     def encode(self, samples: Samples) -> Encoding:
@@ -114,10 +121,7 @@ class Moonshine:
         feeds: dict[str, NDArray[np.generic]] = {"input_values": np.ascontiguousarray(samples, np.float32)[None]}
         if self._encoder_masked:
             feeds["attention_mask"] = np.ones((1, mask_samples), dtype=np.int64)
-        try:
-            hidden: Floats = self._encoder.run(["last_hidden_state"], feeds, GIVE_BACK)[0]
-        except OnnxError as error:
-            raise self._failed() from error
+        hidden: Floats = self._encoder.run(feeds, ["last_hidden_state"], give_back=True)[0]
         return hidden
 
     def begin(self, encoding: Encoding) -> DecoderState:
@@ -128,7 +132,7 @@ class Moonshine:
         try:
             return self._decoder.begin(hidden, mask_samples)
         except OnnxError as error:
-            raise self._failed() from error
+            raise failed(self.name) from error
 
     def step(self, tokens: Sequence[int] | Ints, state: DecoderState) -> tuple[Floats, DecoderState]:
         """Append one token to each hypothesis; `tokens` is [batch], `START` at first.
@@ -147,7 +151,7 @@ class Moonshine:
         try:
             return self._decoder.append(ids, state)
         except OnnxError as error:
-            raise self._failed() from error
+            raise failed(self.name) from error
 
     def continuations(self, encoding: Encoding, prefixes: Sequence[Sequence[int]]) -> Floats:
         """Log-probabilities of the token after each of `prefixes`, [batch, vocabulary], in one run of the decoder.
@@ -157,7 +161,7 @@ class Moonshine:
         try:
             logits = self._decoder.continuations(encoding.begun, np.array(prefixes, dtype=np.int64))
         except OnnxError as error:
-            raise self._failed() from error
+            raise failed(self.name) from error
         return log_softmax(logits)
 
     def decode(self, encoding: Encoding, abort: Callable[[], bool] | None = None) -> Decoding:
@@ -249,34 +253,17 @@ class Moonshine:
         at = np.arange(SAMPLE_RATE_HZ // 2) / SAMPLE_RATE_HZ
         tone = (0.1 * np.sin(2 * np.pi * (200 + 1800 * at) * at)).astype(np.float32)
         hidden = self._encode(tone, FRAME_SAMPLES)
-        rms = float(np.sqrt(np.square(hidden).mean()))
+        fingerprint(hidden, self.name, expected_rms)
         logits, state = self.step([START], self._begin(hidden, 1))
         fully_masked, _ = self.step([START], self._begin(self._encode(tone, tone.size), tone.size))
         second, _ = self.step([int(logits[0].argmax())], state)
-        sane = math.isfinite(rms) and bool(np.isfinite(second).all()) and len(self.table) <= logits.shape[1]
-        if not sane or not np.allclose(logits, fully_masked, atol=1e-3) or not _near(rms, expected_rms):
-            raise ModelError(
-                "model_damaged",
-                f"The model {self.name} failed its self-test: its numbers make no sense.",
-                "Run: agentbox models verify. If it finds nothing, this processor cannot run this model.",
-            )
-
-    def _failed(self) -> ModelError:
-        return ModelError(
-            "model_failed", f"onnxruntime could not run the model {self.name}.", "Run: agentbox models verify"
-        )
+        sane = bool(np.isfinite(second).all()) and len(self.table) <= logits.shape[1]
+        if not sane or not np.allclose(logits, fully_masked, atol=1e-3):
+            raise senseless(self.name)
 
 
 def _graph(folder: Path, part: str) -> Path:
-    path = folder / f"{part}.ort"
-    return path if path.is_file() else folder / f"{part}.onnx"
-
-
-def log_softmax(logits: Floats) -> Floats:
-    """Logarithms of the probabilities that `logits` [batch, vocabulary] stand for."""
-    shifted = logits - logits.max(axis=1, keepdims=True)
-    logprobs: Floats = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
-    return logprobs
+    return find_graph(folder, part) or folder / f"{part}.onnx"
 
 
 def _take_best(logits: Floats) -> tuple[int, float]:
@@ -285,8 +272,3 @@ def _take_best(logits: Floats) -> tuple[int, float]:
     np.subtract(logits, logits[token], out=logits)
     np.exp(logits, out=logits)
     return token, -math.log(float(logits.sum()))
-
-
-def _near(value: float, expected: float | None) -> bool:
-    """Within a tenth: quantised graphs differ that much between processors when they are right."""
-    return expected is None or 0.9 < value / expected < 1.1

@@ -17,7 +17,7 @@ Shape: TypeAlias = Sequence[int | str]
 
 _IR_VERSION = 8
 _OPSETS = {"": 18, "com.microsoft": 1}
-_TYPES = {"float32": 1, "uint8": 2, "int8": 3, "int64": 7}
+_TYPES = {"float32": 1, "uint8": 2, "int8": 3, "int32": 6, "int64": 7, "bool": 9, "float16": 10}
 """onnx.proto3, TensorProto.DataType."""
 
 _FLOAT, _INT, _INTS = 1, 2, 7
@@ -71,8 +71,8 @@ class Graph:
         """Make a value an output."""
         self._outputs.append(_value(name, kind, shape))
 
-    def model(self) -> bytes:
-        """The whole as a ModelProto."""
+    def model(self, metadata: Mapping[str, str] | None = None) -> bytes:
+        """The whole as a ModelProto, with what an exporter tells about it in `metadata`."""
         pieces: list[bytes | memoryview] = [_bytes(1, node) for node in self._nodes]
         pieces.append(_text(2, "graph"))
         for head, values in self._constants:
@@ -81,7 +81,8 @@ class Graph:
         pieces += [_bytes(11, one) for one in self._inputs]
         pieces += [_bytes(12, one) for one in self._outputs]
         graph = _head(7, sum(map(len, pieces)))
-        return b"".join([_number(1, _IR_VERSION), _opsets(_OPSETS), graph, *pieces])
+        properties = [_bytes(14, _text(1, key) + _text(2, value)) for key, value in (metadata or {}).items()]
+        return b"".join([_number(1, _IR_VERSION), _opsets(_OPSETS), *properties, graph, *pieces])
 
 
 def _opsets(versions: Mapping[str, int]) -> bytes:

@@ -161,7 +161,7 @@ def _place(staging: Path, folder: Path, work: Path) -> None:
     """Rename: a reader sees the old files, none, or the new ones. A program that has the old ones open keeps them."""
     old = work / f"{folder.name}.old"
     shutil.rmtree(old, ignore_errors=True)
-    for rest in (*staging.glob("*.part"), *staging.glob("*.etag")):
+    for rest in (*staging.rglob("*.part"), *staging.rglob("*.etag")):
         rest.unlink()
     if folder.exists():
         folder.rename(old)

@@ -8,10 +8,11 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -84,12 +85,13 @@ class InferenceThread:
         max_waiting: int = 32,
         rest_after_s: float = 2.0,
         cache: Path | None = None,
+        languages: Sequence[str] = (),
         notify: Callable[[Notice], None] | None = None,
     ) -> None:
         """With nothing to do for `rest_after_s` the engine is told to rest. `cache`: a folder for what takes a while to
-        work out. `notify` is called in the event loop when finals are refused and when the engine raises
-        `ModelError`."""
-        self.listener = Listener(engine, cache)
+        work out. `languages`: all that may be spoken, where they are more than `language`. `notify` is called in the
+        event loop when finals are refused and when the engine raises `ModelError`."""
+        self.listener = Listener(engine, cache, languages)
         self._language = language
         self._max_waiting = max_waiting
         self._rest_after_s = rest_after_s
@@ -126,10 +128,10 @@ class InferenceThread:
             running.unwanted.set()
         await asyncio.to_thread(self._thread.join, END_S)
 
-    def prepare(self, sentences: Sentences) -> None:
-        """Make a grammar ready while nothing else is to be done."""
+    def prepare(self, *sentences: Sentences) -> None:
+        """Make grammars ready, one after the other, while nothing else is to be done."""
         with self._changed:
-            self._preparing = self.listener.prepare(sentences)
+            self._preparing = chain.from_iterable(map(self.listener.prepare, sentences))
             self._changed.notify()
 
     def use_hotwords(self, hotwords: HotwordIndex | None) -> None:

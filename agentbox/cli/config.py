@@ -76,4 +76,5 @@ def replies(loaded: Loaded) -> None:
     phrases, problems = load_phrases(loaded.config)
     for problem in problems:
         click.echo(f"{problem.what} [{problem.code}]", err=True)
-    click.echo(yaml.safe_dump(dict(phrases.sentences), allow_unicode=True, sort_keys=False, width=1000), nl=False)
+    sentences = dict(phrases[loaded.config.language].sentences)
+    click.echo(yaml.safe_dump(sentences, allow_unicode=True, sort_keys=False, width=1000), nl=False)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
-import msgspec
 
 from agentbox.cli.common import Group, echo_json, with_config, with_json
 from agentbox.daemon.mind import load_tools, sentence_paths
@@ -40,7 +39,7 @@ def check(ctx: click.Context, loaded: Loaded, files: tuple[Path, ...], language:
     """
     config = loaded.config
     if language:
-        config = msgspec.structs.replace(config, asr=msgspec.structs.replace(config.asr, language=language))
+        config = config.in_language(language)
     for file in files:
         if not file.exists():
             raise InputError("file_missing", f"There is no file {file}.", "Check the path.")

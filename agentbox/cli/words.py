@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import click
-import msgspec
 
 from agentbox import paths
 from agentbox.asr.listener import Listener
@@ -160,7 +159,7 @@ def understand(
     """
     config = loaded.config
     if language:
-        config = msgspec.structs.replace(config, asr=msgspec.structs.replace(config.asr, language=language))
+        config = config.in_language(language)
     understander = _understander(config, files)
     for text in texts:
         meaning = understander.understand(text)

@@ -12,7 +12,7 @@ from agentbox.asr.listener import Ask
 from agentbox.audio.segment import Completeness
 from agentbox.daemon.activation import Activation, Opened
 from agentbox.daemon.hearing import Heard
-from agentbox.daemon.meaning import Meanings, asking
+from agentbox.daemon.meaning import ASKED_IN, Meanings, asking
 from agentbox.daemon.mind import Mind
 from agentbox.daemon.own_words import overlap
 from agentbox.daemon.questions import Questions
@@ -31,6 +31,9 @@ LEAST_OWN = 3
 UNASKED = ("always", "follow_up")
 """Nobody called the box: others are talked to as well, and what is not sure to be a command is none."""
 
+
+QUESTIONS = ("confirmation", "asked")
+"""Keys of the context that say that a question of the box's is open."""
 
 MOST_GUESTS = 64
 """Whose talk is remembered apart; past that the first is forgotten."""
@@ -72,6 +75,8 @@ class Talk:
     """What the open question asks whether it was meant; null where it was clear and is risky."""
     confirming: Intent | None = None
     """What the call carries out that the open question is about; null: nothing that was said as a sentence."""
+    asked_in: str = ""
+    """The language of the last question."""
     _guests: dict[str, Talk] = field(default_factory=dict)
 
     def of(self, guest: str) -> Talk:
@@ -100,6 +105,8 @@ class Talk:
             context["confirmation"] = "pending"
         if (asked := self.questions.asked(now)) is not None:
             context["asked"] = asked
+        if len(self.mind.tongues) > 1 and not context.keys().isdisjoint(QUESTIONS):
+            context[ASKED_IN] = self.asked_in
         return context
 
 
@@ -136,7 +143,7 @@ class Attention:
     @property
     def is_asking(self) -> bool:
         """Whether a question of the box's is open."""
-        return not self.context().keys().isdisjoint(("confirmation", "asked"))
+        return not self.context().keys().isdisjoint(QUESTIONS)
 
     def understand(self, recognition: Recognition | None, opened: Opened, turn_id: str, *, guest: str = "") -> Decision:
         """What was heard, or (recognition null) written, means now; `guest`: who wrote it, if that is no owner."""
@@ -160,7 +167,8 @@ class Attention:
         decision = self.understand(recognition, opened, "")
         if decision.outcome != "act" or decision.intent is None or decision.intent.match == "forgiving":
             return "no"
-        return self.talk.mind.understander.completeness(decision.intent.text, self.context())
+        tongue = self.talk.mind.in_language(decision.language)
+        return tongue.understander.completeness(decision.intent.text, self.context())
 
     def overheard(self) -> bool:
         """Whether what is heard now may be the box itself."""
@@ -176,7 +184,8 @@ class Attention:
         if opened is None or opened.phrase is None:
             return opened is not None
         # An order may go on.
-        return self.talk.mind.understander.completeness(opened.command, self.context()) == "complete"
+        tongue = self.talk.mind.likeliest(opened.command)[0]
+        return tongue.understander.completeness(opened.command, self.context()) == "complete"
 
     def judge(self, heard: Heard) -> Verdict:
         """Whether an utterance is for the box."""

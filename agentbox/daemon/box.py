@@ -34,6 +34,7 @@ from agentbox.daemon.figures import Figures, memory_bytes
 from agentbox.daemon.health import Health
 from agentbox.daemon.hearing import Heard, Hearing
 from agentbox.daemon.methods import methods
+from agentbox.daemon.mind import hears
 from agentbox.daemon.mute import Mute
 from agentbox.daemon.paired import open_devices
 from agentbox.daemon.pairing_handlers import PairingHandlers
@@ -131,7 +132,11 @@ class Box:
                 self.events.notice(notice)
             engine, vad = await engine_task
             self.worker = InferenceThread(
-                engine, loaded.config.language, cache=paths.cache_dir(), notify=self.events.notice
+                engine,
+                loaded.config.language,
+                cache=paths.cache_dir(),
+                languages=loaded.config.languages,
+                notify=self.events.notice,
             )
             self.worker.start()
             stack.push_async_callback(self.worker.stop)
@@ -142,6 +147,7 @@ class Box:
                 self.events,
                 engine=engine.name,
                 language=loaded.config.language,
+                other_languages=loaded.config.languages[1:],
                 partials=loaded.config.asr.partials,
             )
             self._prepare()
@@ -164,8 +170,10 @@ class Box:
         """Have the sentences and the owner's names ready before somebody says one."""
         mind = self.core.attention.talk.mind
         self.worker.use_hotwords(mind.hotwords)
-        spoken = mind.understander.spoken
-        self.worker.prepare(Sentences(spoken.grammar, tuple(spoken.active({}))))
+        own, *others = mind.tongues
+        heard = [one for one in others if hears(self._loaded.config, one.language)]
+        every = [tongue.understander.spoken for tongue in (own, *heard)]
+        self.worker.prepare(*(Sentences(spoken.grammar, tuple(spoken.active({}))) for spoken in every))
 
     async def _open_ways_in(self, path: Path, stack: contextlib.AsyncExitStack) -> None:
         """For commands, and for paired devices."""

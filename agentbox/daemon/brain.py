@@ -120,6 +120,8 @@ class TextBrain:
         if now - self._last_s > self._config.forget_s:
             self._conversation = self._new()
         self._last_s = now
+        if turn.undertone:
+            self._conversation.note(turn.undertone)
         self._conversation.say(turn.text)
         use = self._meter.begin(
             NAME, self._config.model or self._config.kind, "turn", self._prices, turn_id=turn.id, link=self._counts
@@ -278,7 +280,7 @@ class _Answer:
     def _add(self, more: str) -> None:
         if not self._words and self._speaking is not None:
             # The sound is for a voice that cannot be had.
-            reply = Reply(utterance_id=self.turn.id, text="", sound="done", outcome="done")
+            reply = Reply(utterance_id=self.turn.id, text="", sound="done", outcome="done", language=self.turn.language)
             self.narration = self._speaking.narrate(reply)
         self._words += more
         if self.narration is not None:

@@ -24,7 +24,7 @@ from agentbox.audio.gate import level_dbfs
 from agentbox.config import Config, Speech
 from agentbox.control.client import Client
 from agentbox.daemon.box import VAD_MODEL
-from agentbox.daemon.mind import load_phrases, load_tools, make_understander, problems_of
+from agentbox.daemon.mind import load_phrases, load_tools, make_understanders, problems_of
 from agentbox.daemon.sources import echo_way, make_echo
 from agentbox.daemon.system_handlers import FIRST_YEAR
 from agentbox.errors import AgentboxError, ModelError
@@ -110,7 +110,7 @@ def problems(config: Config) -> Iterator[Notice]:
     except AgentboxError as error:
         yield Notice(code=error.code, what=error.what, todo=error.todo, level="error")
     registry = load_tools(config)
-    yield from problems_of(config, registry, make_understander(config, registry), load_phrases(config)[1])
+    yield from problems_of(config, registry, make_understanders(config, registry), load_phrases(config)[1])
 
 
 def _tools(problems: Iterable[Notice]) -> Finding:

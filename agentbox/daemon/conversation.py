@@ -42,6 +42,7 @@ class Conversation:
         """Null: no daemon runs, so nobody can come in."""
         self._guests: dict[str, str] = {}
         """Turns of guests, and whose they are."""
+        self._languages: dict[str, str] = {}
         self._owners = _Memory()
         self._theirs: dict[str, _Memory] = {}
 
@@ -53,6 +54,16 @@ class Conversation:
 
     def guest_of(self, turn_id: str) -> str:
         return self._guests.get(turn_id, "")
+
+    def speaks(self, turn_id: str, language: str) -> None:
+        """The turn is in `language` (BCP-47)."""
+        if self._languages.pop(turn_id, None) is None:
+            _make_room(self._languages, MOST_TURNS)
+        self._languages[turn_id] = language
+
+    def language_of(self, turn_id: str) -> str:
+        """In which a turn is answered; empty: the box's own."""
+        return self._languages.get(turn_id, "")
 
     def of(self, turn_id: str) -> Remembered:
         """The talk that this turn belongs to."""

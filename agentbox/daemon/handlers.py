@@ -91,6 +91,7 @@ class Handlers:
             "pid": os.getpid() if self._daemon else None,
             "model": core.config.asr.model,
             "language": core.config.language,
+            "other_languages": list(core.config.languages[1:]),
             "activation": core.activation.mode,
             "config": str(core.loaded.file) if core.loaded.file else None,
             "cloud": core.config.cloud.policy,
@@ -309,4 +310,5 @@ def _turn(text: str, reply: Reply | None, seen: list[StageEvent]) -> dict[str, A
         "ok": getattr(result, "ok", False),
         "reply": reply.text if reply is not None else "",
         "outcome": reply.outcome if reply is not None else "not_understood",
+        "language": reply.language if reply is not None else "",
     }

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple, Protocol
 
 from agentbox.daemon.activation import Opened
-from agentbox.messages import JSON, SAMPLE_RATE_HZ, Caller, Reply, ToolCall, ToolResult, Utterance
+from agentbox.messages import JSON, SAMPLE_RATE_HZ, Caller, Reply, ToolCall, ToolResult, Transcript, Utterance
 
 ANSWER_S = 4.5
 """So long after the owner's last word the first of others' answer may take, whoever is asked one after the other and
@@ -38,6 +38,11 @@ class Handover:
     """On the monotonic clock."""
     answer_by_s: float
     """On the monotonic clock, too: see `answer_by`. All who are asked have it together."""
+    undertone: str = ""
+    """What the voice told besides the words, for a model that reads and does not hear; empty where it told nothing."""
+
+    language: str = ""
+    """Of its text (BCP-47)."""
 
     def left_s(self, now: float) -> float:
         """How long may still be waited; zero where it is not worth while to ask anybody."""
@@ -99,6 +104,20 @@ class Written(NamedTuple):
     by: str
     """The owner's name for them, and the model."""
     text: str
+
+
+_PLAIN = (None, "neutral", "speech")
+"""What goes without saying."""
+
+
+def undertone(transcript: Transcript) -> str:
+    """How something was said and what else was heard, as a note to a model; empty where that is nothing special."""
+    told = []
+    if transcript.emotion not in _PLAIN:
+        told.append(f"By the voice, the speaker of what follows is {transcript.emotion}.")
+    if transcript.sound_event not in _PLAIN:
+        told.append(f"Heard besides the words: {transcript.sound_event}.")
+    return " ".join([*told, "Take that into account, and do not mention it."]) if told else ""
 
 
 def meant_sound(utterance: Utterance, opened: Opened) -> bytes:

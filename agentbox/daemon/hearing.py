@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -33,6 +33,7 @@ from agentbox.audio.segment import (
 from agentbox.daemon.activation import Activation
 from agentbox.daemon.events import Events
 from agentbox.errors import AgentboxError
+from agentbox.languages import likeliest
 from agentbox.messages import SAMPLE_RATE_HZ, ActivatedBy, PartialTranscript, Transcript, Utterance, new_id
 
 AWAITED_MS = 96
@@ -135,6 +136,7 @@ class Hearing:
         *,
         engine: str,
         language: str,
+        other_languages: Sequence[str] = (),
         partials: bool = True,
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
@@ -144,7 +146,7 @@ class Hearing:
         self._judge = judge
         self._events = events
         self._engine = engine
-        self._language = language
+        self._languages = (language, *other_languages)
         self._partials = partials
         self._clock = clock
         self._monotonic = monotonic
@@ -359,11 +361,13 @@ class Hearing:
             utterance_id=utterance.id,
             text=recognition.text,
             engine=self._engine,
-            language=self._language,
+            language=likeliest(recognition.text, self._languages, heard=recognition.language)[0],
             confidence=recognition.confidence,
             audio_ms=utterance.audio_ms,
             decode_ms=recognition.decode_ms,
             suppressed=recognition.suppressed,
+            emotion=recognition.emotion,
+            sound_event=recognition.sound_event,
         )
         timings = {
             "audio_ms": utterance.audio_ms,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from agentbox.config import Config
@@ -17,13 +18,13 @@ MOST_LETTERS = 60
 """Of one name, as in the configuration."""
 
 
-def gather(config: Config, understander: Understander) -> tuple[list[str], list[Notice]]:
+def gather(config: Config, understanders: Iterable[Understander]) -> tuple[list[str], list[Notice]]:
     """All of them, and what of them is left out. Reads a file."""
     problems: list[Notice] = []
     found = dict.fromkeys(config.asr.hotwords)
     if config.asr.hotwords_file is not None:
         found |= dict.fromkeys(_in_file(Path(config.asr.hotwords_file).expanduser(), problems))
-    found |= dict.fromkeys(understander.names())
+    found |= dict.fromkeys(name for one in understanders for name in one.names())
     if len(found) > MOST_HOTWORDS:
         what = f"There are {len(found)} hotwords; the first {MOST_HOTWORDS} are listened for."
         problems.append(Notice(code="hotwords_too_many", what=what, todo="Shorten asr.hotwords_file."))

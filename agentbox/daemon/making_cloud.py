@@ -92,7 +92,7 @@ def make_backends(config: Config, meter: Meter, mind: Callable[[], Mind]) -> lis
         if settings.kind in VOICES:
             return Setup(voice=settings.voice, language=config.language)  # it need not know who speaks
         return Setup(
-            instructions=instructions(config.persona, config.language),
+            instructions=instructions(config.persona, *config.languages),
             voice=settings.voice,
             language=config.language,
             tools=tools_for(mind(), "cloud"),
@@ -156,7 +156,7 @@ def _make_brain(
     return TextBrain(
         chosen,
         make,
-        instructions(config.persona, config.language),
+        instructions(config.persona, *config.languages),
         lambda: tools_for(mind(), "brain"),
         meter,
         events,

@@ -1,4 +1,8 @@
-"""What an utterance means: the sound itself under the sentences where the engine can do that, else its words."""
+"""What an utterance means: the sound itself under the sentences where the engine can do that, else its words.
+
+Where the box knows several languages, the words are read by the sentences of the one that they are likeliest in, then
+by those of the others.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +13,15 @@ import msgspec
 from agentbox.asr.engine import Recognition
 from agentbox.asr.listener import Ask, Sentences
 from agentbox.daemon.activation import Activation, Opened
-from agentbox.daemon.mind import Mind
+from agentbox.daemon.mind import ANSWERS, Mind, Tongue
 from agentbox.intents.decide import Decision, decide
+from agentbox.languages import is_in_letters_of
 from agentbox.messages import JSON, ActivatedBy, Intent
 
 Context = dict[str, JSON]
+
+ASKED_IN = "language"
+"""In the context: the language of the box's open question."""
 
 
 def asking(mind: Mind, activation: Activation, context: Context, by: ActivatedBy | None, *, ringing: bool) -> Ask:
@@ -22,18 +30,24 @@ def asking(mind: Mind, activation: Activation, context: Context, by: ActivatedBy
     None either where the words are a sentence as they stand: they need no second hearing. While it rings everything
     is looked at, for "stop"; whoever asked leaves the rest alone.
     """
-    spoken = mind.understander.spoken
-    roots = tuple(spoken.active(context))
+    own = mind.tongues[0]
+    roots = tuple(own.understander.spoken.active(context))
+
+    def sentences(text: str, heard: str | None, start: int = 0) -> Sentences:
+        tongue = mind.likeliest(text, heard, _asked_in(context))[0]
+        spoken = tongue.understander.spoken
+        return Sentences(spoken.grammar, roots if tongue is own else tuple(spoken.active(context)), start)
 
     def ask(recognition: Recognition) -> Sentences | None:
         opened = activation.decide(recognition.text, by, recognition.wake)
         if opened is None:
-            return Sentences(spoken.grammar, roots) if ringing else None
+            return sentences(recognition.text, recognition.language) if ringing else None
         if not opened.command and (opened.phrase is not None or not recognition.tokens):
             return None
-        if mind.understander.free_slots(opened.command, context) == 0:
+        tongues = _tried(mind, opened.command, context, recognition.language)
+        if any(tongue.understander.free_slots(opened.command, context) == 0 for tongue in tongues):
             return None
-        return Sentences(spoken.grammar, roots, opened.start)
+        return sentences(opened.command, recognition.language, opened.start)
 
     return ask
 
@@ -41,14 +55,48 @@ def asking(mind: Mind, activation: Activation, context: Context, by: ActivatedBy
 def of_speech(mind: Mind, recognition: Recognition, opened: Opened, context: Context) -> Decision:
     """What a recognition means; by its words where it was not decoded under the sentences."""
     if recognition.constrain_ms is None:
-        return of_text(mind, opened.command, context)
-    return decide(mind.understander, recognition.candidates, recognition.free, context)
+        return of_text(mind, opened.command, context, recognition.language)
+    likeliest = mind.likeliest(opened.command, recognition.language, _asked_in(context))[0]
+    tongue = mind.in_language(recognition.sentences_in or likeliest.language)
+    decision = decide(tongue.understander, recognition.candidates, recognition.free, context)
+    if decision.outcome == "none" and len(mind.tongues) > 1:
+        exact = _exact(mind, opened.command, context, recognition.language)
+        if exact is not None and exact.language != tongue.language:
+            return Decision("act", exact, language=exact.language)
+    return replace(decision, language=tongue.language)
 
 
-def of_text(mind: Mind, text: str, context: Context) -> Decision:
-    """What written words mean: the sentence they are, or the nearest one."""
-    meaning = mind.understander.understand(text, context=context)
-    return Decision("act", meaning) if isinstance(meaning, Intent) else Decision("none")
+def of_text(mind: Mind, text: str, context: Context, heard: str | None = None) -> Decision:
+    """What written words mean: the sentence they are, or the nearest one. `heard`: the language that an engine told."""
+    tongues = _tried(mind, text, context, heard)
+    if len(tongues) > 1 and (exact := _exact(mind, text, context, heard)) is not None:
+        tongues = [mind.in_language(exact.language)]
+    for tongue in tongues:
+        meaning = tongue.understander.understand(text, context=context)
+        if isinstance(meaning, Intent):
+            return Decision("act", meaning, language=tongue.language)
+    return Decision("none", language=tongues[0].language)
+
+
+def _exact(mind: Mind, text: str, context: Context, heard: str | None) -> Intent | None:
+    """A sentence that the text is as it stands, in the language that it is likeliest in. What only answers the box's
+    question is meant in the language of the question, where it can be said there: "OK", "iPad"."""
+    readings = (one.understander.read(text, context) for one in _tried(mind, text, context, heard))
+    found = [intent for intent in readings if intent is not None]
+    if found and found[0].name in ANSWERS:
+        return next((intent for intent in found if intent.language == context.get(ASKED_IN)), found[0])
+    return found[0] if found else None
+
+
+def _tried(mind: Mind, text: str, context: Context, heard: str | None) -> list[Tongue]:
+    """The languages worth trying, the likeliest first: those in whose letters any word is, and that of the question."""
+    asked = _asked_in(context)
+    first, *others = mind.likeliest(text, heard, asked)
+    return [first, *(one for one in others if one.language == asked or is_in_letters_of(text, one.language))]
+
+
+def _asked_in(context: Context) -> str:
+    return str(context.get(ASKED_IN, ""))
 
 
 class Meanings:

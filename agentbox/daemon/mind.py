@@ -6,12 +6,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from agentbox.asr.catalogue import Catalogue
 from agentbox.asr.hotwords.index import HotwordIndex
+from agentbox.asr.load import is_folder
 from agentbox.config import Config
 from agentbox.daemon.conversation import Conversation
 from agentbox.daemon.hotwords import gather
@@ -20,6 +22,8 @@ from agentbox.daemon.questions import ANSWER
 from agentbox.errors import AgentboxError
 from agentbox.intents.check.files import files_in
 from agentbox.intents.understand import Understander
+from agentbox.intents.written_in import written_in
+from agentbox.languages import likeliest, primary
 from agentbox.messages import Notice, Reply
 from agentbox.paths import cache_dir, page_sentences
 from agentbox.tools.isolation import HungError, PluginError
@@ -42,16 +46,41 @@ RESTART_S = 5.0
 """Wait before a tool's background service that failed is started again."""
 
 
+class Tongue(NamedTuple):
+    """A language (BCP-47) that may be spoken to the box, and the sentences in it."""
+
+    language: str
+    understander: Understander
+
+
 @dataclass(frozen=True, slots=True)
 class Mind:
     """What a turn needs to understand and to act."""
 
-    understander: Understander
+    tongues: tuple[Tongue, ...]
+    """The box's own language first."""
     runner: Runner
-    language: str
-    """BCP-47: the one that is spoken."""
     hotwords: HotwordIndex | None = None
     """The owner's names and terms; null where nothing is heard."""
+
+    @property
+    def language(self) -> str:
+        """The box's own, as BCP-47."""
+        return self.tongues[0].language
+
+    @property
+    def understander(self) -> Understander:
+        """Of the box's own language."""
+        return self.tongues[0].understander
+
+    def in_language(self, language: str) -> Tongue:
+        """The box's own where it does not know `language`."""
+        return next((tongue for tongue in self.tongues if tongue.language == language), self.tongues[0])
+
+    def likeliest(self, text: str, heard: str | None = None, asked: str = "") -> tuple[Tongue, ...]:
+        """All languages, the one that `text` is likeliest in first (see `languages.likeliest`)."""
+        found = likeliest(text, [tongue.language for tongue in self.tongues], heard=heard, asked=asked)
+        return tuple(map(self.in_language, found))
 
 
 @contextlib.asynccontextmanager
@@ -67,34 +96,38 @@ async def open_mind(
 
     What is broken is told through `emit` and left out. `services` false: only answer calls; nothing rings.
     """
-    registry, understander, phrases, unsaid, hotwords = await asyncio.to_thread(_load, config, services)
+    registry, understanders, phrases, unsaid, hotwords = await asyncio.to_thread(_load, config, services)
     runner = Runner(
         registry,
         config.tools,
         language=config.language,
-        phrases=phrases,
+        phrases=phrases[config.language],
+        other_phrases=phrases,
+        language_of=conversation.language_of,
         persona=config.persona,
         clock=SystemClock(),
         stores=stores,
         emit=emit,
         conversation=conversation.of,
     )
-    for problem in problems_of(config, registry, understander, unsaid):
+    for problem in problems_of(config, registry, understanders, unsaid):
         emit(problem)
     async with runner, contextlib.AsyncExitStack() as stack:
         for name, life in runner.services().items() if services else ():
             task = asyncio.create_task(_keep_alive(name, life), name=f"service-{name}")
             stack.push_async_callback(_end, task)
-        yield Mind(understander, runner, config.language, hotwords)
+        yield Mind(tuple(Tongue(one.language, one) for one in understanders), runner, hotwords)
 
 
-def load_phrases(config: Config) -> tuple[Phrases, list[Notice]]:
-    """What the box says, and what of the owner's wording it cannot say."""
+def load_phrases(config: Config) -> tuple[dict[str, Phrases], list[Notice]]:
+    """What the box says, by language, and what of the owner's wording it cannot say: that is in the box's own."""
     own: dict[str, str] = {}
     problems: list[Notice] = []
     if config.speech.replies is not None:
         own, problems = owner_replies(Path(config.speech.replies), spoken_language(config.language))
-    return Phrases(config.language, config.persona.manner, own), problems
+    manner = config.persona.manner
+    phrases = {one: Phrases(one, manner, own if one == config.language else None) for one in config.languages}
+    return phrases, problems
 
 
 def load_tools(config: Config) -> Registry:
@@ -110,6 +143,19 @@ def sentence_paths(config: Config) -> list[Path]:
     return [*configured, page] if page.is_file() and page not in files_in(configured) else configured
 
 
+def files_of(
+    config: Config, language: str, files: Sequence[Path], edited: Mapping[Path, str] | None = None
+) -> list[Path]:
+    """Of files of sentences and folders of them those for `language`, one of the configuration's. A file that names
+    none of these is the box's own language's. `edited`: files with the text that is to be in them."""
+    if len(config.languages) < 2:
+        return list(files)
+    known = {primary(one): one for one in config.languages}
+    texts = edited or {}
+    named = {file: written_in(file, texts.get(file)) for file in files_in(files)}
+    return [file for file, tag in named.items() if known.get(tag or "", config.language) == language]
+
+
 def served(registry: Registry) -> set[str]:
     """The intents that the box can carry out."""
     return {intent for tool in registry.tools.values() for intent in tool.intents} | ANSWERS
@@ -118,17 +164,34 @@ def served(registry: Registry) -> set[str]:
 def make_understander(
     config: Config, registry: Registry, extra_files: Sequence[Path] = (), cache: Path | None = None
 ) -> Understander:
-    """The sentences for what the box can do. `extra_files`: sentences besides those of the configuration. `cache`:
-    another folder than the usual one."""
+    """The sentences for what the box can do, in its own language. `extra_files`: sentences besides those of the
+    configuration. `cache`: another folder than the usual one."""
     return Understander(
         config.language,
         builtin=config.intents.builtin,
-        owner_files=[*sentence_paths(config), *extra_files],
+        owner_files=files_of(config, config.language, [*sentence_paths(config), *extra_files]),
         intents=served(registry),
         likeness=config.intents.likeness,
         tool_sentences=registry.sentences(config.language),
         cache=cache or cache_dir(),
     )
+
+
+def make_understanders(config: Config, registry: Registry) -> list[Understander]:
+    """The same for each language of the configuration, its own first."""
+    others = [
+        Understander(
+            language,
+            builtin=config.intents.builtin,
+            owner_files=files_of(config, language, sentence_paths(config)),
+            intents=served(registry),
+            likeness=config.intents.likeness,
+            tool_sentences=registry.sentences(language),
+            cache=cache_dir(),
+        )
+        for language in config.languages[1:]
+    ]
+    return [make_understander(config, registry), *others]
 
 
 def only_sentences(language: str, files: Sequence[Path]) -> Understander:
@@ -140,38 +203,64 @@ def only_sentences(language: str, files: Sequence[Path]) -> Understander:
 
 
 def problems_of(
-    config: Config, registry: Registry, understander: Understander, unsaid: Sequence[Notice]
+    config: Config, registry: Registry, understanders: Iterable[Understander], unsaid: Sequence[Notice]
 ) -> list[Notice]:
     """What in the tools, the sentences, the names, the replies (`unsaid`: as `load_phrases` tells) and what the
     configuration says of them is left out, and why."""
+    every = list(understanders)
     return [
+        *unheard(config),
         *registry.problems,
-        *understander.problems,
-        *gather(config, understander)[1],
+        *(problem for one in every for problem in one.problems),
+        *gather(config, every)[1],
         *unsaid,
         *Policies(config.tools.policy).problems(registry.tools),
         *unknown_options(config.tools.options, registry),
     ]
 
 
+def unheard(config: Config) -> list[Notice]:
+    """Languages that can only be typed, for the speech model does not know them."""
+    return [
+        Notice(
+            code="model_language",
+            what=f"The model {config.asr.model} does not know the language {language}: it is understood only typed.",
+            todo=f"Set asr.model to one that knows it too (agentbox models list), or take {language} out of "
+            "asr.other_languages.",
+            level="info",
+        )
+        for language in config.languages[1:]
+        if not hears(config, language)
+    ]
+
+
+def hears(config: Config, language: str) -> bool:
+    """Whether the speech model knows `language`, as far as anybody can tell: typed words need no model."""
+    if is_folder(config.asr.model):
+        return True
+    try:
+        return Catalogue.load().get(config.asr.model).speaks(language)
+    except AgentboxError:
+        return True  # told where the model is loaded
+
+
 class _Loaded(NamedTuple):
     registry: Registry
-    understander: Understander
-    phrases: Phrases
+    understanders: list[Understander]
+    phrases: dict[str, Phrases]
     unsaid: list[Notice]
     hotwords: HotwordIndex | None
 
 
 def _load(config: Config, speech: bool) -> _Loaded:
     registry = load_tools(config)
-    understander = make_understander(config, registry)
-    phrases, unsaid = load_phrases(config)
-    hotwords = None
-    if speech:
-        # The graph of all sentences takes some 0.3 s to make: not in the loop, when the first words are heard.
-        _ = understander.spoken.grammar
-        hotwords = HotwordIndex(gather(config, understander)[0])
-    return _Loaded(registry, understander, phrases, unsaid, hotwords)
+    understanders = make_understanders(config, registry)
+    for understander in understanders if speech else ():
+        if understander.language == config.language or hears(config, understander.language):
+            # The graph of all sentences takes some 0.3 s to make: not in the loop, when the first words are heard.
+            _ = understander.spoken.grammar
+    hotwords = HotwordIndex(gather(config, understanders)[0]) if speech else None
+    return _Loaded(registry, understanders, *load_phrases(config), hotwords)
 
 
 async def _keep_alive(name: str, life: Callable[[], Coroutine[Any, Any, None]]) -> None:

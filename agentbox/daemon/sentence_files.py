@@ -15,7 +15,7 @@ from agentbox.asr.constrain.spelling import Speller
 from agentbox.asr.load import check_language, is_folder
 from agentbox.asr.tokens import TokenTable
 from agentbox.config import Config
-from agentbox.daemon.mind import sentence_paths, served
+from agentbox.daemon.mind import files_of, sentence_paths, served
 from agentbox.errors import AgentboxError, InputError
 from agentbox.files import replace_file
 from agentbox.intents.check.check import check
@@ -131,15 +131,18 @@ def findings(
 
     `edited`: files with the text that is to be in them; `spells`: see `speller`.
     """
-    return check(
-        looked_at,
-        config.language,
-        builtin=config.intents.builtin,
-        intents=served(registry),
-        tool_sentences=registry.sentences(config.language),
-        spells=spells,
-        edited=edited,
-    )
+    found: list[Finding] = []
+    for language in config.languages:
+        found += check(
+            files_of(config, language, looked_at, edited),
+            language,
+            builtin=config.intents.builtin,
+            intents=served(registry),
+            tool_sentences=registry.sentences(language),
+            spells=spells if language == config.language else speller(config.in_language(language)),
+            edited=edited,
+        )
+    return found
 
 
 def findings_in(config: Config, registry: Registry, file: SentenceFile, text: str) -> list[Finding]:

@@ -19,10 +19,11 @@ from agentbox.config import Config
 from agentbox.daemon.events import Events
 from agentbox.daemon.manner import Manner, manner, volume
 from agentbox.daemon.streams import Elsewhere, Narration, Pieces, Said, Stream, Talk, Unfinished, next_piece, written
+from agentbox.daemon.voices import Voices
 from agentbox.errors import ModelError
 from agentbox.messages import Notice, Reply, StageEvent
 from agentbox.tts.engine import NOTHING
-from agentbox.tts.load import Load, load_voice, voice_of
+from agentbox.tts.load import Load, load_voice
 from agentbox.tts.narrator import Narrator
 
 AHEAD_S = 5.0
@@ -77,22 +78,23 @@ class Speaking:
         self._signed = ""
         """The utterance for which the box has shown that it listens."""
         self._said: deque[Said] = deque()
-        self._narrator: asyncio.Task[Narrator | None] | None = None
+        self._voices: Voices | None = None
         self._saying: asyncio.Task[None] | None = None
         self._closing: set[asyncio.Task[None]] = set()
         self.configure(config)
 
     def configure(self, config: Config) -> None:
         """Speak as `config` says from the next reply on."""
-        if self._narrator is not None:
-            self._let_go(self._narrator)
+        if self._voices is not None:
+            self._let_go(self._voices)
         self._config = config
-        self._narrator = None
+        self._voices = Voices(config, self._cache, self._load, self._events.notice)
 
-    def _prepare(self, *, asked: bool = False) -> None:
-        """Have the voice ready, or on its way; `asked`: even where the owner wants sounds alone."""
-        if self._narrator is None and (asked or self._config.speech.verbosity != "sounds"):
-            self._narrator = asyncio.create_task(self._loaded(self._config), name="voice")
+    def _prepare(self) -> None:
+        """Have the voices ready, or on their way, unless the owner wants sounds alone."""
+        if self._voices is not None and self._config.speech.verbosity != "sounds":
+            for language in self._config.languages:
+                self._voices.of(language)
 
     def __call__(self, event: StageEvent) -> None:
         if isinstance(event.message, Reply):
@@ -168,8 +170,8 @@ class Speaking:
         if self._saying is not None:
             self._saying.cancel()
             await asyncio.gather(self._saying, return_exceptions=True)
-        if self._narrator is not None:
-            self._let_go(self._narrator)
+        if self._voices is not None:
+            self._let_go(self._voices)
         await asyncio.gather(*self._closing, return_exceptions=True)
 
     def _reply(self, reply: Reply) -> None:
@@ -257,8 +259,9 @@ class Speaking:
                 self._now = None
 
     async def _say(self, talk: Talk) -> None:
-        self._prepare(asked=talk.confided)
-        narrator = None if self._narrator is None else await asyncio.shield(self._narrator)
+        narrator = None
+        if self._voices is not None and (talk.confided or self._config.speech.verbosity != "sounds"):
+            narrator = await asyncio.shield(self._voices.of(talk.reply.language))
         if talk.unwanted:
             return
         # What is kept nowhere leaves the box least of all.
@@ -366,24 +369,9 @@ class Speaking:
     def _emit(self, state: str, talk: Talk, **timings: float) -> None:
         self._events.emit("speaking", state, utterance_id=talk.reply.utterance_id, timings=timings)
 
-    async def _loaded(self, config: Config) -> Narrator | None:
-        try:
-            voice = await asyncio.to_thread(voice_of, config.speech, config.language, self._cache, self._load)
-        except ModelError as error:
-            self._events.notice(Notice(code=error.code, what=error.what, todo=error.todo))
-            return None
-        return Narrator(voice, config.language, config.speech.pace)
-
-    def _let_go(self, narrator: asyncio.Task[Narrator | None]) -> None:
-        """Close a voice that is not used any more, when it has said what it says."""
-        closing = asyncio.create_task(_closed(narrator, self._saying))
+    def _let_go(self, voices: Voices) -> None:
+        """Close voices that are not used any more, when what is said has been said."""
+        closing = asyncio.create_task(voices.close(self._saying))
         # The loop keeps only weak references to its tasks.
         self._closing.add(closing)
         closing.add_done_callback(self._closing.discard)
-
-
-async def _closed(loading: asyncio.Task[Narrator | None], saying: asyncio.Task[None] | None) -> None:
-    if saying is not None:
-        await asyncio.wait([saying])
-    if (narrator := await loading) is not None:
-        await narrator.close()

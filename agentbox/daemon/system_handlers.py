@@ -89,7 +89,8 @@ class SystemHandlers:
     def _problems(self) -> Iterator[Notice]:
         """Of the tools that run: a second set is not loaded only to be looked at."""
         core, mind = self._core, self._core.attention.talk.mind
-        yield from problems_of(core.config, mind.runner.registry, mind.understander, load_phrases(core.config)[1])
+        understanders = [tongue.understander for tongue in mind.tongues]
+        yield from problems_of(core.config, mind.runner.registry, understanders, load_phrases(core.config)[1])
 
     def _needs_daemon(self) -> Daemon:
         if self._daemon is None:

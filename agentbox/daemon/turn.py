@@ -15,10 +15,12 @@ from agentbox.daemon.activation import Opened
 from agentbox.daemon.attention import STOP, UNASKED, Attention, Talk
 from agentbox.daemon.conversation import Conversation
 from agentbox.daemon.events import Events
-from agentbox.daemon.handover import Cloud, Handover, Switch, Written, answer_by, meant_sound
+from agentbox.daemon.for_cloud import ForCloud
+from agentbox.daemon.handover import Cloud, Handover, Switch, Written, answer_by, meant_sound, undertone
 from agentbox.daemon.hearing import Heard
 from agentbox.daemon.mind import ANSWERS, YES_OR_NO, Mind
 from agentbox.intents.decide import Decision
+from agentbox.languages import is_in_letters_of
 from agentbox.messages import (
     JSON,
     ActivatedBy,
@@ -113,7 +115,9 @@ class Turns:
         amidst = state == "own_voice"
         sound = meant_sound(utterance, opened) if self.cloud is not None and not amidst else b""
         answer_by_s = answer_by(heard.speech_ended_s, self._monotonic())
-        turn = Handover(utterance.id, opened.command, sound, True, heard.speech_ended_s, answer_by_s)
+        turn = Handover(
+            utterance.id, opened.command, sound, True, heard.speech_ended_s, answer_by_s, undertone(transcript)
+        )
         # What was said amidst the box's own words cannot be told from them.
         return await self._mean(turn, decision, opened.by, "speech", alone=amidst)
 
@@ -152,6 +156,8 @@ class Turns:
         """Answer the turn; `alone`: without the cloud; `reheard`: its words are others' already. Null where others
         answer it, or nobody was asked."""
         intent = decision.intent
+        self._conversation.speaks(turn.id, decision.language or self._mind.language)
+        turn = replace(turn, language=self._language(turn.id))
         if intent is not None and decision.outcome == "act" and intent.name not in YES_OR_NO:
             intent = self._talk(turn.id).questions.answered(intent, self._monotonic())
             # An answer to the box's own question is no others' business.
@@ -181,17 +187,17 @@ class Turns:
                 # The question stands; whoever was not understood says it again.
                 self._attention.activation.attend(self._monotonic())
             key = "cloud_unreachable" if any(one.answers for one in self._others(None, by)) else "not_understood"
-            return self._reply(turn.id, self._say(key), "failed", "not_understood")
+            return self._reply(turn.id, self._say(key, turn.id), "failed", "not_understood")
         state = intent.match if decision.outcome == "act" else "unsure"
         self._events.emit("intent", state, utterance_id=turn.id, message=intent, timings={"score": intent.score})
         if intent.name in YES_OR_NO:
             return await self._answer(turn.id, intent, caller, turn.speech_ended_s)
         tool = self._mind.runner.registry.for_intent(intent.name)
         if tool is None:
-            return self._reply(turn.id, self._say("cannot"), "failed", "not_understood")
+            return self._reply(turn.id, self._say("cannot", turn.id), "failed", "not_understood")
         call = self._new_call(turn.id, tool.name, tool.arguments(intent.slots), caller)
         if asks:
-            question = self._mind.runner.phrases.say("did_you_mean", what=intent.text)
+            question = self._mind.runner.phrases_of(turn.id).say("did_you_mean", what=intent.text)
             return self._ask(call, question, intent, unsure=True)
         self._talk(turn.id).followups.note(intent, self._monotonic())
         return await self._act(call, turn.speech_ended_s, intent)
@@ -199,7 +205,10 @@ class Turns:
     def _reheard(self, turn: Handover, written: Written, by: ActivatedBy) -> tuple[Handover, Decision]:
         """The turn by others' words."""
         transcript = Transcript(
-            utterance_id=turn.id, text=written.text, engine=written.by, language=self._attention.talk.mind.language
+            utterance_id=turn.id,
+            text=written.text,
+            engine=written.by,
+            language=self._mind.likeliest(written.text)[0].language,
         )
         self._events.emit("transcript", "reheard", utterance_id=turn.id, message=transcript)
         opened = self._attention.activation.decide(written.text, by)
@@ -234,16 +243,28 @@ class Turns:
             if (reply := await self._mean(turn, decision, by, caller, alone=True)) is not None:
                 answered.append(reply)
 
-        return await other.take(turn, _ForCloud(self, answered), local)
+        host = ForCloud(turn.id, answered, self._run_for, self._ask, self._answer_of_cloud, self._say)
+        return await other.take(turn, host, local)
 
-    def _answer_of_cloud(self, reply: Reply) -> None:
+    async def _run_for(
+        self, turn_id: str, tool: str, arguments: dict[str, JSON], caller: Caller
+    ) -> tuple[ToolCall, ToolResult]:
+        call = self._new_call(turn_id, tool, arguments, caller)
+        return call, await self._run(call, self._monotonic())
+
+    def _answer_of_cloud(self, reply: Reply) -> Reply:
+        # A model may answer in another language than it was asked in.
+        found = self._mind.likeliest(reply.text, asked=self._language(reply.utterance_id))
+        reply = msgspec.structs.replace(reply, language=found[0].language)
         self._conversation.said(reply)
         self._events.emit("reply", reply.outcome, utterance_id=reply.utterance_id, message=reply)
+        return reply
 
     def _ask(self, call: ToolCall, question: str, intent: Intent | None = None, *, unsure: bool = False) -> Reply:
         """Ask before `call` runs, which carries out `intent`; `unsure`: whether that was meant."""
         now, talk = self._monotonic(), self._talk(call.utterance_id)
         talk.asked, talk.confirming = intent if unsure else None, intent
+        talk.asked_in = self._language(call.utterance_id)
         confirmation = talk.confirmations.ask(call, question, now)
         self._events.emit("confirmation", "asked", utterance_id=call.utterance_id, message=confirmation)
         self._attend(call.utterance_id, now, talk.confirmations.valid_s)
@@ -254,7 +275,7 @@ class Turns:
         agreed = talk.confirmations.answer(meaning.name == "AgentboxYes", self._monotonic(), by=caller)
         self._events.emit("confirmation", "given" if agreed else "refused", utterance_id=turn_id)
         if agreed is None:
-            return self._reply(turn_id, self._say("cancelled"), "done", "cancelled")
+            return self._reply(turn_id, self._say("cancelled", turn_id), "done", "cancelled")
         asked, meant = talk.asked, talk.confirming
         talk.asked = talk.confirming = None
         if asked is not None:
@@ -275,7 +296,9 @@ class Turns:
             return self._ask(call, result.text, intent)
         if result.asks and result.error_code is not None and intent is not None:
             now = self._monotonic()
-            self._talk(call.utterance_id).questions.ask(intent, result.error_code, now)
+            talk = self._talk(call.utterance_id)
+            talk.questions.ask(intent, result.error_code, now)
+            talk.asked_in = self._language(call.utterance_id)
             self._attend(call.utterance_id, now)
             return self._reply(call.utterance_id, result.text, "question", "question")
         state: Literal["done", "failed"] = "done" if result.ok else "failed"
@@ -296,7 +319,7 @@ class Turns:
         What else a tool says is news that no wording foresaw."""
         if intent is None or not result.ok or result.warns:
             return result.text
-        said = self._mind.understander.responses.say(intent, result.text)
+        said = self._mind.in_language(intent.language).understander.responses.say(intent, result.text)
         if isinstance(said, Notice):
             self._events.notice(said)
             return result.text
@@ -340,43 +363,30 @@ class Turns:
         if not self._conversation.guest_of(turn_id):
             self._attention.activation.attend(now, for_s)
 
-    def _say(self, key: str) -> str:
-        return self._mind.runner.phrases.say(key)
+    def _say(self, key: str, turn_id: str) -> str:
+        return self._mind.runner.phrases_of(turn_id).say(key)
+
+    def _language(self, turn_id: str) -> str:
+        return self._conversation.language_of(turn_id) or self._mind.language
 
     def _reply(
         self, turn_id: str, text: str, sound: SoundName | None, outcome: Outcome, speak: Speak = "always"
     ) -> Reply:
         aloud = "never" if turn_id in self._written else speak
-        reply = Reply(utterance_id=turn_id, text=text, sound=sound, outcome=outcome, speak=aloud)
+        language = self._language(turn_id)
+        if not is_in_letters_of(text, language):
+            language = self._mind.likeliest(text)[0].language  # said again, or somebody else's words
+        reply = Reply(
+            utterance_id=turn_id,
+            text=text,
+            sound=sound,
+            outcome=outcome,
+            speak=aloud,
+            language=language,
+        )
         self._conversation.said(reply)
         self._events.emit("reply", outcome, utterance_id=turn_id, message=reply)
         return reply
-
-
-class _ForCloud:
-    """What a cloud model's answer asks of the turn: see `cloud_answer.Host`. `answered` gets its replies."""
-
-    def __init__(self, turns: Turns, answered: list[Reply]) -> None:
-        self._turns = turns
-        self._answered = answered
-
-    async def run_tool(
-        self, turn_id: str, tool: str, arguments: dict[str, JSON], caller: Caller
-    ) -> tuple[ToolCall, ToolResult]:
-        call = self._turns._new_call(turn_id, tool, arguments, caller)
-        return call, await self._turns._run(call, self._turns._monotonic())
-
-    def ask_owner(self, call: ToolCall, question: str) -> Reply:
-        reply = self._turns._ask(call, question)
-        self._answered.append(reply)
-        return reply
-
-    def answer(self, reply: Reply) -> None:
-        self._answered.append(reply)
-        self._turns._answer_of_cloud(reply)
-
-    def phrase(self, key: str) -> str:
-        return self._turns._say(key)
 
 
 def _is_own(meant: Intent) -> bool:

@@ -23,6 +23,8 @@ class Decision:
     outcome: Outcome
     intent: Intent | None = None
     evidence: Evidence | None = None
+    language: str = ""
+    """Of the words (BCP-47), be they understood or not; empty where there is only one that they could be in."""
 
     @property
     def confidence(self) -> float:

@@ -33,6 +33,7 @@ from hassil.util import CJK_WHITESPACE
 
 from agentbox.caches import digest
 from agentbox.intents.numbers import first_words
+from agentbox.intents.spaces import loosen
 from agentbox.intents.words import pieces_of
 from agentbox.messages import JSON
 
@@ -88,6 +89,8 @@ class Grammar:
         """The same for the same sentences."""
         self.intents = Intents.from_dict(_split(values) if per_sentence else dict(values))
         self._fill_lists(slot_values)
+        if self.intents.settings.ignore_whitespace:
+            self._loosen()
         for slot_list in self._all_lists():
             if isinstance(slot_list, RangeSlotList) and slot_list.multiplier is not None:
                 # hassil (3.12) remembers number words by range alone: "down by ten" became +10 once "up by ten" had
@@ -168,6 +171,19 @@ class Grammar:
                 texts = [(text, text, context) for text in slot_values.get(name, ())]
                 lists[name] = TextSlotList.from_tuples(texts, allow_template=False, name=name)
 
+    def _loosen(self) -> None:
+        """See `spaces`."""
+        whole = self.intents
+        shared = [sentence.expression for sentence in whole.expansion_rules.values()]
+        shared += _values(whole.slot_lists.values())
+        loosen(shared, whole.expansion_rules, whole.slot_lists)
+        for intent in whole.intents.values():
+            for block in intent.data:
+                own = [sentence.expression for sentence in (*block.sentences, *block.expansion_rules.values())]
+                own += _values(block.slot_lists.values())
+                rules = {**whole.expansion_rules, **block.expansion_rules}
+                loosen(own, rules, {**whole.slot_lists, **block.slot_lists})
+
     def _expressions(self) -> Iterator[Expression]:
         rules = list(self.intents.expansion_rules.values())
         for intent in self.intents.intents.values():
@@ -175,9 +191,7 @@ class Grammar:
                 rules += block.sentences
                 rules += block.expansion_rules.values()
         yield from (rule.expression for rule in rules)
-        for slot_list in self._all_lists():
-            if isinstance(slot_list, TextSlotList):
-                yield from (value.text_in for value in slot_list.values)
+        yield from _values(self._all_lists())
 
 
 class Scope:
@@ -292,6 +306,13 @@ def _split(values: Mapping[str, JSON]) -> dict[str, JSON]:
         for name, intent in values["intents"].items()
     }
     return {**values, "intents": intents}
+
+
+def _values(lists: Iterable[SlotList]) -> Iterator[Expression]:
+    """What is said for the values of lists."""
+    for slot_list in lists:
+        if isinstance(slot_list, TextSlotList):
+            yield from (value.text_in for value in slot_list.values)
 
 
 def _lists(expression: Expression) -> Iterator[ListReference]:

@@ -12,11 +12,10 @@ from __future__ import annotations
 import re
 import unicodedata
 
+from agentbox.intents.chinese import CJK, chinese
+
 MAX_CHARACTERS = 600
 """More than anybody says in one utterance of 25 s; longer texts are not looked at."""
-
-CJK = "\u4e00-\u9fff\u3400-\u4dbf\u3040-\u30ff\uac00-\ud7af"
-"""Character ranges of scripts without spaces, as hassil has them (`hassil.util.CJK`)."""
 
 _MAX_ROUNDS = 10
 
@@ -25,10 +24,6 @@ _QUOTES = str.maketrans("‘’ʼ´`“”", "'''''\"\"")
 
 _BETWEEN_CJK = re.compile(rf"(?<=[{CJK}])[\s,。、!?;:~…]+(?=[{CJK}])")
 _AROUND_NUMBER = re.compile(rf"(?<=[{CJK}])[\s,。、!?;]+(?=\d)|(?<=\d)\s+(?=[{CJK}])|(?<=%)[\s,。]+(?=[{CJK}])")
-_CJK_HALF = re.compile(r"(?<![\d.])(\d{1,2})\.5个?(?=小时|钟头)")
-_CJK_ONE_AND_A_HALF = re.compile(r"(?<![一二两三四五六七八九十百\d])一个半(?=小时|钟头)")
-_CJK_MIDNIGHT = re.compile(r"(?:今晚|今夜|晚上|夜里|半夜|午夜)(?:十二|12|零|0)点")
-_CJK_FILLERS = re.compile(rf"^(?:[嗯呃哎][\s,。、…]*)+(?=[{CJK}]{{2}})")
 
 _THOUSANDS = re.compile(r"(?<![\d,.])(\d{1,3}),(\d{3})(?![\d,])")
 _PERCENT = re.compile(r"(?<=\d)\s+%")
@@ -61,11 +56,11 @@ _HALF_UNIT = re.compile(r"(?<![\d.,])(\d{1,2})\.5(?= (?:hour|minute)s?\b)", re.I
 def normalise(text: str, language: str) -> str:
     """`text` as sentences expect it, in the BCP-47 `language`. Idempotent; letter case and inner commas stay.
 
-        English (`en`): "7.30 p.m." -> "7:30 pm", "at 730" -> "at 7:30", "1.5 hours" -> "1 and a half hours",
-        "8 oz" -> "8 ounce", "to morrow" -> "tomorrow"; "um" and the like go. Chinese, Japanese and Korean: punctuation
-        and spaces between characters become one space, which hassil ignores. Chinese (`zh`): "1.5小时" and "一个半小时"
-        -> "1个半小时";
-    twelve at night, which is no noon, "晚上十二点" -> "0点".
+    English (`en`): "7.30 p.m." -> "7:30 pm", "at 730" -> "at 7:30", "1.5 hours" -> "1 and a half hours",
+    "8 oz" -> "8 ounce", "to morrow" -> "tomorrow"; "um" and the like go. Chinese, Japanese and Korean: punctuation
+    and spaces between characters become one space, which hassil ignores. Chinese (`zh`): "1.5小时" and "一个半小时"
+    -> "1个半小时", "一百零五分钟" -> "105分钟", "ten 分钟" -> "10分钟"; twelve at night, which is no noon,
+    "晚上十二点" -> "0点"; quotation marks and brackets go.
     """
     # What one rule leaves may be what another looks for; two rounds are the most that was ever needed.
     for _ in range(_MAX_ROUNDS):
@@ -83,10 +78,7 @@ def _once(text: str, language: str) -> str:
     text = _BETWEEN_CJK.sub(" ", text)
     text = _AROUND_NUMBER.sub("", text)
     if language.startswith("zh"):
-        text = _CJK_FILLERS.sub("", text.strip())
-        text = _CJK_HALF.sub(r"\1个半", text)
-        text = _CJK_ONE_AND_A_HALF.sub("1个半", text)
-        text = _CJK_MIDNIGHT.sub("0点", text)
+        text = chinese(text)
     elif language.startswith("en"):
         text = _english(text)
     return " ".join(text.split())

@@ -16,6 +16,7 @@ from agentbox.intents.continuation import Reach, Reacher
 from agentbox.intents.grammar import Grammar, Template
 from agentbox.intents.numbers import NumberWords
 from agentbox.intents.smallwords import SMALL_WORDS
+from agentbox.intents.spaces import squeezed
 from agentbox.intents.words import is_single, words_of
 from agentbox.messages import JSON
 
@@ -116,11 +117,12 @@ class Match(NamedTuple):
 def read(grammar: Grammar, text: str, context: Mapping[str, JSON], numbers: NumberWords) -> Match | None:
     """The sentence of `grammar` that `text` is, in the context; None when it is none."""
     intents = grammar.intents
+    heard = squeezed(text) if intents.settings.ignore_whitespace else text
     if grammar.per_sentence:
-        intents = grammar.subset(_candidates(grammar, text, context))
+        intents = grammar.subset(_candidates(grammar, heard, context))
     results = [
         result
-        for result in recognize_all(text, intents, intent_context=dict(context), language=grammar.language)
+        for result in recognize_all(heard, intents, intent_context=dict(context), language=grammar.language)
         if _is_believable(result, numbers)
     ]
     return Match(grammar, text, min(results, key=_rank)) if results else None

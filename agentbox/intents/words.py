@@ -6,7 +6,7 @@ import re
 from functools import lru_cache
 from typing import NamedTuple
 
-from agentbox.intents.normalise import CJK
+from agentbox.intents.chinese import CJK
 
 # Scripts written without spaces are cut into characters: CJK, and Thai, Lao, Burmese, Khmer.
 _SINGLE = CJK + "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff"

@@ -25,6 +25,7 @@ class Status(msgspec.Struct, frozen=True):
     version: str
     model: str
     language: str
+    other_languages: list[str]
     activation: str
     cloud: str
     backends: dict[str, str]
@@ -57,6 +58,7 @@ class Asked(msgspec.Struct, frozen=True):
     ok: bool
     reply: str
     outcome: str
+    language: str
 
 
 class Understood(msgspec.Struct, frozen=True):

@@ -48,6 +48,8 @@ async def talk(request: Request) -> Response:
     asker, device, form = await forms.changed_by(request)
     text = form.get("text", "").strip()[:MOST_TEXT]
     answer = await asker.call("ask", text=text) if text else None
+    if answer:
+        request.state.language = answer["language"]  # whoever chose none gets the page in the answer's
     return await _page(request, asker, device, await asker.call("status"), answer)
 
 

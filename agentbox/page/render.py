@@ -69,9 +69,12 @@ class Pages:
         self._environment.filters["left"] = _left
 
     def words(self, connection: HTTPConnection) -> Words:
-        """In the language that this browser chose, or the box's."""
-        chosen = connection.cookies.get(LANGUAGE_COOKIE, "")
-        language = chosen if chosen in LANGUAGES else self._language
+        """In the language that this browser chose, that of the answer on the page, or the box's."""
+        wanted = (
+            connection.cookies.get(LANGUAGE_COOKIE, ""),
+            getattr(connection.state, "language", "").partition("-")[0],
+        )
+        language = next((one for one in wanted if one in LANGUAGES), self._language)
         if language not in self._words:
             self._words[language] = Words(language)
         return self._words[language]

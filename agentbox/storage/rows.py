@@ -62,7 +62,7 @@ def write(db: Database, event: StageEvent, sound: bytes | None = None) -> None:
             if sound is not None:
                 _insert(db, "audio", {"turn_id": turn, "flac": sound})
         case Transcript():
-            row = _fields(message, "text", "engine", "language", "confidence", "decode_ms")
+            row = _fields(message, "text", "engine", "language", "confidence", "decode_ms", "emotion", "sound_event")
             _insert(db, "transcripts", {"turn_id": turn, **row})
             _execute(
                 db,
@@ -152,7 +152,7 @@ def _egress(db: Database, event: StageEvent, egress: Egress) -> None:
 
 
 def _reply(db: Database, event: StageEvent, reply: Reply) -> None:
-    row = {"turn_id": event.utterance_id or None, "at": event.at, "text": reply.text, "outcome": reply.outcome}
+    row = {"turn_id": event.utterance_id or None, "at": event.at, **_fields(reply, "text", "outcome", "language")}
     _insert(db, "replies", row)
 
 

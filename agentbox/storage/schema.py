@@ -178,7 +178,34 @@ def m005_audit(db: Database) -> None:
     )
 
 
-KNOWN = frozenset(("m001_turns", "m002_tool_store", "m003_clock", "m004_egress", "m005_audit"))
+@migrations()
+def m006_undertone(db: Database) -> None:
+    """How something was said and what else was heard, where the speech model tells."""
+    db.executescript(
+        """
+        ALTER TABLE transcripts ADD COLUMN emotion TEXT;
+        ALTER TABLE transcripts ADD COLUMN sound_event TEXT;
+        """
+    )
+
+
+@migrations()
+def m007_reply_language(db: Database) -> None:
+    """In which language the box answered, since it may know several. Empty: nobody noted it then."""
+    db.executescript("ALTER TABLE replies ADD COLUMN language TEXT NOT NULL DEFAULT '';")
+
+
+KNOWN = frozenset(
+    (
+        "m001_turns",
+        "m002_tool_store",
+        "m003_clock",
+        "m004_egress",
+        "m005_audit",
+        "m006_undertone",
+        "m007_reply_language",
+    )
+)
 
 
 def is_foreign(db: Database) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
 
@@ -86,7 +86,7 @@ class ModuleContext:
     """What belongs to a tool module for as long as the box runs."""
 
     language: str
-    """BCP-47, such as `en` or `zh-CN`."""
+    """BCP-47, such as `en` or `zh-CN`: in a call that of the turn, else the box's own."""
     phrases: Phrases
     persona: Persona
     """Who the box is."""
@@ -97,6 +97,12 @@ class ModuleContext:
     """What the owner wrote under `tools.options.<module>`."""
     emit: Callable[[Reply | Notice], None]
     """Say something unasked, or report something about the box. May be called from the module's own thread."""
+    other_phrases: Mapping[str, Phrases] = field(default_factory=dict)
+    """By language, where the box answers in more than one."""
+
+    def phrases_in(self, language: str) -> Phrases:
+        """The box's own sentences in `language` (BCP-47); in its own language where it does not know that."""
+        return self.other_phrases.get(language, self.phrases)
 
     def now(self) -> datetime:
         """The wall clock, aware, in the machine's zone."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from functools import partial
 from types import TracebackType
 from typing import Any, TypeVar
@@ -56,7 +56,8 @@ class Runner:
     """Runs the calls of one registry. Use as `async with`: entering starts the modules' services.
 
     `stores` gives each module its own store; `emit` takes what tools say unasked, always on the box's loop;
-    `conversation` is the one that a turn belongs to, by its id.
+    `conversation` is the one that a turn belongs to, by its id; `language_of` tells a turn's language, where that may
+    be another than the box's own (empty: it is not), and `other_phrases` what is said in it.
     """
 
     def __init__(
@@ -66,6 +67,8 @@ class Runner:
         *,
         language: str,
         phrases: Phrases,
+        other_phrases: Mapping[str, Phrases] | None = None,
+        language_of: Callable[[str], str] = lambda turn_id: "",
         persona: Persona,
         clock: Clock,
         stores: Callable[[str], Store],
@@ -74,6 +77,8 @@ class Runner:
     ) -> None:
         self.registry = registry
         self.phrases = phrases
+        self._other_phrases = other_phrases or {}
+        self._language_of = language_of
         self.policies = Policies(settings.policy)
         self._settings = settings
         self._language = language
@@ -118,6 +123,10 @@ class Runner:
             raise ToolError("service_missing", f"{kind.__name__} is not running.", "The log says why.")
         return found
 
+    def phrases_of(self, turn_id: str) -> Phrases:
+        """What the box says in the language of a turn."""
+        return self._other_phrases.get(self._language_of(turn_id), self.phrases)
+
     def store(self, module: str) -> Store:
         """What the tools of a module keep, to look at."""
         return self._contexts[module].store
@@ -158,7 +167,8 @@ class Runner:
         if decision == "deny":
             raise ToolError("tool_denied", f"{call.caller} may not call {tool.name}.", "See tools.policy.")
         if decision == "confirm" and not confirmed:
-            raise ConfirmationNeededError(self.phrases.say("confirm", what=self._what(tool, call)))
+            question = self.phrases_of(call.utterance_id).say("confirm", what=self._what(tool, call))
+            raise ConfirmationNeededError(question)
         module = self.registry.module_of(tool.name)
         host = self._hosts[module.name]
         if isinstance(host, ThreadHost) and host.abandoned >= MAX_ABANDONED:
@@ -178,14 +188,15 @@ class Runner:
 
     def _what(self, tool: Tool, call: ToolCall) -> str:
         """The call in words: the owner's language has some for what the box itself asks about."""
-        key = f"do_{tool.name}"
-        known = key in self.phrases.sentences and self.registry.module_of(tool.name).builtin
-        return self.phrases.part(key) if known else tool.describe(call.arguments)
+        key, phrases = f"do_{tool.name}", self.phrases_of(call.utterance_id)
+        known = key in phrases.sentences and self.registry.module_of(tool.name).builtin
+        return phrases.part(key) if known else tool.describe(call.arguments)
 
     def _result(self, call: ToolCall, outcome: Outcome) -> ToolResult:
         """The outcome as a message: plain JSON, no control characters, and no larger than the owner allows."""
         limit = self._settings.max_result_bytes
-        text, was_cut = _shortened(_CONTROL.sub("", outcome.text), limit, self.phrases.part("cut_short"))
+        mark = self.phrases_of(call.utterance_id).part("cut_short")
+        text, was_cut = _shortened(_CONTROL.sub("", outcome.text), limit, mark)
         try:
             encoded = msgspec.json.encode(outcome.data)
             data = msgspec.json.decode(encoded) if len(encoded) <= limit else {"truncated": True, "bytes": len(encoded)}
@@ -206,7 +217,7 @@ class Runner:
         code = str(error.code) if _CODE.fullmatch(str(error.code)) else "tool_failed"
         spoken = str(error.spoken) if isinstance(error, ToolError) else ""
         asks = isinstance(error, ToolError) and bool(error.asks)
-        said = spoken or self.phrases.failure(code)
+        said = spoken or self.phrases_of(call.utterance_id).failure(code)
         text, _ = _shortened(_CONTROL.sub("", said), self._settings.max_result_bytes, "")
         data = {"what": str(error.what)[:500], "todo": str(error.todo)[:500]}
         return ToolResult(call_id=call.id, tool=call.tool, ok=False, text=text, data=data, error_code=code, asks=asks)
@@ -228,6 +239,7 @@ class Runner:
         return ModuleContext(
             language=self._language,
             phrases=self.phrases,
+            other_phrases=self._other_phrases,
             persona=self._persona,
             clock=self._clock,
             store=store,
@@ -241,8 +253,9 @@ class Runner:
         if not module.builtin:
             silence = partial(call_on, asyncio.get_running_loop(), self._silence)
         return ToolContext(
-            language=base.language,
-            phrases=base.phrases,
+            language=self._language_of(call.utterance_id) or base.language,
+            phrases=self.phrases_of(call.utterance_id),
+            other_phrases=base.other_phrases,
             persona=base.persona,
             clock=base.clock,
             store=base.store,

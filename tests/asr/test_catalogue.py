@@ -52,8 +52,10 @@ def test_which_languages_a_tag_covers(tag: str, language: str, covered: bool) ->
 
 
 def test_who_speaks_a_language(catalogue: Catalogue) -> None:
-    assert catalogue.speaking("en-US") == ["moonshine-tiny-en", "moonshine-base-en"]
-    assert catalogue.speaking("zh-CN") == ["moonshine-base-zh"]
+    nano = ["sense-voice-small", "fun-asr-nano-ctc"]
+    assert catalogue.speaking("en-US") == ["moonshine-tiny-en", "moonshine-base-en", *nano, "fun-asr-nano"]
+    assert catalogue.speaking("zh-CN") == ["moonshine-base-zh", *nano, "paraformer-zh", "fun-asr-nano"]
+    assert catalogue.speaking("yue-HK") == ["sense-voice-small"]
     assert catalogue.speaking("tlh") == []
 
 
@@ -61,6 +63,9 @@ def test_who_speaks_a_language(catalogue: Catalogue) -> None:
     "change",
     [
         {"files": {"../escape": {"bytes": 1, "sha256": None}}},
+        {"files": {"a/..": {"bytes": 1, "sha256": None}}},
+        {"files": {"a/../b": {"bytes": 1, "sha256": None}}},
+        {"files": {"/a": {"bytes": 1, "sha256": None}}},
         {"files": {"a": {"bytes": 0, "sha256": None}}},
         {"files": {"a": {"bytes": 1, "sha256": "abc"}}},
         {"sources": [{"kind": "wheel", "package": "--index-url=http://x", "folder": "a"}]},

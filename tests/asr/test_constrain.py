@@ -7,6 +7,7 @@ from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 import yaml
@@ -18,10 +19,12 @@ from agentbox.asr.constrain.prior import CONTEXT_TOKENS, LEAST, Context, Prior, 
 from agentbox.asr.constrain.warm import warm
 from agentbox.asr.engine import Aborted, Capabilities, Recognition, Samples
 from agentbox.asr.listener import Listener, Sentences
-from agentbox.asr.moonshine import Moonshine, log_softmax
+from agentbox.asr.logits import log_softmax
+from agentbox.asr.moonshine import Moonshine
 from agentbox.asr.tokens import END, START
 from agentbox.intents.grammar import Grammar
 from agentbox.intents.spoken import Spoken
+from agentbox.speech_grammar import SpeechGrammar
 from tests.asr.conftest import DATA, read
 
 Sound = NDArray[np.float32]
@@ -117,6 +120,25 @@ def test_what_was_said_before_is_not_part_of_the_sentence(
     assert heard.free.text.lower().startswith("try again")
     assert heard.text == asked[0]
     assert heard.free.tokens < len(heard.tokens)
+
+
+def test_the_sentences_of_two_languages_stay_ready_beside_each_other(
+    engine: Moonshine, recordings: dict[str, Sound], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[str] = []
+
+    def counted(model: Moonshine, grammar: SpeechGrammar, prior: Prior) -> GrammarDecoder:
+        made.append(grammar.language)
+        return GrammarDecoder(model, grammar, prior)
+
+    monkeypatch.setattr("agentbox.asr.listener.GrammarDecoder", counted)
+    listener = Listener(engine)
+    english = spoken(BECKETT)
+    british = english._replace(grammar=msgspec.structs.replace(english.grammar, language="en-GB"))
+    for sentences in (english, british, english, british):
+        heard = listener.hear(recordings["beckett"], language="en", ask=lambda _, now=sentences: now)  # type: ignore[misc]
+        assert heard.sentences_in == sentences.grammar.language
+    assert made == ["en", "en-GB"]
 
 
 def test_nothing_is_decoded_where_nobody_asks(engine: Moonshine, recordings: dict[str, Sound]) -> None:

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from agentbox.asr import lean
 from agentbox.asr.decoders import Floats, Ints, LeanDecoder, MergedDecoder, open_decoder
-from agentbox.asr.moonshine import FRAME_SAMPLES, Moonshine, log_softmax
+from agentbox.asr.logits import log_softmax
+from agentbox.asr.moonshine import FRAME_SAMPLES, Moonshine
 from agentbox.asr.tokens import START
 from agentbox.inference import has_vnni
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from agentbox.asr.engine import Capabilities, Correction, Hints, Recognition, Samples
+from agentbox.asr.engine import NO_HINTS, Capabilities, Correction, Hints, Recognition, Samples
 from agentbox.asr.hotwords.correct import corrected_by_text, in_candidates
 from agentbox.asr.hotwords.index import MOST, HotwordIndex
 from agentbox.asr.hotwords.scoring import Scorer, logprobs_by_character
@@ -134,9 +134,9 @@ class ToldEngine:
         self.told: list[tuple[str, ...]] = []
         self._texts = (text, again)
 
-    def transcribe(self, samples: Samples, *, hints: Hints | None = None, **_: object) -> Recognition:
-        self.told.append(() if hints is None else hints.hotwords)
-        return Recognition(self._texts[hints is not None])
+    def transcribe(self, samples: Samples, *, hints: Hints = NO_HINTS, **_: object) -> Recognition:
+        self.told.append(hints.hotwords)
+        return Recognition(self._texts[bool(hints.hotwords)])
 
     def rest(self) -> None: ...
 

@@ -273,6 +273,25 @@ def test_a_hubs_digests_are_pinned_where_nobody_checked(
     assert len(check(small, done.folder)) == 2
 
 
+def test_files_in_a_folder_of_the_model(web: WebServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", web.url())
+    monkeypatch.setattr(fetch, "TRIES", 1)
+    hub(web)
+    small = model({"kind": "hub", "repo": "org/repo"}, hashed=False)
+    small = msgspec.structs.replace(small, files={f"a/{name}": file for name, file in small.files.items()})
+    web.files["/api/models/org/repo/tree/main"] = web.files.pop("/api/models/org/repo/tree/main/a")
+    web.break_after = [10**6, 300_000]
+    with pytest.raises(ModelError):
+        pull(small, tmp_path)
+    assert leftovers(tmp_path) == ["encoder.bin.part", "encoder.bin.part.etag"]
+    done = pull(small, tmp_path)
+    assert files_in(done.folder / "a") == FILES
+    assert done.pinned == ("a/encoder.bin", "a/tokens.bin")
+    assert check(small, done.folder) == []
+    assert web.requests[0][0].endswith("?recursive=true")
+    assert leftovers(tmp_path) == []
+
+
 @pytest.mark.parametrize("name", ["encoder.bin", "tokens.bin"])
 def test_a_file_that_is_not_what_its_hub_says_is_refused(
     web: WebServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str

@@ -54,7 +54,13 @@ class CloudBox:
         return self._cloud
 
     async def hear(
-        self, text: str, seconds: float = 1.0, pcm: Samples | None = None, by: ActivatedBy | None = "push_to_talk"
+        self,
+        text: str,
+        seconds: float = 1.0,
+        pcm: Samples | None = None,
+        by: ActivatedBy | None = "push_to_talk",
+        emotion: str | None = None,
+        sound_event: str | None = None,
     ) -> str:
         """The owner says something; the turn's id. Returns when the box may be spoken to again. `by`: see `Heard`."""
         sound = np.full(int(seconds * SAMPLE_RATE_HZ), 1_000, np.int16) if pcm is None else pcm
@@ -67,7 +73,14 @@ class CloudBox:
             silence_ms=0,
             end_reason="silence",
         )
-        transcript = Transcript(utterance_id=utterance.id, text=text, engine="none", language="en")
+        transcript = Transcript(
+            utterance_id=utterance.id,
+            text=text,
+            engine="none",
+            language="en",
+            emotion=emotion,
+            sound_event=sound_event,
+        )
         heard = Heard(utterance, transcript, by, time.monotonic(), {}, Recognition(text))
         async with self.core.turn_lock:
             await self.core.turns.heard(heard)

@@ -53,6 +53,26 @@ async def test_what_no_sentence_matches_is_answered_and_said(
         assert row["units"]
 
 
+@pytest.mark.parametrize(
+    ("emotion", "event", "note"),
+    [
+        ("angry", "speech", "By the voice, the speaker of what follows is angry. Take that into account"),
+        ("neutral", "laughter", "Heard besides the words: laughter. Take that into account"),
+        ("sad", "music", "the speaker of what follows is sad. Heard besides the words: music."),
+        ("neutral", "speech", None),
+        (None, None, None),
+    ],
+)
+async def test_it_is_told_how_something_was_said(
+    emotion: str | None, event: str | None, note: str | None, tmp_path: Path
+) -> None:
+    async with ChatServer() as server, cloud_box(tmp_path, config(server)) as box:
+        await box.answered(await box.hear(UNKNOWN, emotion=emotion, sound_event=event))
+        said = server.posted[-1].body["messages"][-1]["content"]
+        assert said.endswith(UNKNOWN)
+        assert said == UNKNOWN if note is None else note in said
+
+
 async def test_what_the_box_knows_it_answers_itself(tmp_path: Path) -> None:
     async with ChatServer() as server, cloud_box(tmp_path, config(server)) as box:
         assert (await box.answered(await box.hear("set a timer for five minutes"))).text == "Timer set for 5 minutes."

@@ -38,7 +38,7 @@ def _state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def gathered(config: Config, cache: Path) -> tuple[list[str], list[str]]:
-    names, problems = gather(config, make_understander(config, load_tools(config), cache=cache))
+    names, problems = gather(config, [make_understander(config, load_tools(config), cache=cache)])
     return names, [problem.code for problem in problems]
 
 
@@ -80,7 +80,7 @@ def test_a_file_that_is_none_is_told_and_left_out(
     assert problems == [problem]
     assert len(found) == MOST_HOTWORDS if names is None else found == names
     registry = load_tools(config)
-    told = problems_of(config, registry, make_understander(config, registry, cache=tmp_path), [])
+    told = problems_of(config, registry, [make_understander(config, registry, cache=tmp_path)], [])
     assert problem in [one.code for one in told], "agentbox doctor tells it too"
 
 

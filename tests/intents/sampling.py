@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from itertools import groupby
 
 from hassil import (
     Alternative,
@@ -58,7 +59,9 @@ def words(text: str) -> list[str]:
     """The words of a sentence, each Chinese character one."""
     parts: list[str] = []
     for part in text.split():
-        parts += list(part) if any(map(is_single, part)) else [part]
+        for single, run in groupby(part, is_single):
+            letters = "".join(run)
+            parts += list(letters) if single else [letters]
     return parts
 
 

@@ -26,10 +26,13 @@ SAID = [
         "HeatOven",
         {"degrees": 180, "hours": 1, "minutes": 30},
     ),
-    (3, "kindly time my tea", {}, "HassStartTimer", {"minutes": 4, "name": "tea"}),
-    (6, "tea time", {}, "HassStartTimer", {"minutes": 4}),
-    (5, "Last week.", {"asked": "week_missing"}, "AgentboxAnswer", {"period": "last week"}),
-    (4, "and yesterday", {"last_intent": "CountOrders"}, "CountOrders", {"period": "yesterday"}),
+    (3, "打开 living room 的灯", {}, "LightOn", {"room": "living_room"}),
+    (3, "把 Kitchen 的灯打开。", {}, "LightOn", {"room": "kitchen"}),
+    (3, "turn on 客厅的灯", {}, "LightOn", {"room": "living_room"}),
+    (4, "kindly time my tea", {}, "HassStartTimer", {"minutes": 4, "name": "tea"}),
+    (7, "tea time", {}, "HassStartTimer", {"minutes": 4}),
+    (6, "Last week.", {"asked": "week_missing"}, "AgentboxAnswer", {"period": "last week"}),
+    (5, "and yesterday", {"last_intent": "CountOrders"}, "CountOrders", {"period": "yesterday"}),
 ]
 
 
@@ -39,8 +42,9 @@ def test_an_example(
 ) -> None:
     file = tmp_path / "mine.yaml"
     file.write_text(FILES[number], encoding="utf-8")
-    intents = {*INTENTS, "CountOrders", "BrewCoffee", "HeatOven"}
-    understander = Understander("en", intents=intents, owner_files=[file])
+    intents = {*INTENTS, "CountOrders", "BrewCoffee", "HeatOven", "LightOn"}
+    language = "zh-CN" if "language: zh" in FILES[number] else "en"
+    understander = Understander(language, intents=intents, owner_files=[file])
     assert understander.problems == []
     found = understander.understand(text, context=context)
     assert isinstance(found, Intent)
@@ -52,7 +56,7 @@ def test_every_example_is_tried() -> None:
 
 
 def test_the_responses_of_the_example(tmp_path: Path) -> None:
-    (tmp_path / "mine.yaml").write_text(FILES[6], encoding="utf-8")
+    (tmp_path / "mine.yaml").write_text(FILES[7], encoding="utf-8")
     understander = Understander("en", intents=INTENTS, owner_files=[tmp_path])
     for text, sentence in (
         ("tea time", "The kettle is on."),

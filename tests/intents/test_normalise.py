@@ -51,6 +51,29 @@ def test_english(heard: str, normal: str) -> None:
         ("晚上十二点", "0点"),
         ("中午十二点", "中午十二点"),
         ("嗯", "嗯"),
+        ("零点五小时", "半个小时"),
+        ("二点五个小时", "二个半小时"),
+        ("2.5小时", "2个半小时"),
+        ("一百零五分钟", "105分钟"),
+        ("一百二分钟", "120分钟"),
+        ("两百五十五秒", "255秒"),
+        ("一百零五个苹果", "一百零五个苹果"),
+        ("音量调到百分之百", "音量调到百分之一百"),
+        ("音量调到三成", "音量调到百分之三十"),
+        ("收成不好", "收成不好"),
+        ("半夜两点", "凌晨两点"),
+        ("夜里十一点", "晚上十一点"),
+        ("明天晚上一点", "明天晚上一点"),
+        ("ten 分钟", "10分钟"),
+        ("twenty-five minutes", "25分钟"),
+        ("one and a half 小时", "1个半小时"),
+        ("half an hour", "半小时"),
+        ("定时 an hour", "定时1小时"),
+        ("调到 fifty percent", "调到50%"),
+        ("提醒我 call one of them", "提醒我 call one of them"),
+        ("提醒我 get ten eggs", "提醒我 get ten eggs"),
+        ("【打开】“灯”……", "打开 灯"),
+        ("定时：５分钟", "定时5分钟"),
     ],
 )
 def test_chinese(heard: str, normal: str) -> None:
@@ -59,7 +82,8 @@ def test_chinese(heard: str, normal: str) -> None:
 
 PIECES = """
     7 30 730 1.5 0 12 . : , % am pm a.m. p.m. at for alarm um uh hours minutes oz h min half ½ 1,000 - ' ’
-    分钟 小时 一个半 点 晚上 十二 嗯 呃 ， 。 ％ ： １ 五 中
+    分钟 小时 一个半 点 晚上 十二 嗯 呃 ， 。 ％ ： １ 五 中 百 零 两 成 到 半夜
+    ten twenty half an one and a percent “ 】 …
 """
 TEXT = st.one_of(
     st.text(max_size=40),

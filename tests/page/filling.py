@@ -12,12 +12,19 @@ from agentbox.storage.journal import Journal
 from tests.storage.talk import whole_turn
 
 
-def fill(state: Path, texts: Sequence[tuple[float, str]], uses: Sequence[tuple[float, Egress]] = ()) -> list[str]:
-    """Turns with these words, begun then; and what left the box. The turns' ids."""
+def fill(
+    state: Path,
+    texts: Sequence[tuple[float, str]],
+    uses: Sequence[tuple[float, Egress]] = (),
+    *,
+    emotion: str | None = None,
+    sound_event: str | None = None,
+) -> list[str]:
+    """Turns with these words, begun then and said so; and what left the box. The turns' ids."""
     journal = Journal.open(state / "agentbox.db")
     ids = []
     for at, text in texts:
-        turn, events = whole_turn(text, at=at)
+        turn, events = whole_turn(text, at=at, emotion=emotion, sound_event=sound_event)
         ids.append(turn)
         for event in events:
             journal.record(event)

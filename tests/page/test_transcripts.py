@@ -132,6 +132,18 @@ def test_a_turn_is_shown_whole(box: Daemon, owner: Phone) -> None:
     assert owner.browser.get("/transcripts/01a1fce443c5").status_code == 404
 
 
+def test_how_it_was_said_is_shown_where_the_model_told(tmp_path: Path, box: Daemon, owner: Phone) -> None:
+    [turn] = fill(tmp_path, [(time.time() - 60, "hello")], emotion="happy", sound_event="laughter")
+    with running(tmp_path) as daemon:
+        phone = daemon.phone()
+        page = phone.see(f"/transcripts/{turn}")
+    assert "<dt>Said in this mood</dt><dd>happy</dd>" in page
+    assert "<dt>Also heard</dt><dd>laughter</dd>" in page
+    silent = owner.see(f"/transcripts/{box.client.call('transcripts.list', {'limit': 1})[0]['id']}")
+    assert "Said in this mood" not in silent
+    assert "Also heard" not in silent
+
+
 def test_the_home_page_links_each_turn_and_says_how_long_it_took(owner: Phone) -> None:
     answer = owner.send("/talk", text="what time is it")
     assert re.search(r'/transcripts/[0-9a-f]{32}"><time>.*\n.*answered after \d+\.\d\d s', answer.text)

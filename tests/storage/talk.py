@@ -37,24 +37,35 @@ def event(
     )
 
 
-def heard(turn: str, text: str, *, at: float = NOW, pcm: bytes = b"\1\0" * 1600) -> list[StageEvent]:
+def heard(
+    turn: str,
+    text: str,
+    *,
+    at: float = NOW,
+    pcm: bytes = b"\1\0" * 1600,
+    emotion: str | None = None,
+    sound_event: str | None = None,
+) -> list[StageEvent]:
     """A spoken turn up to its transcript."""
     utterance = Utterance(
         id=turn, started_at=at, first_sample=16000, pcm=pcm, speech_ms=80, silence_ms=20, end_reason="silence"
+    )
+    transcript = Transcript(
+        utterance_id=turn,
+        text=text,
+        engine="moonshine",
+        language="en",
+        confidence=0.9,
+        decode_ms=7.0,
+        emotion=emotion,
+        sound_event=sound_event,
     )
     return [
         event(turn, "speech", "started", at=at, level_dbfs=-30.0),
         event(turn, "utterance", "ended", at=at, audio_ms=100.0),
         event(turn, "activation", "opened", Activation(utterance_id=turn, by="always", command=text), at=at),
         event(turn, "utterance", "kept", utterance, at=at),
-        event(
-            turn,
-            "transcript",
-            "final",
-            Transcript(utterance_id=turn, text=text, engine="moonshine", language="en", confidence=0.9, decode_ms=7.0),
-            at=at,
-            decode_ms=7.0,
-        ),
+        event(turn, "transcript", "final", transcript, at=at, decode_ms=7.0),
     ]
 
 
@@ -80,9 +91,17 @@ def acted(turn: str, text: str, *, at: float = NOW) -> list[StageEvent]:
     ]
 
 
-def whole_turn(text: str, *, at: float = NOW, turn: str | None = None) -> tuple[str, list[StageEvent]]:
+def whole_turn(
+    text: str,
+    *,
+    at: float = NOW,
+    turn: str | None = None,
+    emotion: str | None = None,
+    sound_event: str | None = None,
+) -> tuple[str, list[StageEvent]]:
     turn = turn or new_id()
-    return turn, [*heard(turn, text, at=at), *acted(turn, text, at=at)]
+    spoken = heard(turn, text, at=at, emotion=emotion, sound_event=sound_event)
+    return turn, [*spoken, *acted(turn, text, at=at)]
 
 
 def unasked(text: str, *, at: float = NOW) -> Iterator[StageEvent]:

@@ -6,8 +6,10 @@ import sqlite3
 from collections.abc import Callable
 
 import pytest
+from sqlite_utils import Database
 
 from agentbox.errors import StorageError
+from agentbox.storage.schema import migrations
 from tests.storage.conftest import Box
 
 Keep = Callable[..., str]
@@ -109,3 +111,20 @@ def test_a_damaged_index_is_built_anew_and_nothing_is_lost(box: Box, keep: Keep,
     with sqlite3.connect(box.path) as database:
         database.execute("INSERT INTO search (search) VALUES ('integrity-check')")
     database.close()
+
+
+def test_turns_from_before_a_model_could_tell_how_they_were_said_are_kept(box: Box, keep: Keep) -> None:
+    old = "e" * 32
+    with sqlite3.connect(box.path) as database:
+        migrations.apply(Database(database, execute_plugins=False), stop_before="m006_undertone")
+        columns = "id, started_at, activated_by, text"
+        database.execute(f"INSERT INTO turns ({columns}) VALUES ('{old}', 1790000000, 'always', 'hi')")
+        database.execute("INSERT INTO transcripts VALUES (?, 'hi', 'moonshine', 'en', 0.9, 7)", [old])
+    database.close()
+    journal = box.open()
+    before = journal.get(old)
+    assert before is not None
+    assert (before["transcript"]["text"], before["transcript"]["emotion"]) == ("hi", None)
+    after = journal.get(keep(journal, "hello", emotion="happy", sound_event="laughter"))
+    assert after is not None
+    assert (after["transcript"]["emotion"], after["transcript"]["sound_event"]) == ("happy", "laughter")

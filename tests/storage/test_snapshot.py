@@ -8,10 +8,12 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from sqlite_utils import Database
 
 from agentbox.errors import InputError
 from agentbox.storage import snapshot
 from agentbox.storage.journal import Journal
+from agentbox.storage.schema import migrations
 
 PAIRED = ("paired_devices",)
 
@@ -40,6 +42,18 @@ def test_a_copy_is_whole_while_the_journal_is_in_use_and_leaves_devices_out(jour
     assert not Path(f"{copy}-wal").exists()
     snapshot.examine(copy)
     journal.close()
+
+
+@pytest.mark.parametrize("step", ["m002_tool_store", "m005_audit", "m006_undertone"])
+def test_the_journal_of_an_older_box_is_taken_and_brought_up_to_date(tmp_path: Path, step: str) -> None:
+    """As it was before `step`."""
+    file = tmp_path / "old.db"
+    with closing(sqlite3.connect(file)) as database:
+        migrations.apply(Database(database, execute_plugins=False), stop_before=step)
+    snapshot.examine(file)
+    with closing(sqlite3.connect(file)) as database:
+        columns = [row[1] for row in database.execute("PRAGMA table_info(transcripts)")]
+    assert columns[-2:] == ["emotion", "sound_event"]
 
 
 def broken(statement: str) -> Callable[[Path], None]:

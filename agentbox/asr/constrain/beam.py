@@ -19,7 +19,8 @@ from agentbox.asr.constrain.network import Alike, Network, State
 from agentbox.asr.constrain.prior import Context, Prior, context_of
 from agentbox.asr.decoders import Floats, Ints
 from agentbox.asr.engine import Aborted
-from agentbox.asr.moonshine import Encoding, Moonshine, log_softmax
+from agentbox.asr.logits import log_softmax
+from agentbox.asr.moonshine import Encoding, Moonshine
 from agentbox.asr.tokens import END
 
 PRIOR_WEIGHT = 0.55

@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 
 from agentbox.asr.constrain.spelling import Speller
 from agentbox.asr.engine import Aborted, Recognition
-from agentbox.asr.moonshine import Encoding, Moonshine, log_softmax
+from agentbox.asr.logits import log_softmax
+from agentbox.asr.moonshine import Encoding, Moonshine
 from agentbox.asr.tokens import END, TokenTable
 
 

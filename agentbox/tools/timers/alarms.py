@@ -59,12 +59,14 @@ async def set_alarm(
     check_room(ringer)
     own = (name or "").strip()
     if in_s := in_hours * 3600 + in_minutes * 60:
-        entry = ringer.book.start(ringer.now(), "alarm", checked_duration(in_s), name=own)
+        entry = ringer.book.start(
+            ringer.now(), "alarm", checked_duration(in_s), name=own, language=ringer.other(context.language)
+        )
     elif hour is None:
         raise ToolError("time_missing", "An alarm needs a time.", asks=True)
     else:
         at = resolve(ringer.now().wall, hour, minute, period, day, by_day=False)
-        entry = ringer.book.schedule("alarm", at, name=own)
+        entry = ringer.book.schedule("alarm", at, name=own, language=ringer.other(context.language))
     ringer.touched()
     return _alarm_set(context, ringer, entry, Undo(tool="cancel_alarm", arguments={"id": entry.id}))
 
@@ -137,14 +139,16 @@ async def set_reminder(
     check_room(ringer)
     own = (message or "").strip()
     if in_s := in_hours * 3600 + in_minutes * 60 + in_seconds:
-        entry = ringer.book.start(ringer.now(), "reminder", checked_duration(in_s), message=own)
+        entry = ringer.book.start(
+            ringer.now(), "reminder", checked_duration(in_s), message=own, language=ringer.other(context.language)
+        )
     elif hour is None and day is None:
         raise ToolError("time_missing", "A reminder needs a time.", asks=True)
     else:
         if hour is None:
             hour, minute, period = REMINDER_HOUR, 0, "am"
         at = resolve(ringer.now().wall, hour, minute, period, day, by_day=True)
-        entry = ringer.book.schedule("reminder", at, message=own)
+        entry = ringer.book.schedule("reminder", at, message=own, language=ringer.other(context.language))
     ringer.touched()
     return _reminder_set(context, ringer, entry, Undo(tool="cancel_reminder", arguments={"id": entry.id}))
 

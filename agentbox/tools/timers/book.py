@@ -80,6 +80,8 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     fold: int = 0
     """Which of the two, if the clock shows `at` twice (PEP 495)."""
     ringing: bool = False
+    language: str = ""
+    """In which it was asked for (BCP-47), and is told; empty: the box's own."""
 
     @property
     def paused(self) -> bool:
@@ -132,16 +134,17 @@ class Book:
     def to_json(self) -> JSON:
         return msgspec.to_builtins(_Kept(list(self.entries.values()), self._next_id))
 
-    def start(self, now: Now, kind: Kind, duration_s: float, *, name: str = "", message: str = "") -> Entry:
+    def start(
+        self, now: Now, kind: Kind, duration_s: float, *, name: str = "", message: str = "", language: str = ""
+    ) -> Entry:
         """Let something run from now on."""
-        return self._add(
-            kind=kind, name=name, message=message, duration_s=duration_s, left_s=duration_s, since=anchor(now)
-        )
+        words = {"name": name, "message": message, "language": language}
+        return self._add(kind=kind, duration_s=duration_s, left_s=duration_s, since=anchor(now), **words)
 
-    def schedule(self, kind: Kind, at: datetime, *, name: str = "", message: str = "") -> Entry:
+    def schedule(self, kind: Kind, at: datetime, *, name: str = "", message: str = "", language: str = "") -> Entry:
         """Put something down for a time of day, shown by the clocks of the zone the box is in."""
         local = at.replace(tzinfo=None, fold=0).isoformat()
-        return self._add(kind=kind, name=name, message=message, at=local, fold=at.fold)
+        return self._add(kind=kind, name=name, message=message, at=local, fold=at.fold, language=language)
 
     def pause(self, id: int, now: Now) -> Entry:
         entry = self.entries[id]

@@ -42,7 +42,9 @@ async def start_timer(
     ringer = context.service(Ringer)
     duration_s = checked_duration(hours * 3600 + minutes * 60 + seconds)
     check_room(ringer)
-    entry = ringer.book.start(ringer.now(), "timer", duration_s, name=(name or "").strip())
+    entry = ringer.book.start(
+        ringer.now(), "timer", duration_s, name=(name or "").strip(), language=ringer.other(context.language)
+    )
     ringer.touched()
     undo = Undo(tool="cancel_timer", arguments={"id": entry.id})
     return Outcome(_set(context, entry), data=told(entry, ringer), undo=undo)

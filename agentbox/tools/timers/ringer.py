@@ -44,8 +44,13 @@ class Ringer(Service):
         alerts = self.book.tick(now)
         self._save()
         for alert in alerts:
-            text = "" if alert.kind == "again" else alert_text(alert, self.context.phrases, now)
-            self.context.emit(Reply(utterance_id="", text=text, sound="timer", outcome="alert"))
+            language = alert.entry.language
+            text = "" if alert.kind == "again" else alert_text(alert, self.context.phrases_in(language), now)
+            self.context.emit(Reply(utterance_id="", text=text, sound="timer", outcome="alert", language=language))
+
+    def other(self, language: str) -> str:
+        """`language` where it is not the box's own, in which everything else is told."""
+        return "" if language == self.context.language else language
 
     def touched(self) -> None:
         """To be called after each change of the book: keeps it, and looks anew at what is due when."""

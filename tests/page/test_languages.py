@@ -1,0 +1,25 @@
+"""The page is in the language of the answer on it, unless the browser chose one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from agentbox.config import Config
+from agentbox.paths import models_dir
+from tests.page.conftest import running
+
+
+def test_a_page_follows_the_language_of_what_was_typed(tmp_path: Path) -> None:
+    asr = {"models_dir": str(models_dir(Config())), "other_languages": ["zh"]}
+    with running(tmp_path, asr=asr) as daemon:
+        phone = daemon.phone()
+        page = phone.send("/talk", text="现在几点").text
+        assert '<html lang="zh">' in page
+        assert '<dd lang="zh-CN">' in page
+        page = phone.send("/talk", text="what time is it").text
+        assert '<html lang="en">' in page
+        assert '<dd lang="en">' in page
+        phone.browser.post("/language", data={"language": "en", "back": "/"})
+        page = phone.send("/talk", text="现在几点").text
+        assert '<html lang="en">' in page
+        assert '<dd lang="zh-CN">' in page
