@@ -85,6 +85,8 @@ class Asr(Section, frozen=True):
     threads: Annotated[int, Meta(ge=1, le=16)] = 1
     partials: bool = True
     models_dir: str | None = None
+    hotwords: list[Annotated[str, Meta(min_length=1, max_length=60)]] = field(default_factory=list)
+    hotwords_file: str | None = None
 
     def __post_init__(self) -> None:
         others = [primary(language) for language in self.other_languages]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias, TypeGuard
+from typing import NamedTuple, Protocol, TypeAlias, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,10 +26,19 @@ class Capabilities:
     """It can take sound piece by piece: it is a `StreamingEngine`."""
     token_scores: bool
     """It tells how likely it held each token."""
+    takes_hotwords: bool = False
+    """It listens more readily for names it is told (`Hints.hotwords`)."""
 
     def speaks(self, language: str) -> bool:
         """Whether `language` (BCP-47) is covered."""
         return not self.languages or any(covers(tag, language) for tag in self.languages)
+
+
+class Correction(NamedTuple):
+    """A name or term of the owner's that was written in place of what was read (`asr.hotwords`)."""
+
+    heard: str
+    meant: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +75,10 @@ class Recognition:
     """How it was said (`happy`, `sad`, `angry`, `neutral` ...), where the model tells."""
     sound_event: str | None = None
     """What else was heard (`speech`, `music`, `applause`, `laughter` ...), where the model tells."""
+    corrections: tuple[Correction, ...] = ()
+    """The owner's names that were put right in `text`, in their order; `tokens` are of what was read before."""
+    hotwords_ms: float | None = None
+    """Time for looking for them; null where that was not done."""
     sentences_in: str | None = None
     """The language (BCP-47) of the sentences that it was decoded under; null where that was not done."""
 

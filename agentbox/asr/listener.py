@@ -26,7 +26,9 @@ from agentbox.asr.engine import (
     StreamingEngine,
     can_stream,
 )
-from agentbox.asr.moonshine import MIN_SAMPLES, Moonshine
+from agentbox.asr.hotwords.correct import in_candidates
+from agentbox.asr.hotwords.names import Names
+from agentbox.asr.moonshine import MIN_SAMPLES, Encoding, Moonshine
 from agentbox.asr.wake import PhraseScorer
 from agentbox.asr.wakeful import Wakeful, with_phrase
 from agentbox.messages import SAMPLE_RATE_HZ
@@ -74,6 +76,8 @@ class Listener:
         self._decoders: dict[str, GrammarDecoder] = {}
         """By the language of their sentences."""
         self._scorer: PhraseScorer | None = None
+        self.names = Names()
+        """The owner's."""
         self.novel = isinstance(engine, Moonshine)
         """In the last utterance decoded under sentences there was much that was not met before, which takes longer. It
         never is so where the engine cannot decode under sentences."""
@@ -98,16 +102,26 @@ class Listener:
         ask: Ask | None = None,
         wakeful: Wakeful | None = None,
         under_way: bool = False,
+        names: bool = True,
     ) -> Recognition:
         """As `Engine.transcribe`; with `ask`, the candidates under the sentences it names; with `wakeful`, the wake
         phrase it begins with. `under_way`: more is being said, and this only makes ready for it.
 
-        A streaming engine only hears what it has not heard yet (`partial`)."""
-        if can_stream(self.engine):
-            return self._fed(self.engine, samples, language, abort).finish(speech_ms=speech_ms, abort=abort)
+        `names`: the owner's are put right, unless `ask` finds nothing to do with the words.
+
+        A streaming engine only hears what it has not heard yet (`partial`).
+        """
         if not isinstance(self.engine, Moonshine):
-            wanted = self._wanted(language)
-            return self.engine.transcribe(samples, language=wanted, speech_ms=speech_ms, abort=abort, hints=self._hints)
+            read = self._read(samples, language, speech_ms, abort)
+            sentences = ask(read) if ask is not None and names else None
+            if not names or (ask is not None and sentences is None):
+                return read
+            return self.names.told(
+                self.engine.capabilities,
+                read,
+                lambda told: self._read(samples, language, speech_ms, abort, told),
+                after=sentences.after if sentences is not None else 0,
+            )
         recognition, encoding = self.engine.listen(samples, speech_ms=speech_ms, abort=abort)
         if wakeful is not None and encoding is not None:
             scorer = self._scorer_of(self.engine, wakeful.phrases, language)
@@ -115,9 +129,29 @@ class Listener:
             recognition = with_phrase(
                 self.engine, scorer, wakeful, recognition, encoding, speech_ms=speech_ms, abort=abort
             )
-        sentences = ask(recognition) if ask is not None and encoding is not None else None
-        if sentences is None or not sentences.roots or encoding is None:
+        if encoding is None:
             return recognition
+        sentences = ask(recognition) if ask is not None else None
+        named = recognition
+        if names and (ask is None or sentences is not None):
+            after = sentences.after if sentences is not None else 0
+            named = self.names.scored(self.engine, recognition, encoding, after=after, abort=abort)
+        if sentences is None or not sentences.roots:
+            return named
+        return self._under(sentences, recognition, named, encoding, under_way=under_way, abort=abort)
+
+    def _under(
+        self,
+        sentences: Sentences,
+        recognition: Recognition,
+        named: Recognition,
+        encoding: Encoding,
+        *,
+        under_way: bool,
+        abort: Callable[[], bool] | None,
+    ) -> Recognition:
+        """`named`, which is `recognition` with names put right, and what it can be of the sentences."""
+        assert isinstance(self.engine, Moonshine)
         decoder = self._ready(self.engine, sentences.grammar)
         before = self._tokens_before(recognition, sentences.after)
         started = time.perf_counter()
@@ -133,19 +167,18 @@ class Listener:
         )
         self._learnt += decoded.learnt
         if under_way:
-            return recognition
+            return named
         self.novel, self._learnt = self._learnt > NOVEL_CONTEXTS, 0
         free = decoder.free_reading(
-            recognition.text[sentences.after :],
+            named.text[sentences.after :],
             recognition.tokens[before:],
             recognition.token_logprobs[before:],
             recognition.confidence or 0.0 if decoded.candidates else None,
         )
+        candidates = in_candidates(decoded.candidates, named.corrections)
         constrain_ms = (time.perf_counter() - started) * 1000
         language = sentences.grammar.language
-        return replace(
-            recognition, candidates=decoded.candidates, free=free, constrain_ms=constrain_ms, sentences_in=language
-        )
+        return replace(named, candidates=candidates, free=free, constrain_ms=constrain_ms, sentences_in=language)
 
     def partial(
         self,
@@ -157,11 +190,27 @@ class Listener:
     ) -> Recognition:
         """The words so far of an utterance under way, without scores where the engine streams. Raises as `hear`."""
         if not can_stream(self.engine):
-            return self.hear(samples, language=language, speech_ms=speech_ms, abort=abort)
+            return self.hear(samples, language=language, speech_ms=speech_ms, abort=abort, names=False)
         started = time.perf_counter()
         text = self._fed(self.engine, samples, language, abort).partial(abort=abort)
         decode_ms = (time.perf_counter() - started) * 1000
         return Recognition(text, audio_ms=samples.size * 1000 // SAMPLE_RATE_HZ, decode_ms=decode_ms)
+
+    def _read(
+        self,
+        samples: Samples,
+        language: str,
+        speech_ms: int | None,
+        abort: Callable[[], bool] | None,
+        told: tuple[str, ...] = (),
+    ) -> Recognition:
+        """By an engine that only reads; `told`: names that may have been said."""
+        if can_stream(self.engine):
+            return self._fed(self.engine, samples, language, abort).finish(speech_ms=speech_ms, abort=abort)
+        hints = replace(self._hints, hotwords=told)
+        return self.engine.transcribe(
+            samples, language=self._wanted(language), speech_ms=speech_ms, abort=abort, hints=hints
+        )
 
     def _wanted(self, language: str) -> str:
         """What an engine that can tell languages apart is told, where `language` is the box's own."""

@@ -120,7 +120,7 @@ class Nano:
         """`itn`: the model is asked to write numbers, dates and the like as such. Raises `ModelError`
         `model_damaged`."""
         self.name = name
-        self.capabilities = Capabilities(tuple(languages), streaming=False, token_scores=True)
+        self.capabilities = Capabilities(tuple(languages), streaming=False, token_scores=True, takes_hotwords=True)
         self.tokens_per_second = tokens_per_second
         self._itn = itn
         self._convention = convention

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agentbox.asr.engine import Aborted, Engine, Recognition, Samples
+from agentbox.asr.hotwords.index import HotwordIndex
 from agentbox.asr.listener import Ask, Listener, Sentences
 from agentbox.asr.wakeful import Wakeful
 from agentbox.errors import ModelError
@@ -133,6 +134,10 @@ class InferenceThread:
             self._preparing = chain.from_iterable(map(self.listener.prepare, sentences))
             self._changed.notify()
 
+    def use_hotwords(self, hotwords: HotwordIndex | None) -> None:
+        """Put right the owner's names from the next utterance on, in place of those before."""
+        self.listener.names.hotwords = hotwords
+
     def final(
         self, sound: Sound, speech_ms: int | None = None, ask: Ask | None = None, wakeful: Wakeful | None = None
     ) -> Answer:
@@ -220,6 +225,7 @@ class InferenceThread:
                 ask=ask,
                 wakeful=wakeful,
                 under_way=under_way,
+                names=priority is not Priority.PARTIAL,
             )
 
         return self._submit(priority, run)

@@ -59,6 +59,9 @@ FIXED = ("audio", "asr", "storage", "control", "metrics", "log")
 DEVICES = ("input_device", "output_device", "sounds")
 """Keys of the section `audio` that a reload takes over all the same."""
 
+NAMES = ("hotwords", "hotwords_file")
+"""The same of the section `asr`."""
+
 RESTART_S = 0.5
 """Between the word to restart and the end, so that whoever said it gets an answer."""
 
@@ -165,8 +168,10 @@ class Box:
         return code
 
     def _prepare(self) -> None:
-        """Have the sentences ready before somebody says one."""
-        own, *others = self.core.attention.talk.mind.tongues
+        """Have the sentences and the owner's names ready before somebody says one."""
+        mind = self.core.attention.talk.mind
+        self.worker.use_hotwords(mind.hotwords)
+        own, *others = mind.tongues
         heard = [one for one in others if hears(self._loaded.config, one.language)]
         every = [tongue.understander.spoken for tongue in (own, *heard)]
         self.worker.prepare(*(Sentences(spoken.grammar, tuple(spoken.active({}))) for spoken in every))
@@ -306,8 +311,9 @@ class Box:
         try:
             loaded = await asyncio.to_thread(settings.load, self._loaded.file)
             kept = {name: getattr(self._loaded.config, name) for name in FIXED}
-            devices = {name: getattr(loaded.config.audio, name) for name in DEVICES}
-            kept["audio"] = msgspec.structs.replace(kept["audio"], **devices)
+            for section, names in (("audio", DEVICES), ("asr", NAMES)):
+                new = getattr(loaded.config, section)
+                kept[section] = msgspec.structs.replace(kept[section], **{name: getattr(new, name) for name in names})
             later = [name for name, section in kept.items() if getattr(loaded.config, name) != section]
             config = msgspec.structs.replace(loaded.config, **kept)
             await self.core.reload(loaded._replace(config=config))

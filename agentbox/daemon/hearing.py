@@ -383,4 +383,6 @@ class Hearing:
         }
         if recognition.constrain_ms is not None:
             timings["constrain_ms"] = recognition.constrain_ms
+        if recognition.hotwords_ms is not None:
+            timings["hotwords_ms"] = recognition.hotwords_ms
         return Heard(utterance, transcript, by, ended_s - utterance.silence_ms / 1000, timings, recognition)

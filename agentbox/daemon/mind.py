@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from agentbox.asr.catalogue import Catalogue
+from agentbox.asr.hotwords.index import HotwordIndex
 from agentbox.asr.load import is_folder
 from agentbox.config import Config
 from agentbox.daemon.conversation import Conversation
+from agentbox.daemon.hotwords import gather
 from agentbox.daemon.keys import credentials_of
 from agentbox.daemon.questions import ANSWER
 from agentbox.errors import AgentboxError
@@ -58,6 +60,8 @@ class Mind:
     tongues: tuple[Tongue, ...]
     """The box's own language first."""
     runner: Runner
+    hotwords: HotwordIndex | None = None
+    """The owner's names and terms; null where nothing is heard."""
 
     @property
     def language(self) -> str:
@@ -92,7 +96,7 @@ async def open_mind(
 
     What is broken is told through `emit` and left out. `services` false: only answer calls; nothing rings.
     """
-    registry, understanders, phrases, unsaid = await asyncio.to_thread(_load, config, services)
+    registry, understanders, phrases, unsaid, hotwords = await asyncio.to_thread(_load, config, services)
     runner = Runner(
         registry,
         config.tools,
@@ -112,7 +116,7 @@ async def open_mind(
         for name, life in runner.services().items() if services else ():
             task = asyncio.create_task(_keep_alive(name, life), name=f"service-{name}")
             stack.push_async_callback(_end, task)
-        yield Mind(tuple(Tongue(one.language, one) for one in understanders), runner)
+        yield Mind(tuple(Tongue(one.language, one) for one in understanders), runner, hotwords)
 
 
 def load_phrases(config: Config) -> tuple[dict[str, Phrases], list[Notice]]:
@@ -201,12 +205,14 @@ def only_sentences(language: str, files: Sequence[Path]) -> Understander:
 def problems_of(
     config: Config, registry: Registry, understanders: Iterable[Understander], unsaid: Sequence[Notice]
 ) -> list[Notice]:
-    """What in the tools, the sentences, the replies (`unsaid`: as `load_phrases` tells) and what the configuration says
-    of them is left out, and why."""
+    """What in the tools, the sentences, the names, the replies (`unsaid`: as `load_phrases` tells) and what the
+    configuration says of them is left out, and why."""
+    every = list(understanders)
     return [
         *unheard(config),
         *registry.problems,
-        *(problem for one in understanders for problem in one.problems),
+        *(problem for one in every for problem in one.problems),
+        *gather(config, every)[1],
         *unsaid,
         *Policies(config.tools.policy).problems(registry.tools),
         *unknown_options(config.tools.options, registry),
@@ -238,14 +244,23 @@ def hears(config: Config, language: str) -> bool:
         return True  # told where the model is loaded
 
 
-def _load(config: Config, speech: bool) -> tuple[Registry, list[Understander], dict[str, Phrases], list[Notice]]:
+class _Loaded(NamedTuple):
+    registry: Registry
+    understanders: list[Understander]
+    phrases: dict[str, Phrases]
+    unsaid: list[Notice]
+    hotwords: HotwordIndex | None
+
+
+def _load(config: Config, speech: bool) -> _Loaded:
     registry = load_tools(config)
     understanders = make_understanders(config, registry)
     for understander in understanders if speech else ():
         if understander.language == config.language or hears(config, understander.language):
             # The graph of all sentences takes some 0.3 s to make: not in the loop, when the first words are heard.
             _ = understander.spoken.grammar
-    return registry, understanders, *load_phrases(config)
+    hotwords = HotwordIndex(gather(config, understanders)[0]) if speech else None
+    return _Loaded(registry, understanders, *load_phrases(config), hotwords)
 
 
 async def _keep_alive(name: str, life: Callable[[], Coroutine[Any, Any, None]]) -> None:

@@ -18,10 +18,11 @@ from agentbox.intents.grammar import ANYTHING, BUILTIN, NUMBER, OURS, Grammar, S
 from agentbox.intents.likely import Index
 from agentbox.intents.numbers import NumberWords, number_ends
 from agentbox.intents.smallwords import FILLERS, MAY_BE_MISSING, SMALL_WORDS
-from agentbox.intents.sounds import likeness, sound_of
+from agentbox.intents.sounds import likeness
 from agentbox.intents.walk import Place, Walker
 from agentbox.intents.words import Word, is_single, words_of
 from agentbox.messages import JSON
+from agentbox.phonetics import sound_of
 
 _MAX_WORDS = 30
 _MIN_LIKENESS = 0.7

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from enum import IntEnum
 from functools import cached_property
+from itertools import chain, islice
 from typing import NamedTuple
 
 import msgspec
@@ -27,6 +28,7 @@ from hassil import (
 )
 from hassil import Sequence as InOrder
 from hassil.intents import Intent
+from hassil.sample import sample_expression
 from hassil.util import CJK_WHITESPACE
 
 from agentbox.caches import digest
@@ -37,6 +39,9 @@ from agentbox.messages import JSON
 
 OURS = "agentbox"
 BUILTIN = "builtin"
+
+_WAYS = 4
+"""Of a list's value that is a template ("[the] TV"), so many ways to say it are given out."""
 
 _NAME_CONTEXT = {"domain": "todo"}
 """In the community's sentences `{name}` is any device, told apart by its domain; ours are lists to write on."""
@@ -114,6 +119,16 @@ class Grammar:
         return Intents(
             whole.language, chosen, whole.slot_lists, whole.expansion_rules, whole.skip_words, whole.settings
         )
+
+    def values_said(self, but: Collection[str]) -> Iterator[str]:
+        """How the values of text lists are said, those with choices in them in a few ways; not of the lists `but`."""
+        lists = [self.intents.slot_lists.items()]
+        lists += [block.slot_lists.items() for intent in self.intents.intents.values() for block in intent.data]
+        for name, slot_list in chain.from_iterable(lists):
+            if name not in but and isinstance(slot_list, TextSlotList):
+                for value in slot_list.values:
+                    ways = sample_expression(value.text_in, self.intents.slot_lists, self.intents.expansion_rules)
+                    yield from islice(ways, _WAYS)
 
     def possible(self, block: IntentData, context: Mapping[str, JSON]) -> bool:
         """Whether a block's contexts can hold: each key it requires is there, or a list's value may bring it."""

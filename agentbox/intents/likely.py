@@ -11,9 +11,10 @@ from rapidfuzz.process import cdist
 
 from agentbox.intents.grammar import BUILTIN, OURS, Scope, Template
 from agentbox.intents.smallwords import SMALL_WORDS
-from agentbox.intents.sounds import same_syllable, sound_of
+from agentbox.intents.sounds import same_syllable
 from agentbox.intents.templates import parts_of
 from agentbox.intents.words import Word, pieces_of, words_of
+from agentbox.phonetics import sound_of
 
 _MIN_CLOSE = 0.52
 """Below this, two words are not even compared with care. Less than `_MIN_LIKENESS`: pieces of words count here."""

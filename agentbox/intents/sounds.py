@@ -1,50 +1,17 @@
 """How alike two words sound. Rough, and good enough to tell a mishearing from another word.
 
-Latin letters are brought to a key of about a dozen sounds: vowels are one sound, voiced and unvoiced consonants are
-one, "r" is only heard before a vowel. (The idea is Philips' Metaphone, 1990, made coarser and keeping vowels, since
-"list" and "least" must differ less than "list" and "lost property".) Chinese characters are alike when Mandarin
+Latin letters are alike as far as the keys of their sounds are (`phonetics`). Chinese characters are alike when Mandarin
 speakers say them alike but for the tone; a short table holds those of our own sentences.
 """
 
 from __future__ import annotations
 
-import re
 from functools import lru_cache
 
 from rapidfuzz.distance import Levenshtein
 
 from agentbox.intents.words import is_single
-
-_SPELLINGS = [
-    (re.compile(pattern), sound)
-    for pattern, sound in (
-        (r"^h(?=our|on)", ""),
-        (r"^(?:kn|gn|pn)", "n"),
-        (r"^wr", "r"),
-        (r"^wh", "w"),
-        (r"^ps", "s"),
-        (r"^x", "s"),
-        (r"(.)\1+", r"\1"),
-        (r"tch|tsch|ch", "J"),
-        (r"[tc]i(?=o|a)|sh|sch", "S"),
-        (r"ph", "f"),
-        (r"igh", "i"),
-        (r"(?<=[aeiou])gh", ""),
-        (r"gh", "k"),
-        (r"dg(?=[eiy])|j", "J"),
-        (r"g(?=[eiy])", "J"),
-        (r"c(?=[eiy])", "s"),
-        (r"ck|[cgq]", "k"),
-        (r"x", "ks"),
-        (r"th", "t"),
-        (r"mb$", "m"),
-        (r"(?<=[a-z])e$", ""),
-        (r"(?<=[aeiouy])[rhw](?![aeiouy])", ""),
-        (r"(?<=.)h", ""),
-        (r"[aeiouy]+", "a"),
-    )
-]
-_MERGED = str.maketrans("dbvz", "tpfs")
+from agentbox.phonetics import sound_of
 
 # Characters of our Chinese sentences (and of what is heard in their place), one group for each toneless syllable.
 # Numerals are in no group: a number is never guessed.
@@ -64,14 +31,6 @@ for _group in _SYLLABLES.split():
 def same_syllable(character: str) -> frozenset[str]:
     """The Chinese characters of the table that sound like this one; none when it is not there."""
     return _SAME.get(character, frozenset())
-
-
-@lru_cache(maxsize=4096)
-def sound_of(word: str) -> str:
-    """The key of a lower-case word's sound: "said" and "set" have one key, "timer" begins with the key of "time"."""
-    for pattern, sound in _SPELLINGS:
-        word = pattern.sub(sound, word)
-    return re.sub(r"(.)\1+", r"\1", word.translate(_MERGED))
 
 
 @lru_cache(maxsize=16384)

@@ -81,6 +81,11 @@ class Understander:
         self._grammars = [
             Grammar(file.name, one.values, slot_values) for file, one in loaded if one.values and one.values["intents"]
         ]
+        ours_lists = (our_values or {}).get("lists", {})
+        self._names = dict.fromkeys(
+            [" ".join(said.split()) for grammar in self._grammars for said in grammar.values_said(ours_lists)]
+            + [name for several in slot_values.values() for name in several]
+        )
         own = sources.ours(our_values, intents, slot_values) if ours else None
         community = sources.builtin(language, intents, slot_values) if builtin else None
         of_tools = None
@@ -123,6 +128,10 @@ class Understander:
         """The intent of `text` where a sentence fits it exactly."""
         match = self._exact(self._heard(text), context or {})
         return self._intent(match, text, "", "exact", 1.0) if match is not None else None
+
+    def names(self) -> list[str]:
+        """The values of the owner's own lists, as they are said, and the names that the box fills lists with."""
+        return list(self._names)
 
     def example(self, intents: Collection[str]) -> str | None:
         """A sentence for one of `intents`; null where there is none."""

@@ -31,6 +31,11 @@ def _phrases(text: str) -> JSON:
     return [one for part in re.split(r"[\n,，、;；]", text) if (one := " ".join(part.split()))] or None
 
 
+def _names(text: str) -> JSON:
+    """One a line, or with commas between them."""
+    return _phrases(text) or []
+
+
 TOPICS: dict[str, dict[str, Callable[[str], JSON]]] = {
     "name": {"persona.name": _text, "page.name": _text},
     "sound": {"audio.input_device": _text, "audio.output_device": _text, "audio.sounds": _flag},
@@ -40,6 +45,7 @@ TOPICS: dict[str, dict[str, Callable[[str], JSON]]] = {
         "activation.sensitivity": _number,
         "activation.listen_after": _text,
     },
+    "names": {"asr.hotwords": _names},
     "voice": {
         "speech.verbosity": _text,
         "speech.voice": _text,

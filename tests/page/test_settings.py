@@ -73,6 +73,11 @@ def test_every_page_is_there_in_every_language_and_has_labels(owner: Phone, plac
     ("topic", "form", "written"),
     [
         ("listening", {"activation.phrases": "hey marvin\nhello, box"}, {"phrases": ["hey marvin", "hello", "box"]}),
+        (
+            "names",
+            {"asr.hotwords": "Siobhan Casserly\n李娜，小米电视"},
+            {"hotwords": ["Siobhan Casserly", "李娜", "小米电视"]},
+        ),
         ("voice", {"speech.pace": "1.2", "speech.quiet_hours": "22:00-07:00"}, {"pace": 1.2}),
         ("keeping", {"storage.retention_days": "7", "storage.audio?": "1"}, {"retention_days": 7}),
         ("cloud", {"cloud.policy": "local_first"}, {"policy": "local_first"}),

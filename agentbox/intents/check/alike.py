@@ -21,9 +21,10 @@ from agentbox.intents.check.meaning import Meanings, needed_context
 from agentbox.intents.check.saying import count, texts
 from agentbox.intents.grammar import Scope
 from agentbox.intents.numbers import NumberWords
-from agentbox.intents.sounds import same_syllable, sound_of
+from agentbox.intents.sounds import same_syllable
 from agentbox.intents.templates import parts_of
 from agentbox.intents.words import is_single, words_of
+from agentbox.phonetics import sound_of
 
 ALIKE = 0.42
 """Phrases whose distance is at most this are told. Of 77 pairs of a word and what the default model wrote in its place

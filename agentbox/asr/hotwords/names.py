@@ -1,0 +1,65 @@
+"""The owner's names in what an engine read: scored, told, or by the text alone, whichever the engine can do."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TypeAlias
+
+from agentbox.asr.engine import Capabilities, Recognition
+from agentbox.asr.hotwords.correct import corrected, corrected_by_text, likely
+from agentbox.asr.hotwords.index import HotwordIndex
+from agentbox.asr.hotwords.scoring import Scorer
+from agentbox.asr.moonshine import Encoding, Moonshine
+
+Again: TypeAlias = Callable[[tuple[str, ...]], Recognition]
+"""Reads the same sound once more, with these names as hints."""
+
+
+class Names:
+    """Belongs to the inference thread but for `hotwords`."""
+
+    def __init__(self) -> None:
+        self.hotwords: HotwordIndex | None = None
+        """Names and terms; replaced as a whole, by any thread."""
+        self._scorer: Scorer | None = None
+
+    def scored(
+        self,
+        model: Moonshine,
+        read: Recognition,
+        encoding: Encoding,
+        *,
+        after: int = 0,
+        abort: Callable[[], bool] | None = None,
+    ) -> Recognition:
+        """Those written that the sound bears out. `after`: so many characters stay as they are (a wake phrase).
+
+        Raises `Aborted`, `ModelError` `model_failed`.
+        """
+        hotwords = self.hotwords
+        if not hotwords or not read.text:
+            return read
+        started = time.perf_counter()
+        if self._scorer is None or self._scorer.model is not model:
+            self._scorer = Scorer(model)
+        put_right = corrected(hotwords, read, self._scorer, encoding, after=after, abort=abort)
+        return _timed(put_right, started)
+
+    def told(self, capabilities: Capabilities, read: Recognition, again: Again, *, after: int = 0) -> Recognition:
+        """By an engine whose words cannot be scored here: it reads once more and is told what it may have missed; where
+        it takes no names, only what sounds just like one is put right. Raises what `again` raises."""
+        hotwords = self.hotwords
+        if not hotwords or not read.text:
+            return read
+        started = time.perf_counter()
+        if not capabilities.takes_hotwords:
+            return _timed(corrected_by_text(hotwords, read, after=after), started)
+        names = likely(hotwords, read.text)
+        anew = again(names) if names else read
+        return _timed(anew if anew.text else read, started)
+
+
+def _timed(recognition: Recognition, started: float) -> Recognition:
+    return replace(recognition, hotwords_ms=(time.perf_counter() - started) * 1000)
