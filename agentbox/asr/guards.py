@@ -11,6 +11,7 @@ music and clicks (docs/models.md, "Words that nobody said").
 from __future__ import annotations
 
 import math
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -33,6 +34,9 @@ _MIN_RATE = 1.2
 
 _MIN_SPEECH_S = 0.064
 """Two windows of the voice detector."""
+
+_PACKED_RATIO = 2.4
+"""Text that packs better only repeats itself; the limit is openai/whisper's (transcribe.py)."""
 
 _LITTLE_SPEECH_S = 0.4
 _LITTLE_BELIEF = 0.45
@@ -74,6 +78,12 @@ def mean_probability(logprobs: Sequence[float]) -> float | None:
 def has_words(text: str) -> bool:
     """Whether there is a letter or a digit in it; notes of music (the default model's word for silence) are none."""
     return any(letter.isalnum() for letter in text)
+
+
+def too_regular(text: str) -> bool:
+    """Whether `text` repeats itself so much that nobody says it, wherever in it. Short texts never do."""
+    plain = text.encode()
+    return len(plain) > _PACKED_RATIO * len(zlib.compress(plain))
 
 
 def tail_loop(tokens: Sequence[int], min_repeats: int) -> int | None:

@@ -10,17 +10,29 @@ from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
 import msgspec
+import numpy as np
 
 from agentbox import caches
 from agentbox.asr.constrain.decoder import GrammarDecoder
 from agentbox.asr.constrain.prior import Kept, Prior
 from agentbox.asr.constrain.warm import warm
-from agentbox.asr.engine import NO_HINTS, Engine, Hints, Recognition, Samples
+from agentbox.asr.engine import (
+    NO_HINTS,
+    Aborted,
+    Engine,
+    Hints,
+    Recognition,
+    Samples,
+    Stream,
+    StreamingEngine,
+    can_stream,
+)
 from agentbox.asr.hotwords.correct import in_candidates
 from agentbox.asr.hotwords.names import Names
 from agentbox.asr.moonshine import MIN_SAMPLES, Encoding, Moonshine
 from agentbox.asr.wake import PhraseScorer
 from agentbox.asr.wakeful import Wakeful, with_phrase
+from agentbox.messages import SAMPLE_RATE_HZ
 from agentbox.speech_grammar import SpeechGrammar, is_spaced
 
 
@@ -39,6 +51,9 @@ always new."""
 
 UNDETERMINED = "und"
 """The language (BCP-47) of what may be spoken in any of several."""
+
+PIECE_SAMPLES = SAMPLE_RATE_HZ // 4
+"""After so much sound a stream that works off more can be called off."""
 
 _KIND = "priors"
 """The kind of file that keeps what was worked out (see `caches`)."""
@@ -68,6 +83,15 @@ class Listener:
         """In the last utterance decoded under sentences there was much that was not met before, which takes longer. It
         never is so where the engine cannot decode under sentences."""
         self._learnt = 0
+        self._stream: Stream | None = None
+        self._streamed: Samples = np.zeros(0, dtype=np.float32)
+        """What the stream has heard."""
+        self._stream_language = ""
+
+    @property
+    def streams(self) -> bool:
+        """Whether the engine works while the owner speaks."""
+        return can_stream(self.engine)
 
     def hear(
         self,
@@ -84,12 +108,16 @@ class Listener:
         """As `Engine.transcribe`; with `ask`, the candidates under the sentences it names; with `wakeful`, the wake
         phrase it begins with. `under_way`: more is being said, and this only makes ready for it.
 
-        `names`: the owner's are put right, unless `ask` finds nothing to do with the words.
+        `names`: the owner's are put right, unless `ask` finds nothing to do with the words. A streaming engine only
+        hears what it has not heard yet (`partial`).
         """
         if not isinstance(self.engine, Moonshine):
-            wanted = UNDETERMINED if self._hints.languages else language
+            wanted = self._wanted(language)
             transcribe = partial(self.engine.transcribe, samples, language=wanted, speech_ms=speech_ms, abort=abort)
-            read = transcribe(hints=self._hints)
+            if can_stream(self.engine):
+                read = self._fed(self.engine, samples, language, abort).finish(speech_ms=speech_ms, abort=abort)
+            else:
+                read = transcribe(hints=self._hints)
             sentences = ask(read) if ask is not None and names else None
             if not names or (ask is not None and sentences is None):
                 return read
@@ -157,6 +185,45 @@ class Listener:
         constrain_ms = (time.perf_counter() - started) * 1000
         language = sentences.grammar.language
         return replace(named, candidates=candidates, free=free, constrain_ms=constrain_ms, sentences_in=language)
+
+    def partial(
+        self,
+        samples: Samples,
+        *,
+        language: str,
+        speech_ms: int | None = None,
+        abort: Callable[[], bool] | None = None,
+    ) -> Recognition:
+        """The words so far of an utterance under way, without scores where the engine streams. Raises as `hear`."""
+        if not can_stream(self.engine):
+            return self.hear(samples, language=language, speech_ms=speech_ms, abort=abort, names=False)
+        started = time.perf_counter()
+        text = self._fed(self.engine, samples, language, abort).partial(abort=abort)
+        decode_ms = (time.perf_counter() - started) * 1000
+        return Recognition(text, audio_ms=samples.size * 1000 // SAMPLE_RATE_HZ, decode_ms=decode_ms)
+
+    def _wanted(self, language: str) -> str:
+        """What an engine that can tell languages apart is told, where `language` is the box's own."""
+        return UNDETERMINED if self._hints.languages else language
+
+    def _fed(
+        self, engine: StreamingEngine, samples: Samples, language: str, abort: Callable[[], bool] | None
+    ) -> Stream:
+        """A stream that has heard `samples` and no more. One that heard their beginning goes on from there, so it does
+        not matter which partials were called off, or left out because the box was busy."""
+        stream, heard = self._stream, self._streamed.size
+        same = language == self._stream_language and np.array_equal(samples[:heard], self._streamed)
+        if stream is None or not same:
+            stream, heard = engine.open_stream(language=self._wanted(language), hints=self._hints), 0
+            self._stream, self._streamed, self._stream_language = stream, samples[:0], language
+        for start in range(heard, samples.size, PIECE_SAMPLES):
+            if abort is not None and abort():
+                raise Aborted
+            end = min(start + PIECE_SAMPLES, samples.size)
+            self._stream = None  # what fails half way is not gone on with
+            stream.accept(samples[start:end])
+            self._stream, self._streamed = stream, samples[:end]
+        return stream
 
     def look(self, samples: Samples, wakeful: Wakeful, language: str) -> str | None:
         """The wake phrase that an utterance under way begins with, once it is known."""

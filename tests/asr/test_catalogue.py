@@ -51,11 +51,26 @@ def test_which_languages_a_tag_covers(tag: str, language: str, covered: bool) ->
     assert covers(tag, language) is covered
 
 
+def test_models_of_many_languages_have_them_all(catalogue: Catalogue) -> None:
+    assert [len(catalogue.get(f"whisper-{size}").languages) for size in ("base", "small")] == [99, 99]
+
+
 def test_who_speaks_a_language(catalogue: Catalogue) -> None:
     nano = ["sense-voice-small", "fun-asr-nano-ctc"]
-    assert catalogue.speaking("en-US") == ["moonshine-tiny-en", "moonshine-base-en", *nano, "fun-asr-nano"]
-    assert catalogue.speaking("zh-CN") == ["moonshine-base-zh", *nano, "paraformer-zh", "fun-asr-nano"]
+    many = ["whisper-base", "whisper-small"]
+    assert catalogue.speaking("en-US") == [
+        "moonshine-tiny-en",
+        "moonshine-base-en",
+        "moonshine-streaming-tiny-en",
+        "moonshine-streaming-small-en",
+        *nano,
+        "fun-asr-nano",
+        *many,
+    ]
+    assert catalogue.speaking("zh-CN") == ["moonshine-base-zh", *nano, "paraformer-zh", "fun-asr-nano", *many]
     assert catalogue.speaking("yue-HK") == ["sense-voice-small"]
+    assert catalogue.speaking("nb") == []
+    assert catalogue.speaking("no") == many  # which YAML would read as false
     assert catalogue.speaking("tlh") == []
 
 

@@ -1,4 +1,4 @@
-"""The default model's decoder put together anew against the same decoder as it is exported."""
+"""A model's decoder put together anew against the same decoder as it is exported."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ import pytest
 from numpy.typing import NDArray
 
 from agentbox.asr import lean
+from agentbox.asr.catalogue import Catalogue
 from agentbox.asr.decoders import Floats, Ints, LeanDecoder, MergedDecoder, open_decoder
 from agentbox.asr.logits import log_softmax
 from agentbox.asr.moonshine import FRAME_SAMPLES, Moonshine
-from agentbox.asr.tokens import START
+from agentbox.asr.pull import ensure
+from agentbox.asr.tokens import END, START
 from agentbox.inference import has_vnni
 
 LIKELY = -8.0
@@ -61,6 +63,30 @@ def test_token_by_token_it_gives_the_same_numbers(both: Both) -> None:
     assert max(gaps) < 0.5
     assert [cache.shape for cache in begun[0].own] == [cache.shape for cache in begun[1].own]
     assert all(np.abs(a - b).max() < 0.5 for a, b in zip(begun[0].own, begun[1].own, strict=True))
+
+
+def test_the_older_export_gives_the_same_numbers(models_dir: Path, recordings: dict[str, NDArray[np.float32]]) -> None:
+    """It computes with floats; here the activations are rounded to 8 bits, and the weights are the same."""
+    folder = ensure(Catalogue.load().get("moonshine-base-en"), models_dir)
+    base, file = Moonshine(folder, name="base"), folder / "decoder_model_merged.ort"
+    assert isinstance(base._decoder, LeanDecoder)
+    merged = MergedDecoder(file, 1)
+    hidden = base._encode(recordings["two_cities"][: 3 * 16_000], FRAME_SAMPLES)
+    first, second = base._decoder.begin(hidden), merged.begin(hidden)
+    token, gaps = START, list[float]()
+    while token != END and len(gaps) < 20:
+        (one, first), (other, second) = base._decoder.append(ids(token), first), merged.append(ids(token), second)
+        token = int(other.argmax())
+        assert int(one.argmax()) == token
+        gaps.append(float(apart(one, other).max()))
+    assert token == END
+    assert max(gaps) < 0.8
+    assert np.median(gaps) < 0.3
+    unsigned = lean.build(file)
+    assert unsigned is not None
+    decoder = LeanDecoder(unsigned, file, 1)
+    logits, _ = decoder.append(ids(START), decoder.begin(hidden))
+    assert apart(logits, merged.append(ids(START), merged.begin(hidden))[0]).max() < 0.8
 
 
 def test_signed_and_unsigned_weights_give_the_same_bits(both: Both, models_dir: Path) -> None:

@@ -109,3 +109,12 @@ def test_caps_and_probabilities() -> None:
     assert guards.has_words("Ja!")
     assert guards.has_words("\u4f60")
     assert not guards.has_words("\u266a \u266a ...")
+
+
+def test_text_that_only_repeats_itself() -> None:
+    sentence = "It was the best of times, it was the worst of times, it was the age of wisdom. "
+    assert not guards.too_regular(sentence)
+    assert not guards.too_regular("no no no no")
+    assert not guards.too_regular("")
+    assert guards.too_regular(sentence * 5)
+    assert guards.too_regular("请不吝点赞订阅转发打赏支持" * 8)

@@ -110,6 +110,12 @@ def test_partials_come_from_two_seconds_on_every_half_second() -> None:
     assert lengths == [2016, 2528, 3040, 3552]
 
 
+def test_partials_come_often_where_the_engine_streams() -> None:
+    events = run(Segmenter(ENDPOINT, streamed=True), "s" * 50)
+    lengths = [event.samples.size // 16 for event in events if isinstance(event, PartialDue)]
+    assert lengths == [320, 640, 960, 1280, 1600]
+
+
 def test_partials_can_be_off() -> None:
     events = run(Segmenter(ENDPOINT, partials=False), "s" * 125)
     assert kinds(events) == ["Stirred", "Started"]

@@ -15,9 +15,9 @@ def test_what_is_measured(tmp_path: Path) -> None:
     found = measure(folder)
     assert found["3 s, 10 hotwords"]["prompt_rows"] > found["3 s"]["prompt_rows"]
     assert found["10 s"]["prompt_rows"] - found["3 s"]["prompt_rows"] == 21 - 7
-    assert all(value > 0 for value in found["25 s"].values())
+    assert all(min(found["25 s"][name]) > 0 for name in ("encoder_ms", "first_token_ms", "token_ms"))
     assert found["loaded_mb"] > found["python_mb"]
-    assert beside_sherpa(folder)["ratio"] > 0
+    assert min(beside_sherpa(folder)["ratio"]) > 0
 
 
 def test_the_encoder_is_put_together_like_the_real_one() -> None:

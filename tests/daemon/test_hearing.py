@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
+from pathlib import Path
 
 import numpy as np
 
-from agentbox.asr.engine import Recognition
+from agentbox.asr.engine import Opening, Recognition
 from agentbox.asr.listener import Ask
 from agentbox.asr.wakeful import Wakeful
+from agentbox.asr.worker import InferenceThread, Sound
+from agentbox.asr.zipformer import open_model
 from agentbox.audio.ear import Ear
 from agentbox.audio.segment import Completeness, Samples
 from agentbox.config import Audio
 from agentbox.daemon.activation import Activation
 from agentbox.daemon.events import Events
 from agentbox.daemon.hearing import Hearing
-from agentbox.messages import ActivatedBy, StageEvent
+from agentbox.messages import ActivatedBy, PartialTranscript, StageEvent
+from tests.asr.zipformer_graphs import sound, write
 
 
 class LoudIsSpeech:
@@ -132,3 +137,57 @@ async def test_nothing_is_made_ready_for_what_may_not_be_meant_for_the_box() -> 
     await asyncio.sleep(0)
     speak(hearing, 2)
     assert decoder.primed == 1
+
+
+async def test_an_engine_that_streams_works_though_nobody_looks_on() -> None:
+    decoder = SlowDecoder()
+    ear = Ear(Audio(), LoudIsSpeech(), streamed=True)
+    hearing = Hearing(ear, decoder, Judge(), Events(), engine="none", language="en", streamed=True)
+    speak(hearing, 1)
+    assert (decoder.partials, decoder.primed) == (0, 3)
+    events = Events()
+    events.subscribe(lambda _: None, watches=True)
+    watched = SlowDecoder()
+    ear = Ear(Audio(), LoudIsSpeech(), streamed=True)
+    hearing = Hearing(ear, watched, Judge(), events, engine="none", language="en", streamed=True)
+    speak(hearing, 1)
+    assert (watched.partials, watched.primed) == (3, 0)
+
+
+class Kept(InferenceThread):
+    """Keeps the last partial, to wait for."""
+
+    shown: asyncio.Future[Recognition] | None = None
+
+    def partial(self, sound: Sound, speech_ms: int | None = None) -> asyncio.Future[Recognition] | None:
+        self.shown = super().partial(sound, speech_ms)
+        return self.shown
+
+
+async def test_words_are_shown_while_they_are_said(tmp_path: Path) -> None:
+    """A real engine that streams, in its thread: it hears everything once, and the end adds only the rest."""
+    model = open_model(write(tmp_path / "own", 21), Opening(name="own"))
+    worker, events, seen = Kept(model, "en"), Events(), list[StageEvent]()
+    events.subscribe(seen.append, watches=True)
+    ear = Ear(Audio(), LoudIsSpeech(), streamed=True)
+    hearing = Hearing(ear, worker, Attentive(), events, engine="own", language="en", streamed=True)
+    worker.start()
+    pcm = (np.clip(sound(0, 2.5), -1, 1) * 32767).astype(np.int16)
+    try:
+        for start in range(0, pcm.size, 1600):
+            hearing.hear(pcm[start : start + 1600])
+            if worker.shown is not None:
+                await asyncio.wait([worker.shown])
+            await hearing.settled()
+        hearing.finish()
+        coming = await hearing.turns.get()
+        assert coming is not None
+        heard = await asyncio.wait_for(coming, 10)
+    finally:
+        await worker.stop()
+    shown = [event.message.text for event in seen if isinstance(event.message, PartialTranscript)]
+    assert len(set(shown)) >= 2
+    assert all(later.startswith(earlier) for earlier, later in itertools.pairwise(shown))
+    whole = np.frombuffer(heard.utterance.pcm, np.int16).astype(np.float32) / np.float32(32768)
+    said = model.transcribe(whole, language="en", speech_ms=heard.utterance.speech_ms)
+    assert (heard.recognition.tokens, heard.transcript.text) == (said.tokens, said.text)
