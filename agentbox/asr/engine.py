@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias, TypeGuard
+from typing import Protocol, TypeAlias, TypeGuard, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -182,3 +182,12 @@ class StreamingEngine(Engine, Protocol):
 def can_stream(engine: Engine) -> TypeGuard[StreamingEngine]:
     """Whether `engine` says that it takes sound piece by piece."""
     return engine.capabilities.streaming
+
+
+@runtime_checkable
+class Spelling(Protocol):
+    """An engine that can say what its tokens write: needed for the times of words, where it gives `token_ms`."""
+
+    def spell(self, tokens: Sequence[int]) -> str:
+        """The text of `tokens`, as `Recognition.text` has it."""
+        ...
