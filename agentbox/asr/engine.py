@@ -68,6 +68,8 @@ class Recognition:
     """What else was heard (`speech`, `music`, `applause`, `laughter` ...), where the model tells."""
     sentences_in: str | None = None
     """The language (BCP-47) of the sentences that it was decoded under; null where that was not done."""
+    engine: str = ""
+    """The name of the model that heard it; said by who calls the engine, since that may change while the box runs."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -103,6 +103,19 @@ class Listener:
         phrase it begins with. `under_way`: more is being said, and this only makes ready for it.
 
         A streaming engine only hears what it has not heard yet (`partial`)."""
+        recognition = self._hear(samples, language, speech_ms, abort, ask, wakeful, under_way)
+        return replace(recognition, engine=self.engine.name)
+
+    def _hear(
+        self,
+        samples: Samples,
+        language: str,
+        speech_ms: int | None,
+        abort: Callable[[], bool] | None,
+        ask: Ask | None,
+        wakeful: Wakeful | None,
+        under_way: bool,
+    ) -> Recognition:
         if can_stream(self.engine):
             return self._fed(self.engine, samples, language, abort).finish(speech_ms=speech_ms, abort=abort)
         if not isinstance(self.engine, Moonshine):

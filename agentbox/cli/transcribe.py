@@ -10,8 +10,6 @@ from typing import get_args
 
 import click
 
-from agentbox import paths
-from agentbox.asr.load import load_engine
 from agentbox.audio.files import read_file, read_pipe
 from agentbox.audio.segment import Samples
 from agentbox.cli.common import echo_json, show_error, with_config, with_json
@@ -19,6 +17,7 @@ from agentbox.cli.models import ProgressBar
 from agentbox.daemon.box import load_vad
 from agentbox.daemon.captions import Format, Writer, join, make_writer
 from agentbox.daemon.long import Reader
+from agentbox.daemon.speech_model import load_speech
 from agentbox.errors import ExitCode, InputError
 from agentbox.messages import JSON
 from agentbox.settings import Loaded
@@ -70,7 +69,7 @@ def transcribe(
     config = loaded.config
     name = model or config.asr.model
     bar = ProgressBar()
-    engine = load_engine(name, config.language, paths.models_dir(config), config.asr.threads, progress=bar.show)
+    engine = load_speech(config, name, progress=bar.show)
     bar.end()
     reader = Reader(engine, load_vad(config), config.language)
     failed = False

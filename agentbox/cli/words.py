@@ -9,12 +9,12 @@ import click
 
 from agentbox import paths
 from agentbox.asr.listener import Listener
-from agentbox.asr.load import load_engine
 from agentbox.cli.common import echo_json, show_error, with_config, with_json
 from agentbox.cli.models import ProgressBar
 from agentbox.config import Config
 from agentbox.daemon.box import load_vad
 from agentbox.daemon.mind import load_tools, make_understander, only_sentences
+from agentbox.daemon.speech_model import load_speech
 from agentbox.daemon.transcribe import FileCommand, recognize_file
 from agentbox.errors import ExitCode, InputError
 from agentbox.intents.understand import Understander
@@ -55,9 +55,7 @@ def recognize(
     config = loaded.config
     understander = _understander(config, sentence_files, alone=bool(sentence_files))
     bar = ProgressBar()
-    engine = load_engine(
-        model or config.asr.model, config.language, paths.models_dir(config), config.asr.threads, progress=bar.show
-    )
+    engine = load_speech(config, model, progress=bar.show)
     bar.end()
     vad = load_vad(config)
     listener = Listener(engine, paths.cache_dir())

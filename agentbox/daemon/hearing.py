@@ -142,16 +142,16 @@ class Hearing:
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`partials`: the words so far are shown to whoever looks on. `streamed`: the engine works while the owner
-        speaks, shown or not."""
+        """`engine`: who hears, where the recognition does not say. `partials`: the words so far are shown to whoever looks
+        on. `streamed`: the engine works while the owner speaks, shown or not."""
         self._ear = ear
         self._decoder = decoder
         self._judge = judge
         self._events = events
         self._engine = engine
         self._languages = (language, *other_languages)
-        self._partials = partials
-        self._streamed = streamed
+        self.partials, self.streamed = partials, streamed
+        """Whether to show what is heard so far where anybody looks on, and whether the engine works while the owner speaks."""
         self._clock = clock
         self._monotonic = monotonic
         self._open: dict[int, _Open] = {}
@@ -262,9 +262,9 @@ class Hearing:
     def _partial(self, event: PartialDue) -> None:
         utterance = self._open[event.number]
         utterance.partials += 1
-        if self._judge.overheard() or (self._partials and self._events.watched):
+        if self._judge.overheard() or (self.partials and self._events.watched):
             self._show_partial(event, utterance)
-        elif self._streamed or (
+        elif self.streamed or (
             utterance.partials % PRIME_EVERY == 1 and (utterance.by is not None or utterance.noticed)
         ):
             self._decoder.prime(event.samples, self._judge.asking(utterance.by), utterance.wakeful)
@@ -366,7 +366,7 @@ class Hearing:
         transcript = Transcript(
             utterance_id=utterance.id,
             text=recognition.text,
-            engine=self._engine,
+            engine=recognition.engine or self._engine,
             language=likeliest(recognition.text, self._languages, heard=recognition.language)[0],
             confidence=recognition.confidence,
             audio_ms=utterance.audio_ms,
