@@ -148,8 +148,8 @@ def shown(measured: Measured) -> dict[str, JSON]:
     return {
         "threads": measured.threads,
         "rtf": round(measured.rtf[measured.threads], 4),
-        "command_ms": round(measured.command_ms[measured.threads], 1),
-        "command_ms_by_threads": {str(number): round(ms, 1) for number, ms in measured.command_ms.items()},
+        "command_s": round(measured.command_ms[measured.threads] / 1000, 4),
+        "command_s_by_threads": {str(number): round(ms / 1000, 4) for number, ms in measured.command_ms.items()},
         "load_s": round(measured.load_s, 2),
         "peak_mb": round(measured.peak_mb, 1),
         "resting_mb": round(measured.resting_mb, 1),

@@ -17,8 +17,8 @@ class OneModel(p.Params, frozen=True):
 class MeasuredHere(msgspec.Struct, frozen=True):
     threads: int
     rtf: float
-    command_ms: float
-    command_ms_by_threads: dict[str, float]
+    command_s: float
+    command_s_by_threads: dict[str, float]
     load_s: float
     peak_mb: float
     resting_mb: float

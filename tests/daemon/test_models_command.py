@@ -178,8 +178,8 @@ def test_what_is_kept_of_one_model_leaves_the_others(config: Config) -> None:
 def test_measure_list_and_recommend(home: Home) -> None:
     [found] = home.json("models", "measure", "--rounds", "2")
     cores = len(os.sched_getaffinity(0))
-    assert set(found["command_ms_by_threads"]) == {str(number) for number in thread_numbers(cores)}
-    assert found["threads"] == pick_threads({int(n): ms for n, ms in found["command_ms_by_threads"].items()})
+    assert set(found["command_s_by_threads"]) == {str(number) for number in thread_numbers(cores)}
+    assert found["threads"] == pick_threads({int(n): s for n, s in found["command_s_by_threads"].items()})
     assert 40 < found["resting_mb"] <= found["peak_mb"] < 400
     assert found["rtf"] > 0
     rows = {row["name"]: row for row in home.json("models", "list")}
