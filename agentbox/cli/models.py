@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from agentbox.cli.common import Group, echo_json, with_config, with_json
 from agentbox.daemon import measured as measured_models
 from agentbox.daemon.box import VAD_MODEL
 from agentbox.daemon.local import connect
-from agentbox.daemon.measured import ROUNDS, sample
+from agentbox.daemon.measured import ROUNDS, Machine, sample
 from agentbox.daemon.shelf import recommendation, shelf, shown
 from agentbox.errors import ExitCode
 from agentbox.settings import Loaded
@@ -81,6 +82,8 @@ def measure(loaded: Loaded, names: tuple[str, ...], rounds: int, as_json: bool) 
     Example:
       agentbox models measure
     """
+    if os.getloadavg()[0] > Machine.here().cores:
+        click.echo("this machine is busy: the figures will be better when it is not", err=True)
     sound = sample()
     for name in names or (loaded.config.asr.model,):
         measured = measured_models.measure(

@@ -124,12 +124,14 @@ class Box:
             stack.enter_context(self._last_log)
             self.mute.recall()
             # The model loads beside everything else: it takes longest.
-            engine_task = asyncio.create_task(asyncio.to_thread(_load_models, loaded.config))
-            stack.callback(engine_task.cancel)
+            loading: list[asyncio.Task[tuple[Engine, SileroVad]]] = []
+            loading.append(asyncio.create_task(asyncio.to_thread(_load_models, loaded.config)))
+            stack.callback(lambda: [task.cancel() for task in loading])
             self.core = await stack.enter_async_context(open_core(loaded, self.events, services=True, echo=echo))
             for notice in anew_told:
                 self.events.notice(notice)
-            engine, vad = await engine_task
+            engine, vad = await loading[0]
+            loading.clear()  # it would hold the model for good, also when another has taken its place
             self.in_use = InUse(loaded.config)
             self.worker = InferenceThread(
                 engine,
@@ -151,6 +153,7 @@ class Box:
                 partials=loaded.config.asr.partials,
                 streamed=engine.capabilities.streaming,
             )
+            del engine
             self._prepare()
             self.health = Health(self.worker, self.source)
             # What the sound does is told at once, not at the next look.

@@ -105,7 +105,7 @@ def measure(
         np.savez(file, *clips)
         processes: dict[int, ModelProcess] = {}
         for number in thread_numbers(machine.cores):
-            if processes and _too_much(next(iter(processes.values())), len(processes)):
+            if processes and _too_much(next(iter(processes.values()))):
                 break
             progress(f"loading {name} for {number} thread{'s' if number > 1 else ''}")
             wanted = Wanted(
@@ -148,7 +148,7 @@ def sample() -> list[NDArray[np.float32]]:
     return [sound[first_s * SAMPLE_RATE_HZ : last_s * SAMPLE_RATE_HZ] for first_s, last_s in ((5, 9), (28, 40))]
 
 
-def _too_much(first: ModelProcess, processes: int) -> bool:
+def _too_much(first: ModelProcess) -> bool:
     """Whether the machine has no room for one more beside those that are loaded."""
     free_mb = float((_first(Path("/proc/meminfo"), ("MemAvailable",)) or "0").split()[0]) / 1024
     return first.decode().peak_mb * 1.5 > free_mb

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from agentbox import paths
 from agentbox.asr.engine import Engine
-from agentbox.asr.load import is_folder, load_engine
+from agentbox.asr.load import load_engine
 from agentbox.asr.pull import Progress
 from agentbox.config import Asr, Config
 from agentbox.daemon.measured import threads_of
@@ -29,14 +29,11 @@ def load_speech(
 
 
 def try_speech(config: Config) -> Engine:
-    """As `load_speech`, for a box that is in use: nothing is fetched, and files whose hashes nobody knows are tried in
-    a process of their own first, since onnxruntime need not survive damaged ones."""
-    if is_folder(config.asr.model):
-        wanted = Wanted(
-            model=config.asr.model, language=config.language, models_dir=str(paths.models_dir(config)), threads=1
-        )
-        with opened(wanted):
-            pass
+    """As `load_speech`, for a box that is in use: nothing is fetched, and the model is tried in a process of its own
+    first, since onnxruntime need not survive damaged files, nor the machine a model that is too large for it."""
+    folder = str(paths.models_dir(config))
+    with opened(Wanted(model=config.asr.model, language=config.language, models_dir=folder, threads=1)):
+        pass
     return load_speech(config, fetch_missing=False)
 
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import threading
+import weakref
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
@@ -350,6 +351,24 @@ async def test_another_engine_takes_over_between_two_jobs(thread: InferenceThrea
     assert [(one.text, one.engine) for one in heard] == [("1", "gated"), ("2", "other"), ("3", "other")]
     assert (gated.begun, other.begun) == ([1], [2, 3])
     assert await asyncio.to_thread(other.rested.wait, PATIENCE_S)
+
+
+async def test_an_engine_that_was_replaced_is_let_go() -> None:
+    engine = GatedEngine()
+    engine.let(5)
+    gone, worker = weakref.ref(engine), InferenceThread(engine, "en")
+    del engine
+    worker.start()
+    try:
+        await worker.final(sound(1))
+        other = GatedEngine()
+        other.let(5)
+        worker.use(other)
+        await worker.final(sound(2))
+        gc.collect()
+        assert gone() is None
+    finally:
+        await worker.stop()
 
 
 async def test_after_a_change_what_the_former_held_is_given_back_at_once(gated: GatedEngine) -> None:

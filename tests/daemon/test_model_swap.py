@@ -6,6 +6,7 @@ import os
 import random
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -13,11 +14,14 @@ import numpy as np
 import pytest
 import yaml
 
+from agentbox import settings
 from agentbox.audio.files import read_file
 from agentbox.config import Asr, Config
 from agentbox.control.client import Client
+from agentbox.daemon.model_handlers import ModelHandlers
+from agentbox.daemon.settings_handlers import SettingsHandlers
 from agentbox.daemon.speech_model import InUse
-from agentbox.errors import AgentboxError, ModelError
+from agentbox.errors import AgentboxError, InputError, ModelError
 from tests.daemon.conftest import SAMPLE, Home, Running
 
 FILES = ("encoder_model.ort", "decoder_model_merged.ort", "tokenizer.bin")
@@ -29,7 +33,7 @@ def model_folder(folder: Path, models_dir: Path, **changed: Callable[[bytes], by
     folder.mkdir(parents=True)
     for name in FILES:
         data = (models_dir / "moonshine-tiny-en" / name).read_bytes()
-        (folder / name).write_bytes(changed.get(name[0], lambda data: data)(data))
+        (folder / name).write_bytes(changed[name[0]](data) if name[0] in changed else data)
     return folder
 
 
@@ -82,7 +86,7 @@ def test_the_model_changes_amidst_an_utterance_and_nothing_is_lost(
     bad = model_folder(tmp_path / "bad", home.models_dir, d=lambda data: data[: len(data) // 2])
     daemon = start("--source", "-")
     speaker, client = Speaker(daemon), Client(home.state / "control.sock")
-    settings = home.state / "settings.yaml"
+    chosen = home.state / "settings.yaml"
 
     def hears(engine: str) -> None:
         said = speaker.end()
@@ -94,7 +98,7 @@ def test_the_model_changes_amidst_an_utterance_and_nothing_is_lost(
         client.call("models.use", {"name": str(bad)})
     assert damaged.value.code == "model_damaged"
     hears("moonshine-tiny-en")
-    assert not settings.exists() or yaml.safe_load(settings.read_text()) == {}
+    assert not chosen.exists()
     assert client.call("status")["model"] == "moonshine-tiny-en"
 
     # A good one hears the end of what was begun with the other.
@@ -103,7 +107,7 @@ def test_the_model_changes_amidst_an_utterance_and_nothing_is_lost(
     assert done == {"model": str(good), "former": "moonshine-tiny-en", "counts": "now"}
     hears("good")
     assert client.call("status")["model"] == str(good)
-    assert yaml.safe_load(settings.read_text()) == {"asr": {"model": str(good)}}
+    assert yaml.safe_load(chosen.read_text()) == {"asr": {"model": str(good)}}
     assert any((event["stage"], event["state"]) == ("box", "model_changed") for event in daemon.seen)
 
     # Back by a setting, as the page does it.
@@ -139,6 +143,36 @@ def test_without_a_running_box_the_choice_is_tried_and_written_down(home: Home, 
     assert (missing.returncode, "[model_language]" in missing.stderr) == (2, True)
     unknown = home.run("models", "use", "moonshine-tiny")
     assert (unknown.returncode, "[model_unknown]" in unknown.stderr) == (4, True)
+
+
+async def test_a_phone_may_name_models_and_no_folders(
+    tmp_path: Path, models_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AGENTBOX_STATE", str(tmp_path))
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump({"asr": {"models_dir": str(models_dir)}}))
+    loaded = settings.load(tmp_path / "config.yaml")
+    core: Any = SimpleNamespace(loaded=loaded, config=loaded.config)
+    reloads: list[bool] = []
+
+    class Daemon:
+        async def reload(self, *, model_anew: bool = False) -> None:
+            reloads.append(model_anew)
+
+    daemon: Any = Daemon()
+    page = ModelHandlers(core, SettingsHandlers(core, daemon.reload), daemon, "page")
+    folder = model_folder(tmp_path / "mine", models_dir)
+    with pytest.raises(InputError) as caught:
+        await page.use({"name": str(folder)})
+    assert caught.value.code == "config_value"
+    with pytest.raises(ModelError) as missing:
+        await page.use({"name": "no-such-model"})
+    assert missing.value.code == "model_unknown"
+    assert not reloads
+    await page.use({"name": "moonshine-tiny-en"})
+    assert reloads == [True]
+    shell = ModelHandlers(core, SettingsHandlers(core, daemon.reload), daemon, "cli")
+    await shell.use({"name": str(folder)})
+    assert reloads == [True, False]
 
 
 @pytest.mark.parametrize("damage", DAMAGES)

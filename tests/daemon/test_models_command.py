@@ -89,7 +89,8 @@ def test_it_says_why() -> None:
 def test_what_was_measured_here_counts_more_than_the_catalogue() -> None:
     tiny, config = Catalogue.load().get("moonshine-tiny-en"), Config()
     said = facts_of(tiny, config, None)
-    assert (said.memory_mb, said.command_ms, said.wrong) == (88, pytest.approx(72), 7.6)
+    assert (said.memory_mb, said.wrong) == (88, 7.6)
+    assert said.command_ms == pytest.approx(72)
     here = facts_of(tiny, config, measured(threads=2))
     assert (here.memory_mb, here.command_ms, here.measured) == (106.0, 70.0, True)
     assert facts_of(tiny, Config(asr=Asr(language="en-GB")), None).wrong == 7.6

@@ -103,7 +103,7 @@ def test_a_long_recording_is_read_between_its_pauses(two_cities: Path, engine: M
     assert segments[0].text.startswith("It was the best of times.")
     assert all(one.start_s < one.end_s <= two.start_s for one, two in itertools.pairwise(segments))
     # What stands in a segment is said between its times: alone, that stretch gives the same words.
-    sound = np.concatenate(list(read_file(two_cities))).astype(np.float32) / 32768
+    sound = np.concatenate(list(read_file(two_cities))).astype(np.float32) / np.float32(32768)
     shortest = min(segments, key=lambda one: one.end_s - one.start_s)
     cut = sound[int(shortest.start_s * 16000) - 4000 : int(shortest.end_s * 16000) + 4000]
     assert engine.transcribe(cut, language="en").text.split()[:3] == shortest.text.split()[:3]
