@@ -78,6 +78,18 @@ class Speaker:
             data = data[os.write(self._daemon.process.stdin.fileno(), data) :]
 
 
+def hears(speaker: Speaker, engine: str) -> None:
+    said = speaker.end()
+    assert (said["engine"], "pizza timer" in said["text"].lower()) == (engine, True)
+
+
+def is_refused(client: Client, name: str, code: str) -> None:
+    with pytest.raises(AgentboxError) as caught:
+        client.call("models.use", {"name": name})
+    assert caught.value.code == code
+
+
+@pytest.mark.timeout(300)
 def test_the_model_changes_amidst_an_utterance_and_nothing_is_lost(
     home: Home, start: Callable[..., Running], tmp_path: Path
 ) -> None:
@@ -88,16 +100,10 @@ def test_the_model_changes_amidst_an_utterance_and_nothing_is_lost(
     speaker, client = Speaker(daemon), Client(home.state / "control.sock")
     chosen = home.state / "settings.yaml"
 
-    def hears(engine: str) -> None:
-        said = speaker.end()
-        assert (said["engine"], "pizza timer" in said["text"].lower()) == (engine, True)
-
     # A damaged one: told, and the one there is decodes what was being said.
     speaker.begin()
-    with pytest.raises(ModelError) as damaged:
-        client.call("models.use", {"name": str(bad)})
-    assert damaged.value.code == "model_damaged"
-    hears("moonshine-tiny-en")
+    is_refused(client, str(bad), "model_damaged")
+    hears(speaker, "moonshine-tiny-en")
     assert not chosen.exists()
     assert client.call("status")["model"] == "moonshine-tiny-en"
 
@@ -105,31 +111,38 @@ def test_the_model_changes_amidst_an_utterance_and_nothing_is_lost(
     speaker.begin()
     [done] = home.json("models", "use", str(good))
     assert done == {"model": str(good), "former": "moonshine-tiny-en", "counts": "now"}
-    hears("good")
+    hears(speaker, "good")
     assert client.call("status")["model"] == str(good)
     assert yaml.safe_load(chosen.read_text()) == {"asr": {"model": str(good)}}
     assert any((event["stage"], event["state"]) == ("box", "model_changed") for event in daemon.seen)
+    assert daemon.stop() == 0
+    heard = [turn["text"].lower() for turn in home.turns()]
+    assert len(heard) == 2
+    assert all("pizza timer" in text for text in heard)
 
-    # Back by a setting, as the page does it.
+
+@pytest.mark.timeout(300)
+def test_a_setting_changes_the_model_too_as_the_page_does_it(
+    home: Home, start: Callable[..., Running], tmp_path: Path
+) -> None:
+    good = model_folder(tmp_path / "good", home.models_dir)
+    asr = {"models_dir": str(home.models_dir), "model": str(good)}
+    home.configure({"activation": {"mode": "always"}, "asr": asr})
+    daemon = start("--source", "-")
+    speaker, client = Speaker(daemon), Client(home.state / "control.sock")
     speaker.begin()
     values: Any = {"asr.model": "moonshine-tiny-en", "asr.language": "en"}
     changed = client.call("config.set", {"values": values})
     assert changed == {"changed": ["asr.language", "asr.model"], "restart_needed": False}
-    hears("moonshine-tiny-en")
-
-    # What the model does not know, what is not here, and what is none.
-    for name, code in (("moonshine-base-zh", "model_language"), (str(tmp_path), "model_missing")):
-        with pytest.raises(AgentboxError) as caught:
-            client.call("models.use", {"name": name})
-        assert caught.value.code == code
+    hears(speaker, "moonshine-tiny-en")
+    # What does not know the language, what is not here, and what is none.
+    is_refused(client, "moonshine-base-zh", "model_language")
+    is_refused(client, str(tmp_path), "model_missing")
+    is_refused(client, str(tmp_path / "nowhere"), "model_missing")
     assert client.call("status")["model"] == "moonshine-tiny-en"
-    assert client.call("models.use", {"name": "moonshine-tiny-en"})["counts"] == "now"  # loaded anew
     speaker.begin()
-    hears("moonshine-tiny-en")
+    hears(speaker, "moonshine-tiny-en")
     assert daemon.stop() == 0
-    heard = [turn["text"].lower() for turn in home.turns()]
-    assert len(heard) == 4
-    assert all("pizza timer" in text for text in heard)
 
 
 def test_without_a_running_box_the_choice_is_tried_and_written_down(home: Home, tmp_path: Path) -> None:
