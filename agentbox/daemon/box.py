@@ -124,8 +124,7 @@ class Box:
             stack.enter_context(self._last_log)
             self.mute.recall()
             # The model loads beside everything else: it takes longest.
-            loading: list[asyncio.Task[tuple[Engine, SileroVad]]] = []
-            loading.append(asyncio.create_task(asyncio.to_thread(_load_models, loaded.config)))
+            loading = [asyncio.create_task(asyncio.to_thread(_load_models, loaded.config))]
             stack.callback(lambda: [task.cancel() for task in loading])
             self.core = await stack.enter_async_context(open_core(loaded, self.events, services=True, echo=echo))
             for notice in anew_told:
@@ -311,7 +310,6 @@ class Box:
         another speech model cannot be used. `model_anew`: load the model also where its name stays."""
         async with self._reloading:
             loaded = await asyncio.to_thread(settings.load, self._loaded.file)
-            # It may take seconds, and meanwhile the former model hears.
             found = await self.in_use.change(loaded.config, anew=model_anew)
             await self._take_over(loaded, found)
 
@@ -337,8 +335,7 @@ class Box:
         finally:
             notify("READY=1")
         if found.problem is not None:
-            told = found.problem
-            self.events.notice(Notice(code=told.code, what=told.what, todo=told.todo, level="error"))
+            self.events.notice(found.problem)
         elif later:
             what = f"Changes of {', '.join(later)} count from the next start on."
             self.events.notice(Notice(code="restart_needed", what=what, todo="Restart agentbox.", level="info"))

@@ -15,6 +15,7 @@ from agentbox.daemon.measured import threads_of
 from agentbox.daemon.model_process import Wanted, opened
 from agentbox.errors import AgentboxError
 from agentbox.languages import normal_language
+from agentbox.messages import Notice
 
 
 def load_speech(
@@ -45,7 +46,7 @@ class Change(NamedTuple):
     engine: Engine | None = None
     """Another model, loaded and past its self-test; null: the one there is stays."""
     load_ms: float = 0.0
-    problem: AgentboxError | None = None
+    problem: Notice | None = None
     """Why the model that is asked for does not take its place; told before."""
 
 
@@ -75,7 +76,8 @@ class InUse:
             if anew or self._failed != config.asr:
                 self._failed = config.asr
                 raise
-            return Change(self.asr, problem=error)
+            told = Notice(code=error.code, what=error.what, todo=error.todo, level="error")
+            return Change(self.asr, problem=told)
         self._failed = None
         return Change(config.asr, engine, (time.monotonic() - began_s) * 1000)
 
