@@ -325,11 +325,11 @@ class Box:
             await self.core.reload(loaded._replace(config=config))
             if isinstance(self.source, MicrophoneSource):
                 self.source.use(config.audio)
-            self.hearing.partials = config.asr.partials
             if found.engine is not None:
                 self.worker.use(found.engine)
                 self.events.emit("box", "model_changed", timings={"load_ms": found.load_ms})
             self.in_use.taken(found, config)
+            self.hearing.pace(partials=config.asr.partials, streamed=self.worker.listener.streams)
             self._prepare()
             await self.entrance.configure(config)
         finally:

@@ -150,8 +150,7 @@ class Hearing:
         self._events = events
         self._engine = engine
         self._languages = (language, *other_languages)
-        self.partials, self.streamed = partials, streamed
-        """Whether to show what is heard so far where anybody looks on, and whether the engine works while the owner speaks."""
+        self._partials, self._streamed = partials, streamed
         self._clock = clock
         self._monotonic = monotonic
         self._open: dict[int, _Open] = {}
@@ -199,6 +198,11 @@ class Hearing:
         audio_ms = self._ear.length * 1000 // SAMPLE_RATE_HZ
         if audio_ms - utterance.noticed_ms < SIGN_WITHIN_MS:
             self._events.emit("activation", "awaited", utterance_id=utterance.id, timings={"audio_ms": audio_ms})
+
+    def pace(self, *, partials: bool, streamed: bool) -> None:
+        """Other settings, or another engine, from now on: what was given when this was made."""
+        self._partials, self._streamed = partials, streamed
+        self._ear.pace(streamed=streamed)
 
     @property
     def level_dbfs(self) -> float:
@@ -262,9 +266,9 @@ class Hearing:
     def _partial(self, event: PartialDue) -> None:
         utterance = self._open[event.number]
         utterance.partials += 1
-        if self._judge.overheard() or (self.partials and self._events.watched):
+        if self._judge.overheard() or (self._partials and self._events.watched):
             self._show_partial(event, utterance)
-        elif self.streamed or (
+        elif self._streamed or (
             utterance.partials % PRIME_EVERY == 1 and (utterance.by is not None or utterance.noticed)
         ):
             self._decoder.prime(event.samples, self._judge.asking(utterance.by), utterance.wakeful)
