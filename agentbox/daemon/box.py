@@ -310,8 +310,7 @@ class Box:
         another speech model cannot be used. `model_anew`: load the model also where its name stays."""
         async with self._reloading:
             loaded = await asyncio.to_thread(settings.load, self._loaded.file)
-            found = await self.in_use.change(loaded.config, anew=model_anew)
-            await self._take_over(loaded, found)
+            await self._take_over(loaded, await self.in_use.change(loaded.config, anew=model_anew))
 
     async def _take_over(self, loaded: Loaded, found: Change) -> None:
         notify(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
@@ -337,8 +336,8 @@ class Box:
         if found.problem is not None:
             self.events.notice(found.problem)
         elif later:
-            what = f"Changes of {', '.join(later)} count from the next start on."
-            self.events.notice(Notice(code="restart_needed", what=what, todo="Restart agentbox.", level="info"))
+            what, todo = f"Changes of {', '.join(later)} count from the next start on.", "Restart agentbox."
+            self.events.notice(Notice(code="restart_needed", what=what, todo=todo, level="info"))
 
     def _press_by_hand(self) -> None:
         try:

@@ -142,8 +142,8 @@ class Hearing:
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`engine`: who hears, where the recognition does not say. `partials`: the words so far are shown to whoever looks
-        on. `streamed`: the engine works while the owner speaks, shown or not."""
+        """`engine`: who hears, where the recognition does not say. `partials`: the words so far are shown to whoever
+        looks on. `streamed`: the engine works while the owner speaks, shown or not."""
         self._ear = ear
         self._decoder = decoder
         self._judge = judge
