@@ -82,7 +82,7 @@ class Asr(Section, frozen=True):
     model: str = "moonshine-tiny-en"
     language: Language = "en"
     other_languages: Annotated[list[Language], Meta(max_length=7)] = field(default_factory=list)
-    threads: Annotated[int, Meta(ge=1, le=16)] = 1
+    threads: Annotated[int, Meta(ge=1, le=16)] | None = None
     partials: bool = True
     models_dir: str | None = None
     hotwords: list[Annotated[str, Meta(min_length=1, max_length=60)]] = field(default_factory=list)

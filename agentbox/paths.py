@@ -65,6 +65,11 @@ def mute_file() -> Path:
     return state_dir() / "muted.json"
 
 
+def measured_file() -> Path:
+    """What speech models cost on this machine."""
+    return state_dir() / "measured.json"
+
+
 def set_up_file() -> Path:
     """There once the owner has been led through the set-up, or skipped it."""
     return state_dir() / "set-up"

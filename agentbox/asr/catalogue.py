@@ -119,6 +119,9 @@ class Model(_Shape, frozen=True):
     tokens_per_second: float | None = None
     memory_mb: int | None = None
     rtf: float | None = None
+    wrong: dict[str, float] = field(default_factory=dict)
+    """Percent of the words (in Chinese and Japanese: characters) it gets wrong, by language; docs/models.md says on
+    what. Only where we measured, or the publisher did."""
     encoder_rms: float | None = None
     """See `Moonshine.self_test`."""
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol, TypeAlias, TypeGuard
+from typing import NamedTuple, Protocol, TypeAlias, TypeGuard, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,6 +81,8 @@ class Recognition:
     """Time for looking for them; null where that was not done."""
     sentences_in: str | None = None
     """The language (BCP-47) of the sentences that it was decoded under; null where that was not done."""
+    engine: str = ""
+    """The name of the model that heard it; said by who calls the engine, since that may change while the box runs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,3 +197,12 @@ class StreamingEngine(Engine, Protocol):
 def can_stream(engine: Engine) -> TypeGuard[StreamingEngine]:
     """Whether `engine` says that it takes sound piece by piece."""
     return engine.capabilities.streaming
+
+
+@runtime_checkable
+class Spelling(Protocol):
+    """An engine that can say what its tokens write: needed for the times of words, where it gives `token_ms`."""
+
+    def spell(self, tokens: Sequence[int]) -> str:
+        """The text of `tokens`, as `Recognition.text` has it."""
+        ...

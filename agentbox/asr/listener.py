@@ -111,6 +111,20 @@ class Listener:
 
         A streaming engine only hears what it has not heard yet (`partial`).
         """
+        recognition = self._hear(samples, language, speech_ms, abort, ask, wakeful, under_way, names)
+        return replace(recognition, engine=self.engine.name)
+
+    def _hear(
+        self,
+        samples: Samples,
+        language: str,
+        speech_ms: int | None,
+        abort: Callable[[], bool] | None,
+        ask: Ask | None,
+        wakeful: Wakeful | None,
+        under_way: bool,
+        names: bool,
+    ) -> Recognition:
         if not isinstance(self.engine, Moonshine):
             read = self._read(samples, language, speech_ms, abort)
             sentences = ask(read) if ask is not None and names else None

@@ -228,6 +228,10 @@ class Moonshine:
             tokens_per_second=self.tokens_per_second,
         )
 
+    def spell(self, tokens: Sequence[int]) -> str:
+        """See `Spelling.spell`."""
+        return self.table.decode(tokens)
+
     def rest(self) -> None:
         """See `Engine.rest`: some 20 MB after a few commands, 50 after a long utterance."""
         # The arena only gives back after a run, and the decoder's last ones did not ask it to.

@@ -91,6 +91,7 @@ class InferenceThread:
         """With nothing to do for `rest_after_s` the engine is told to rest. `cache`: a folder for what takes a while to
         work out. `languages`: all that may be spoken, where they are more than `language`. `notify` is called in the
         event loop when finals are refused and when the engine raises `ModelError`."""
+        self._cache, self._languages = cache, tuple(languages)
         self.listener = Listener(engine, cache, languages)
         self._language = language
         self._max_waiting = max_waiting
@@ -127,6 +128,16 @@ class InferenceThread:
         if running is not None:
             running.unwanted.set()
         await asyncio.to_thread(self._thread.join, END_S)
+
+    def use(self, engine: Engine) -> None:
+        """Decode with another engine from the next job on. What runs is ended with the former, what waits is not lost,
+        and the grammars must be made ready again (`prepare`)."""
+        listener = Listener(engine, self._cache, self._languages)
+        listener.names.hotwords = self.listener.names.hotwords
+        with self._changed:
+            self.listener, self._preparing = listener, None
+            self._worked_s = REST_AFTER_WORK_S  # the former's memory is given back in the next gap
+            self._changed.notify()
 
     def prepare(self, *sentences: Sentences) -> None:
         """Make grammars ready, one after the other, while nothing else is to be done."""
@@ -315,6 +326,7 @@ class InferenceThread:
                     return self._running
             if preparing is not None:
                 self._prepare(preparing)
+                rested = False
             elif idle:
                 with contextlib.suppress(ModelError):  # told of when somebody waits for the model
                     self.listener.engine.rest()

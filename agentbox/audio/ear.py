@@ -96,6 +96,10 @@ class Ear:
             self._window(heard.cut(start, start + WINDOW_SAMPLES), events)
         return events
 
+    def pace(self, *, streamed: bool) -> None:
+        """See `Segmenter.pace`."""
+        self._segmenter.pace(streamed=streamed)
+
     def set_completeness(self, number: int, completeness: Completeness) -> None:
         self._segmenter.set_completeness(number, completeness)
 

@@ -3,9 +3,10 @@ memory than a short one."""
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import soundfile
@@ -41,32 +42,97 @@ class Converter:
         return samples
 
 
-def read_file(path: Path, block_ms: int = 96) -> Iterator[Samples]:
+BLOCK_MS = 96
+"""How much sound is read at a time."""
+
+_BEGINNINGS = (
+    b"RIFF",
+    b"RF64",
+    b"fLaC",
+    b"OggS",
+    b"FORM",
+    b"caff",
+    b".snd",
+    b"ID3",
+    b"\xff\xfb",
+    b"\xff\xf3",
+    b"\xff\xf2",
+)
+"""How sound files begin: WAV, FLAC, OGG, AIFF, CAF, AU and MP3, of whose signs raw sound could have the last three."""
+
+_PIPE_BYTES = 1 << 20
+
+
+def read_file(path: Path, block_ms: int = BLOCK_MS) -> Iterator[Samples]:
     """The file's sound in blocks of about `block_ms`.
 
     Raises `InputError`: `file_missing`, `file_unreadable`, `file_empty`, `file_not_audio`, `file_damaged` (the sound
     before the damage was given).
     """
     with _open(path) as sound:
-        if sound.frames == 0:
-            raise InputError("file_empty", f"{path.name} holds no sound.", "Record it again.")
-        converter = Converter(sound.samplerate, sound.channels)
-        frames = max(1, sound.samplerate * block_ms // 1000)
-        try:
-            while True:
-                block = sound.read(frames, dtype="float32", always_2d=True)
-                last = len(block) < frames
-                samples = converter.convert(block, last=last)
-                if samples.size:
-                    yield samples
-                if last:
-                    return
-        except soundfile.LibsndfileError as error:
-            raise InputError(
-                "file_damaged",
-                f"{path.name} is damaged after {sound.tell() / sound.samplerate:.1f} s.",
-                "Copy it again.",
-            ) from error
+        yield from _blocks(sound, path.name, block_ms)
+
+
+def read_pipe(pipe: BinaryIO, name: str = "standard input", block_ms: int = BLOCK_MS) -> Iterator[Samples]:
+    """The same for what comes through a pipe: a sound file, known by how it begins, or else raw 16 kHz mono s16le,
+    which is given as it comes. A file is kept on disk (`$TMPDIR`) until it is read: its form is read to and fro.
+
+    Raises `InputError`: `file_unreadable`, `file_empty`, `file_not_audio`, `file_damaged`.
+    """
+    try:
+        head = pipe.read(4)
+        if not head:
+            raise InputError("file_empty", f"{name} is empty (0 bytes).", "Pipe a sound file into it.")
+        if not head.startswith(_BEGINNINGS):
+            yield from _raw(pipe, head, block_ms)
+            return
+        with tempfile.TemporaryFile() as file:
+            file.write(head)
+            while data := pipe.read(_PIPE_BYTES):
+                file.write(data)
+            file.seek(0)
+            with _sound_in(file, name) as sound:
+                yield from _blocks(sound, name, block_ms)
+    except OSError as error:
+        raise InputError(
+            "file_unreadable",
+            f"{name} cannot be read: {error.strerror}.",
+            "A sound file from a pipe needs room in the folder for temporary files (TMPDIR).",
+        ) from error
+
+
+def _raw(pipe: BinaryIO, head: bytes, block_ms: int) -> Iterator[Samples]:
+    rest = head
+    size = SAMPLE_RATE_HZ * block_ms // 1000 * 2
+    while data := pipe.read(size):
+        data = rest + data
+        whole = len(data) // 2 * 2
+        rest = data[whole:]
+        yield np.frombuffer(data[:whole], dtype="<i2").astype(np.int16)
+    if len(rest) >= 2:
+        yield np.frombuffer(rest[: len(rest) // 2 * 2], dtype="<i2").astype(np.int16)
+
+
+def _blocks(sound: Any, name: str, block_ms: int) -> Iterator[Samples]:
+    if sound.frames == 0:
+        raise InputError("file_empty", f"{name} holds no sound.", "Record it again.")
+    converter = Converter(sound.samplerate, sound.channels)
+    frames = max(1, sound.samplerate * block_ms // 1000)
+    try:
+        while True:
+            block = sound.read(frames, dtype="float32", always_2d=True)
+            last = len(block) < frames
+            samples = converter.convert(block, last=last)
+            if samples.size:
+                yield samples
+            if last:
+                return
+    except soundfile.LibsndfileError as error:
+        raise InputError(
+            "file_damaged",
+            f"{name} is damaged after {sound.tell() / sound.samplerate:.1f} s.",
+            "Copy it again.",
+        ) from error
 
 
 def duration_s(path: Path) -> float:
@@ -85,18 +151,24 @@ def _open(path: Path) -> Any:
             raise InputError("file_empty", f"{path.name} is empty (0 bytes).", "Record it again.")
         with path.open("rb"):
             pass
-        sound = soundfile.SoundFile(str(path))
+        return _sound_in(str(path), path.name)
     except OSError as error:
         raise InputError(
             "file_unreadable", f"{path.name} cannot be read: {error.strerror}.", "Check the file's permissions."
         ) from error
+
+
+def _sound_in(file: Any, name: str) -> Any:
+    """A path or an open file as sound. Raises `InputError` `file_not_audio`."""
+    try:
+        sound = soundfile.SoundFile(file)
     except (soundfile.LibsndfileError, TypeError, ValueError) as error:
         raise InputError(
             "file_not_audio",
-            f"{path.name} is not a sound file that can be read.",
-            "Use WAV, FLAC, OGG or MP3; for raw sound pipe 16 kHz mono s16le into --source -.",
+            f"{name} is not a sound file that can be read.",
+            "Use WAV, FLAC, OGG or MP3; for raw sound pipe 16 kHz mono s16le.",
         ) from error
     if sound.samplerate <= 0 or sound.channels <= 0:
         sound.close()
-        raise InputError("file_not_audio", f"{path.name} declares no channel or no sample rate.", "Record it again.")
+        raise InputError("file_not_audio", f"{name} declares no channel or no sample rate.", "Record it again.")
     return sound

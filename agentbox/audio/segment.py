@@ -139,12 +139,16 @@ class Segmenter:
         self._max_samples = _count(endpoint.max_utterance_s * 1000)
         self._min_speech = _count(endpoint.min_speech_ms)
         self._partials = partials
-        self._partial_after = _count(PARTIAL_STREAMED_MS if streamed else PARTIAL_AFTER_MS)
-        self._partial_every = _count(PARTIAL_STREAMED_MS if streamed else PARTIAL_EVERY_MS)
+        self.pace(streamed=streamed)
         self._position = 0
         self._number = 0
         self._pre_roll: list[_Frame] = []
         self._reset()
+
+    def pace(self, *, streamed: bool) -> None:
+        """How often `PartialDue` comes from now on, where it is wanted."""
+        self._partial_after = _count(PARTIAL_STREAMED_MS if streamed else PARTIAL_AFTER_MS)
+        self._partial_every = _count(PARTIAL_STREAMED_MS if streamed else PARTIAL_EVERY_MS)
 
     def _reset(self) -> None:
         self._frames: list[_Frame] = []

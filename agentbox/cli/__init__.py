@@ -11,7 +11,7 @@ from agentbox.cli.common import Group
 
 _COMMANDS = {
     "run": "run",
-    "transcribe": "words",
+    "transcribe": "transcribe",
     "recognize": "words",
     "understand": "words",
     "ask": "talk",

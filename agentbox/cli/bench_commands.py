@@ -11,7 +11,6 @@ from rich.table import Table
 
 from agentbox import paths
 from agentbox.asr.listener import Listener
-from agentbox.asr.load import load_engine
 from agentbox.bench import commands as measured
 from agentbox.bench.commands import CLEAN, PUBLISHED, SNRS_DB, Bench, Heard, Tally
 from agentbox.bench.recordings import as_floats, read_sound
@@ -20,6 +19,7 @@ from agentbox.cli.tables import new_table, show_table
 from agentbox.config import Config
 from agentbox.daemon.box import load_vad
 from agentbox.daemon.mind import load_tools, make_understander, only_sentences
+from agentbox.daemon.speech_model import load_speech
 from agentbox.intents.understand import Understander
 from agentbox.settings import Loaded
 
@@ -87,7 +87,7 @@ def commands(
     noise_file = noise_file or data / "kitchen-noise.flac"
     noise = as_floats(read_sound(noise_file)) if noise_file.is_file() else None
     config = loaded.config
-    engine = load_engine(config.asr.model, config.language, paths.models_dir(config), config.asr.threads)
+    engine = load_speech(config)
     listener = Listener(engine, paths.cache_dir())
     vad = load_vad(config)
     first, understander = next(iter(grammars.items()))

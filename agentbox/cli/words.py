@@ -1,4 +1,4 @@
-"""`agentbox transcribe`, `recognize` and `understand`: hearing and understanding on their own."""
+"""`agentbox recognize` and `understand`: hearing and understanding on their own."""
 
 from __future__ import annotations
 
@@ -9,55 +9,17 @@ import click
 
 from agentbox import paths
 from agentbox.asr.listener import Listener
-from agentbox.asr.load import load_engine
 from agentbox.cli.common import echo_json, show_error, with_config, with_json
 from agentbox.cli.models import ProgressBar
 from agentbox.config import Config
 from agentbox.daemon.box import load_vad
 from agentbox.daemon.mind import load_tools, make_understander, only_sentences
-from agentbox.daemon.transcribe import FileCommand, recognize_file, transcribe_file
+from agentbox.daemon.speech_model import load_speech
+from agentbox.daemon.transcribe import FileCommand, recognize_file
 from agentbox.errors import ExitCode, InputError
 from agentbox.intents.understand import Understander
 from agentbox.messages import Intent
 from agentbox.settings import Loaded
-
-
-@click.command()
-@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FILE...")
-@click.option("--model", metavar="NAME", help="Another model than asr.model.")
-@with_json
-@with_config
-@click.pass_context
-def transcribe(ctx: click.Context, loaded: Loaded, files: tuple[Path, ...], model: str | None, as_json: bool) -> None:
-    """Write down what is said in sound files of any rate, channel count and length.
-
-    A file that cannot be read is told and the others are done; the exit code is then 3.
-
-    \b
-    Example:
-      agentbox transcribe --json speech.wav
-    """
-    config = loaded.config
-    name = model or config.asr.model
-    bar = ProgressBar()
-    engine = load_engine(name, config.language, paths.models_dir(config), config.asr.threads, progress=bar.show)
-    bar.end()
-    vad = load_vad(config)
-    failed = False
-    for file in files:
-        try:
-            result = transcribe_file(file, engine, vad, config.language)
-        except InputError as error:
-            show_error(error)
-            failed = True
-            continue
-        if as_json:
-            audio_s, decode_s = round(result.audio_s, 3), round(result.decode_s, 4)
-            echo_json({"file": str(file), "text": result.text, "model": name, "audio_s": audio_s, "decode_s": decode_s})
-        else:
-            click.echo(f"{file}: {result.text}" if len(files) > 1 else result.text)
-    if failed:
-        ctx.exit(int(ExitCode.INPUT))
 
 
 @click.command()
@@ -93,9 +55,7 @@ def recognize(
     config = loaded.config
     understander = _understander(config, sentence_files, alone=bool(sentence_files))
     bar = ProgressBar()
-    engine = load_engine(
-        model or config.asr.model, config.language, paths.models_dir(config), config.asr.threads, progress=bar.show
-    )
+    engine = load_speech(config, model, progress=bar.show)
     bar.end()
     vad = load_vad(config)
     listener = Listener(engine, paths.cache_dir())

@@ -11,13 +11,10 @@ import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-import msgspec
-
 from agentbox import paths, settings
 from agentbox.asr.catalogue import Catalogue
 from agentbox.asr.engine import Engine
 from agentbox.asr.listener import Sentences
-from agentbox.asr.load import load_engine
 from agentbox.asr.pull import ensure
 from agentbox.asr.worker import InferenceThread
 from agentbox.audio.ear import Ear
@@ -39,6 +36,7 @@ from agentbox.daemon.mute import Mute
 from agentbox.daemon.paired import open_devices
 from agentbox.daemon.pairing_handlers import PairingHandlers
 from agentbox.daemon.sources import MicrophoneSource, Source, echo_way, make_echo, make_source
+from agentbox.daemon.speech_model import Change, InUse, load_speech
 from agentbox.daemon.updates import Updates
 from agentbox.errors import AgentboxError, ControlError, ExitCode, StorageError
 from agentbox.messages import JSON, Notice
@@ -52,15 +50,6 @@ PRESS_S = 8.0
 
 SWEEP_EVERY_S = 900.0
 """How often old rows are looked for (`storage.retention_days`)."""
-
-FIXED = ("audio", "asr", "storage", "control", "metrics", "log")
-"""Sections of the configuration that count from the next start on; a reload takes over the others."""
-
-DEVICES = ("input_device", "output_device", "sounds")
-"""Keys of the section `audio` that a reload takes over all the same."""
-
-NAMES = ("hotwords", "hotwords_file")
-"""The same of the section `asr`."""
 
 RESTART_S = 0.5
 """Between the word to restart and the end, so that whoever said it gets an answer."""
@@ -99,6 +88,7 @@ class Box:
             self.events.subscribe(show, watches=watched)
         self._stop = asyncio.Event()
         self.mute = Mute(self.events)
+        self._reloading = asyncio.Lock()
         self._code = ExitCode.OK
         self._last_log = LastRecords()
         self.core: Core
@@ -107,6 +97,7 @@ class Box:
         self.worker: InferenceThread
         self.health: Health
         self.entrance: Entrance
+        self.in_use: InUse
 
     async def run(self) -> int:
         began_s = time.monotonic()
@@ -125,12 +116,14 @@ class Box:
             stack.enter_context(self._last_log)
             self.mute.recall()
             # The model loads beside everything else: it takes longest.
-            engine_task = asyncio.create_task(asyncio.to_thread(_load_models, loaded))
-            stack.callback(engine_task.cancel)
+            loading = [asyncio.create_task(asyncio.to_thread(_load_models, loaded.config))]
+            stack.callback(lambda: [task.cancel() for task in loading])
             self.core = await stack.enter_async_context(open_core(loaded, self.events, services=True, echo=echo))
             for notice in anew_told:
                 self.events.notice(notice)
-            engine, vad = await engine_task
+            engine, vad = await loading[0]
+            loading.clear()  # it would hold the model for good, also when another has taken its place
+            self.in_use = InUse(loaded.config)
             self.worker = InferenceThread(
                 engine,
                 loaded.config.language,
@@ -151,6 +144,7 @@ class Box:
                 partials=loaded.config.asr.partials,
                 streamed=engine.capabilities.streaming,
             )
+            del engine
             self._prepare()
             self.health = Health(self.worker, self.source)
             # What the sound does is told at once, not at the next look.
@@ -305,27 +299,34 @@ class Box:
             "last_error": error.code if error is not None else None,
         }
 
-    async def reload(self) -> None:
-        """Read the configuration anew. A mistake in it changes nothing: raises `ConfigError`."""
+    async def reload(self, *, model_anew: bool = False) -> None:
+        """Read the configuration anew. A mistake in it changes nothing: raises `ConfigError`, and `ModelError` where
+        another speech model cannot be used. `model_anew`: load the model also where its name stays."""
+        async with self._reloading:
+            loaded = await asyncio.to_thread(settings.load, self._loaded.file)
+            await self._take_over(loaded, await self.in_use.change(loaded.config, anew=model_anew))
+
+    async def _take_over(self, loaded: Loaded, found: Change) -> None:
         notify(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
         try:
-            loaded = await asyncio.to_thread(settings.load, self._loaded.file)
-            kept = {name: getattr(self._loaded.config, name) for name in FIXED}
-            for section, names in (("audio", DEVICES), ("asr", NAMES)):
-                new = getattr(loaded.config, section)
-                kept[section] = msgspec.structs.replace(kept[section], **{name: getattr(new, name) for name in names})
-            later = [name for name, section in kept.items() if getattr(loaded.config, name) != section]
-            config = msgspec.structs.replace(loaded.config, **kept)
+            config, later = counting(loaded.config, self._loaded.config, found.asr)
             await self.core.reload(loaded._replace(config=config))
             if isinstance(self.source, MicrophoneSource):
                 self.source.use(config.audio)
+            if found.engine is not None:
+                self.worker.use(found.engine)
+                self.events.emit("box", "model_changed", timings={"load_ms": found.load_ms})
+            self.in_use.taken(found, config)
+            self.hearing.pace(partials=config.asr.partials, streamed=self.worker.listener.streams)
             self._prepare()
             await self.entrance.configure(config)
         finally:
             notify("READY=1")
-        if later:
-            what = f"Changes of {', '.join(later)} count from the next start on."
-            self.events.notice(Notice(code="restart_needed", what=what, todo="Restart agentbox.", level="info"))
+        if found.problem is not None:
+            self.events.notice(found.problem)
+        elif later:
+            what, todo = f"Changes of {', '.join(later)} count from the next start on.", "Restart agentbox."
+            self.events.notice(Notice(code="restart_needed", what=what, todo=todo, level="info"))
 
     def _press_by_hand(self) -> None:
         try:
@@ -377,10 +378,8 @@ class Box:
             asyncio.get_running_loop().remove_reader(sys.stdin.fileno())
 
 
-def _load_models(loaded: Loaded) -> tuple[Engine, SileroVad]:
-    config = loaded.config
-    engine = load_engine(config.asr.model, config.language, paths.models_dir(config), config.asr.threads)
-    return engine, load_vad(config)
+def _load_models(config: Config) -> tuple[Engine, SileroVad]:
+    return load_speech(config), load_vad(config)
 
 
 def load_vad(config: Config) -> SileroVad:

@@ -41,8 +41,9 @@ class Daemon(Protocol):
     def status(self) -> dict[str, JSON]:
         """How the ears are."""
 
-    async def reload(self) -> None:
-        """Read the configuration anew. Raises `ConfigError`."""
+    async def reload(self, *, model_anew: bool = False) -> None:
+        """Read the configuration anew; `model_anew`: load the speech model also where its name stays. Raises
+        `ConfigError`, `ModelError`."""
 
     def restart(self) -> None:
         """End, a moment from now, and begin anew."""

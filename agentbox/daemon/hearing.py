@@ -142,16 +142,15 @@ class Hearing:
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`partials`: the words so far are shown to whoever looks on. `streamed`: the engine works while the owner
-        speaks, shown or not."""
+        """`engine`: who hears, where the recognition does not say. `partials`: the words so far are shown to whoever
+        looks on. `streamed`: the engine works while the owner speaks, shown or not."""
         self._ear = ear
         self._decoder = decoder
         self._judge = judge
         self._events = events
         self._engine = engine
         self._languages = (language, *other_languages)
-        self._partials = partials
-        self._streamed = streamed
+        self._partials, self._streamed = partials, streamed
         self._clock = clock
         self._monotonic = monotonic
         self._open: dict[int, _Open] = {}
@@ -199,6 +198,11 @@ class Hearing:
         audio_ms = self._ear.length * 1000 // SAMPLE_RATE_HZ
         if audio_ms - utterance.noticed_ms < SIGN_WITHIN_MS:
             self._events.emit("activation", "awaited", utterance_id=utterance.id, timings={"audio_ms": audio_ms})
+
+    def pace(self, *, partials: bool, streamed: bool) -> None:
+        """Other settings, or another engine, from now on: what was given when this was made."""
+        self._partials, self._streamed = partials, streamed
+        self._ear.pace(streamed=streamed)
 
     @property
     def level_dbfs(self) -> float:
@@ -366,7 +370,7 @@ class Hearing:
         transcript = Transcript(
             utterance_id=utterance.id,
             text=recognition.text,
-            engine=self._engine,
+            engine=recognition.engine or self._engine,
             language=likeliest(recognition.text, self._languages, heard=recognition.language)[0],
             confidence=recognition.confidence,
             audio_ms=utterance.audio_ms,

@@ -8,6 +8,7 @@ from agentbox.daemon.core import Core
 from agentbox.daemon.entrance import Entrance
 from agentbox.daemon.handlers import Daemon, Handlers
 from agentbox.daemon.kept_handlers import KeptHandlers
+from agentbox.daemon.model_handlers import ModelHandlers
 from agentbox.daemon.mute import Mute
 from agentbox.daemon.mute_handlers import MuteHandlers
 from agentbox.daemon.pairing_handlers import PairingHandlers
@@ -42,6 +43,7 @@ def methods(
         | ToolHandlers(core, settings).table()
         | MuteHandlers(mute).table()
         | settings.table()
+        | ModelHandlers(core, settings, daemon, caller).table()
         | SecretsHandlers(core, reload).table()
         | SetupHandlers(core).table()
     )

@@ -53,22 +53,34 @@ class SettingsHandlers:
         else:
             changes = {want(params, "key", str): params.get("value")}
         await self.change(changes)
-        needs = [key for key in changes if CHANGEABLE[key].restart]
+        now = dict(flat(masked(self._core.config)))
+        needs = [key for key, value in changes.items() if CHANGEABLE[key].restart and now.get(key) != value]
         return {"changed": sorted(changes), "restart_needed": bool(needs) and self._reload is not None}
 
-    async def change(self, changes: dict[str, Any], written: Callable[[str, JSON, Config], JSON] = merged) -> None:
+    async def change(
+        self,
+        changes: dict[str, Any],
+        written: Callable[[str, JSON, Config], JSON] = merged,
+        checked: Callable[[Config, Config], None] = check,
+    ) -> None:
         """Values by their dotted keys, written down and taken over together or not at all. `written`: what is written
-        down of a value, by its key and the configuration as it was; it raises for a key that may not be set."""
+        down of a value, by its key and the configuration as it was; it raises for a key that may not be set.
+        `checked`: raises for a new configuration, and the one before, that the box could not live by."""
         async with self._changing:
-            await self._change(changes, written)
+            await self._change(changes, written, checked)
 
-    async def _change(self, changes: dict[str, Any], written: Callable[[str, JSON, Config], JSON]) -> None:
+    async def _change(
+        self,
+        changes: dict[str, Any],
+        written: Callable[[str, JSON, Config], JSON],
+        checked: Callable[[Config, Config], None],
+    ) -> None:
         file = self._core.loaded.file
         before = (await asyncio.to_thread(settings.load, file)).config
         values = {key: written(key, value, before) for key, value in changes.items()}
 
         def holds(settings_file: Path) -> None:
-            check(settings.load(file, settings_file).config, before)
+            checked(settings.load(file, settings_file).config, before)
 
         try:
             undo = await asyncio.to_thread(choices.remember_all, values, paths.settings_file(), check=holds)

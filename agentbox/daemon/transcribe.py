@@ -16,6 +16,8 @@ from agentbox.audio.files import read_file
 from agentbox.audio.segment import Ended, Samples
 from agentbox.audio.vad import SileroVad
 from agentbox.config import Audio
+from agentbox.daemon.captions import join
+from agentbox.daemon.long import Reader
 from agentbox.intents.decide import Decision, decide
 from agentbox.intents.understand import Understander
 from agentbox.messages import SAMPLE_RATE_HZ
@@ -83,15 +85,9 @@ def transcribe_file(path: Path, engine: Engine, vad: SileroVad, language: str) -
 
     Raises what `read_file` and `Engine.transcribe` raise.
     """
-    texts: list[str] = []
-    decode_ms = 0.0
-    speech = Speech(read_file(path), vad)
-    for stretch in speech:
-        recognition = engine.transcribe(stretch.samples, language=language, speech_ms=stretch.speech_ms)
-        decode_ms += recognition.decode_ms
-        if recognition.text:
-            texts.append(recognition.text)
-    return FileTranscript(" ".join(texts), speech.audio_s, decode_ms / 1000)
+    reader = Reader(engine, vad, language)
+    texts = [segment.text for segment in reader.read(read_file(path))]
+    return FileTranscript(join(texts), reader.audio_s, reader.decode_s)
 
 
 def recognize_file(path: Path, listener: Listener, vad: SileroVad, understander: Understander) -> FileCommand:

@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from agentbox.messages import StageEvent, ToolResult
-from agentbox.page import api_box
+from agentbox.page import api_box, api_models
 from agentbox.page import api_params as p
 from agentbox.page import api_types as t
 from agentbox.page.api_line import Line
 
 LINES = (
     *api_box.LINES,
+    *api_models.LINES,
     Line(
         verb="POST",
         path="/ask",

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import threading
+import weakref
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
@@ -334,6 +335,52 @@ async def test_a_box_that_is_behind_decodes_nothing_twice(thread: InferenceThrea
     gated.let(3)
     assert [await text(answer) for answer in (first, second, guess)] == ["1", "3", "2"]
     assert gated.begun == [1, 3, 2]
+
+
+async def test_another_engine_takes_over_between_two_jobs(thread: InferenceThread, gated: GatedEngine) -> None:
+    other = GatedEngine()
+    other.name = "other"
+    first, second = thread.final(sound(1)), thread.final(sound(2))
+    await gated.busy()
+    thread.use(other)
+    third = thread.final(sound(3))
+    assert not other.begun  # it waits until the former has done its job
+    gated.let(5)
+    other.let(5)
+    heard = [await answer for answer in (first, second, third)]
+    assert [(one.text, one.engine) for one in heard] == [("1", "gated"), ("2", "other"), ("3", "other")]
+    assert (gated.begun, other.begun) == ([1], [2, 3])
+    assert await asyncio.to_thread(other.rested.wait, PATIENCE_S)
+
+
+async def test_an_engine_that_was_replaced_is_let_go() -> None:
+    engine = GatedEngine()
+    engine.let(5)
+    gone, worker = weakref.ref(engine), InferenceThread(engine, "en")
+    del engine
+    worker.start()
+    try:
+        await worker.final(sound(1))
+        other = GatedEngine()
+        other.let(5)
+        worker.use(other)
+        await worker.final(sound(2))
+        gc.collect()
+        assert gone() is None
+    finally:
+        await worker.stop()
+
+
+async def test_after_a_change_what_the_former_held_is_given_back_at_once(gated: GatedEngine) -> None:
+    worker = InferenceThread(gated, "en", rest_after_s=60)
+    worker.start()
+    try:
+        other = GatedEngine()
+        worker.use(other)
+        worker.prepare(Sentences(SpeechGrammar("en", True, {}, ()), ()))
+        assert await asyncio.to_thread(other.rested.wait, PATIENCE_S)
+    finally:
+        await worker.stop()
 
 
 async def test_stopping_cancels_what_waits_and_lets_the_rest_end(gated: GatedEngine) -> None:

@@ -1,0 +1,173 @@
+"""Sound of any length to text with times: cut where nobody speaks, each piece read with what was said before it.
+
+Cutting at pauses and not by the clock is worth more than anything else here (docs/models.md, "Long recordings").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+
+from agentbox.asr.engine import NO_HINTS, Engine, Hints, Recognition, Spelling
+from agentbox.asr.engine import Samples as Floats
+from agentbox.audio.ear import Ear, VoiceActivity
+from agentbox.audio.segment import Ended, Samples
+from agentbox.config import Audio
+from agentbox.messages import SAMPLE_RATE_HZ
+
+BEFORE_LETTERS = 200
+"""So much of what was said before goes along: one or two sentences. Models that were trained with it had no more than
+some 220 tokens."""
+
+BEFORE_S = 15.0
+"""After a longer pause, something else begins."""
+
+_CONTEXT_MISLEADS = ("loop", "too_many_words")
+"""What a model writes that goes on with its context instead of with the sound."""
+
+
+class Word(NamedTuple):
+    """A word, or a character of a script without spaces, and when it begins in the whole sound."""
+
+    text: str
+    start_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Segment:
+    """Speech between two pauses. Times are seconds of the whole sound."""
+
+    start_s: float
+    """Where speech begins, by the voice detector ..."""
+    end_s: float
+    """... and where it ends."""
+    text: str
+    confidence: float | None
+    words: tuple[Word, ...] = ()
+    """Empty where the model does not tell when it heard what."""
+    language: str | None = None
+    """These three: where the model tells."""
+    emotion: str | None = None
+    sound_event: str | None = None
+
+
+@dataclass
+class Reader:
+    """Reads sound that comes in blocks. `audio_s`, `decode_s`: how much of it has come, and what decoding took."""
+
+    engine: Engine
+    vad: VoiceActivity
+    language: str
+    audio_s: float = 0.0
+    decode_s: float = 0.0
+    _before: str = field(default="", init=False)
+    _before_end_s: float = field(default=0.0, init=False)
+
+    def read(self, blocks: Iterable[Samples]) -> Iterator[Segment]:
+        """The segments of one sound, as they come; those without words are left out. `blocks`: int16, 16 kHz, any
+        size. Never more than one utterance is held in memory.
+
+        Raises what `blocks` and `Engine.transcribe` raise; what was read until then has come.
+        """
+        self.audio_s = self.decode_s = 0.0
+        self._before, self._before_end_s = "", 0.0
+        for ended in _utterances(self._counted(blocks), self.vad):
+            segment = self._segment(ended)
+            if segment.text:
+                yield segment
+
+    def _counted(self, blocks: Iterable[Samples]) -> Iterator[Samples]:
+        for block in blocks:
+            self.audio_s += block.size / SAMPLE_RATE_HZ
+            yield block
+
+    def _segment(self, ended: Ended) -> Segment:
+        first_s = ended.first_sample / SAMPLE_RATE_HZ
+        start_s = first_s + ended.lead_ms / 1000
+        end_s = first_s + ended.samples.size / SAMPLE_RATE_HZ - ended.silence_ms / 1000
+        close = start_s - self._before_end_s <= BEFORE_S
+        recognition = self._recognize(ended, Hints(before=self._before) if close and self._before else NO_HINTS)
+        # What a guard threw away is no context, and what stood before it may have led to it.
+        self._before = "" if recognition.suppressed else _tail(f"{self._before if close else ''} {recognition.text}")
+        self._before_end_s = end_s
+        return Segment(
+            start_s=start_s,
+            end_s=end_s,
+            text=recognition.text,
+            confidence=recognition.confidence,
+            words=words_of(recognition, self.engine, first_s),
+            language=recognition.language,
+            emotion=recognition.emotion,
+            sound_event=recognition.sound_event,
+        )
+
+    def _recognize(self, ended: Ended, hints: Hints) -> Recognition:
+        samples: Floats = ended.samples.astype(np.float32) / np.float32(32768)
+        said: Recognition = self.engine.transcribe(
+            samples, language=self.language, speech_ms=ended.speech_ms, hints=hints
+        )
+        self.decode_s += said.decode_ms / 1000
+        if hints.before and (said.suppressed in _CONTEXT_MISLEADS or _is_echo(said.text, hints.before)):
+            said = self.engine.transcribe(samples, language=self.language, speech_ms=ended.speech_ms)
+            self.decode_s += said.decode_ms / 1000
+        return said
+
+
+def words_of(recognition: Recognition, engine: Engine, first_s: float) -> tuple[Word, ...]:
+    """The words of a recognition with their times; `first_s` is where its sound begins. Empty where the model does not
+    tell the times, or its tokens do not make up the text."""
+    if not recognition.token_ms or not isinstance(engine, Spelling):
+        return ()
+    spelt = [engine.spell(recognition.tokens[: n + 1]).strip() for n in range(len(recognition.tokens))]
+    if not spelt or spelt[-1] != recognition.text or len(recognition.token_ms) != len(spelt):
+        return ()
+    found = []
+    for at, word in split_words(recognition.text):
+        # A letter may take several tokens; until the last of them something else stands in its place.
+        token = next(n for n, text in enumerate(spelt) if text[: at + 1] == recognition.text[: at + 1])
+        found.append(Word(word, first_s + recognition.token_ms[token] / 1000))
+    return tuple(found)
+
+
+def split_words(text: str) -> list[tuple[int, str]]:
+    """Each word of `text` and where it begins; of scripts without spaces, each character with the signs after it."""
+    found: list[tuple[int, str]] = []
+    fresh = True
+    for at, letter in enumerate(text):
+        if letter.isspace():
+            fresh = True
+        elif fresh or _is_unspaced(letter) or (_is_unspaced(found[-1][1][0]) and letter.isalnum()):
+            found.append((at, letter))
+            fresh = False
+        else:
+            found[-1] = (found[-1][0], found[-1][1] + letter)
+    return found
+
+
+def _is_unspaced(letter: str) -> bool:
+    """Chinese, Japanese kana: no spaces between words."""
+    return "\u3040" <= letter <= "\u30ff" or "\u3400" <= letter <= "\u9fff" or "\U00020000" <= letter <= "\U0003ffff"
+
+
+def _utterances(blocks: Iterable[Samples], vad: VoiceActivity) -> Iterator[Ended]:
+    ear = Ear(Audio(), vad, partials=False)
+    for block in blocks:
+        yield from (event for event in ear.hear(block) if isinstance(event, Ended))
+    yield from (event for event in ear.finish() if isinstance(event, Ended))
+
+
+def _tail(text: str) -> str:
+    """The end of `text`, from the beginning of a word on."""
+    text = text.strip()
+    if len(text) <= BEFORE_LETTERS:
+        return text
+    kept: Sequence[tuple[int, str]] = split_words(text)
+    return next((text[at:] for at, _ in kept if len(text) - at <= BEFORE_LETTERS), "")
+
+
+def _is_echo(text: str, before: str) -> bool:
+    """Whether a model that was given `before` said just that again: it may have read it out instead of listening."""
+    return len(text) > 3 and before.endswith(text)

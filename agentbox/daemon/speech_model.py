@@ -1,0 +1,96 @@
+"""The speech model of the configuration, and another in its place while the box runs."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import NamedTuple
+
+from agentbox import paths
+from agentbox.asr.engine import Engine
+from agentbox.asr.load import load_engine
+from agentbox.asr.pull import Progress
+from agentbox.config import Asr, Config
+from agentbox.daemon.measured import threads_of
+from agentbox.daemon.model_process import Wanted, opened
+from agentbox.errors import AgentboxError
+from agentbox.languages import normal_language
+from agentbox.messages import Notice
+
+
+def load_speech(
+    config: Config, name: str | None = None, *, fetch_missing: bool = True, progress: Progress | None = None
+) -> Engine:
+    """`asr.model`, or the model or folder `name`, on the number of threads that it is to have. Raises as
+    `load_engine`."""
+    model = name or config.asr.model
+    threads = threads_of(config, model)
+    folder = paths.models_dir(config)
+    return load_engine(model, config.language, folder, threads, fetch_missing=fetch_missing, progress=progress)
+
+
+def try_speech(config: Config) -> Engine:
+    """As `load_speech`, for a box that is in use: nothing is fetched, and the model is tried in a process of its own
+    first, since onnxruntime need not survive damaged files, nor the machine a model that is too large for it."""
+    folder = str(paths.models_dir(config))
+    with opened(Wanted(model=config.asr.model, language=config.language, models_dir=folder, threads=1)):
+        pass
+    return load_speech(config, fetch_missing=False)
+
+
+class Change(NamedTuple):
+    """What a new configuration means for hearing."""
+
+    asr: Asr
+    """This section from now on."""
+    engine: Engine | None = None
+    """Another model, loaded and past its self-test; null: the one there is stays."""
+    load_ms: float = 0.0
+    problem: Notice | None = None
+    """Why the model that is asked for does not take its place; told before."""
+
+
+class InUse:
+    """Which speech model the box hears with. One change at a time."""
+
+    def __init__(self, config: Config) -> None:
+        self.asr = config.asr
+        self._loaded = _which(config)
+        self._failed: Asr | None = None
+
+    async def change(self, config: Config, *, anew: bool = False) -> Change:
+        """Load what `config` asks for, where that is another model (or `anew`); nothing of it counts until `taken`.
+
+        Raises `ModelError` and `ConfigError` as `load_engine` does. Of a model that failed the last time too this only
+        tells, so that one bad line in the owner's file does not keep every other setting from counting.
+        """
+        if _languages(config.asr) != _languages(self.asr):
+            return Change(self.asr)  # sentences, answers and voice change with it, at the next start
+        if not anew and _which(config) == self._loaded:
+            self._failed = None
+            return Change(config.asr)
+        began_s = time.monotonic()
+        try:
+            engine = await asyncio.to_thread(try_speech, config)
+        except AgentboxError as error:
+            if anew or self._failed != config.asr:
+                self._failed = config.asr
+                raise
+            told = Notice(code=error.code, what=error.what, todo=error.todo, level="error")
+            return Change(self.asr, problem=told)
+        self._failed = None
+        return Change(config.asr, engine, (time.monotonic() - began_s) * 1000)
+
+    def taken(self, change: Change, config: Config) -> None:
+        """The change counts."""
+        self.asr = change.asr
+        if change.engine is not None:
+            self._loaded = _which(config)
+
+
+def _languages(asr: Asr) -> list[str]:
+    return [normal_language(tag) for tag in (asr.language, *asr.other_languages)]
+
+
+def _which(config: Config) -> tuple[object, ...]:
+    return config.asr.model, threads_of(config), paths.models_dir(config)
