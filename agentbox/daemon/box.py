@@ -24,6 +24,7 @@ from agentbox.control.client import Client
 from agentbox.control.server import ControlServer, Handler, already_running
 from agentbox.daemon import anew
 from agentbox.daemon.access import guarded
+from agentbox.daemon.at_once import counting
 from agentbox.daemon.core import Core, open_core
 from agentbox.daemon.entrance import Entrance
 from agentbox.daemon.events import Events, Sink, log_event
