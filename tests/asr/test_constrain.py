@@ -189,7 +189,7 @@ def test_what_is_new_is_new_once(engine: Moonshine, recordings: dict[str, Sound]
 def test_an_engine_that_cannot_is_left_alone() -> None:
     listener = Listener(OtherEngine())
     heard = listener.hear(np.zeros(16_000, np.float32), language="en", ask=lambda _: spoken(BECKETT))
-    assert heard == Recognition("words")
+    assert heard == Recognition("words", engine="other")
     assert list(listener.prepare(spoken(BECKETT))) == []
 
 

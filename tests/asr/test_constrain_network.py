@@ -21,7 +21,8 @@ from tests.intents.sampling import say
 
 TABLE = small_table()
 SPELLER = Speller(TABLE)
-TWO_FREE = re.compile(r"\{free\}[^a-z0-9{<]*\{free\}")
+TWO_FREE = re.compile(r"\{free\}[^a-z0-9{<]*\{free\}|\{free\}[^']*;[^']*\{free\}")
+"""One after the other in a template, or in an order that a permutation gives them."""
 
 
 def network_of(values: dict[str, Any], table: TokenTable = TABLE) -> tuple[Network, Grammar, list[str]]:

@@ -242,6 +242,7 @@ async def test_where_the_box_has_no_voice_of_its_own_the_cloud_voice_speaks(tmp_
 
     async with DashScopeServer() as server, cloud_box(tmp_path, config(server.url)) as box:
         box.speaking._load = none
+        box.speaking.configure(box.speaking._config)
         answer(box, "It is noon.")
         await box.quiet()
         assert texts(server) == ["It is noon."]

@@ -117,7 +117,7 @@ def boot(
             )
         try:
             machine = Machine(tree, _leader(nspawn, folder / "console"))
-            machine.until("systemctl is-system-running", "running", timeout_s=60)
+            machine.until("systemctl is-system-running || systemctl --failed --no-legend", "running", timeout_s=60)
             yield machine
             os.kill(machine._leader, signal.SIGRTMIN + 4)  # power off
             nspawn.wait(timeout=30)

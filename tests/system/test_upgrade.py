@@ -17,10 +17,13 @@ def m900_of_the_future(db: Database) -> None:
     db.executescript("ALTER TABLE turns ADD COLUMN mood TEXT; CREATE TABLE moods (name TEXT) STRICT;")
 
 
-KNOWN = frozenset(("m900_of_the_future", """
+KNOWN = frozenset(
+    (
+        "m900_of_the_future",
+"""
 """A step that no version knows yet, in place of the beginning of schema.py's last statement."""
 
-CHANGES_THE_JOURNAL = {"agentbox/storage/schema.py": ("KNOWN = frozenset((", NEW_STEP)}
+CHANGES_THE_JOURNAL = {"agentbox/storage/schema.py": ("KNOWN = frozenset(\n    (\n", NEW_STEP)}
 
 # It opens the journal, as it must before it is ready, takes a command that was on its way, and breaks.
 BREAKS = {
