@@ -19,10 +19,11 @@ def believed(
     speech_s: float,
     tokens_per_second: float,
 ) -> Recognition:
-    """What of a decoding may be believed (`guards.judge`), without times. `text_of`: the words of tokens."""
+    """What of a decoding may be believed (`guards.judge`), without times. `text_of`: the words of tokens; none for
+    tokens that are only marks."""
     verdict = guards.judge(tokens, logprobs, capped=capped, speech_s=speech_s, tokens_per_second=tokens_per_second)
     text, suppressed = text_of(tokens[: verdict.kept]), verdict.suppressed
-    if text and not guards.has_words(text):
+    if tokens and suppressed is None and not guards.has_words(text):
         text, suppressed = "", "no_speech"
     kept = len(tokens) if suppressed else verdict.kept
     return Recognition(

@@ -11,6 +11,7 @@ The features, how many of the encoder's rows are given on, and where the answer 
 from __future__ import annotations
 
 import math
+import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -20,6 +21,7 @@ from typing import TypeAlias
 import numpy as np
 
 from agentbox.asr import bpe, guards
+from agentbox.asr.belief import believed
 from agentbox.asr.engine import NO_HINTS, Aborted, Capabilities, Hints, Opening, Recognition, Samples
 from agentbox.asr.features import Fbank, Features, stacked
 from agentbox.asr.graph_files import GraphFile, Port, damaged, failed, fingerprint, senseless
@@ -44,6 +46,10 @@ _ALIKE = 0.9
 
 _MOST_SPARE_ROWS = 1024
 """The vocabulary is filled up to a round number: Qwen's has 267 rows more than its tokenizer has tokens."""
+
+_NO_WORDS = re.compile(r"<[^<>]*>|\[[^\[\]]*\]|/sil|endofbreak")
+"""What the model writes for silence, a breath or a noise; its authors' own program takes it out of the text, too
+(Fun-ASR: serve_realtime_ws.py)."""
 
 Mask: TypeAlias = Callable[[Sequence[int], Floats], Floats]
 """The logits to choose the next token by, float32 [vocabulary], from the tokens so far and the model's own."""
@@ -253,7 +259,7 @@ class Nano:
                     raise Aborted
                 if tokens:
                     logits = self.step(tokens[-1], state)
-                token, logprob = _best(logits if mask is None else mask(tokens, logits))
+                token, logprob = _best(logits, logits if mask is None else mask(tokens, logits))
                 if not math.isfinite(logprob):
                     raise failed(self.name)
                 if token in self._chat.ends:
@@ -301,7 +307,7 @@ class Nano:
         so_far = bpe.TextSoFar(self.table)
 
         def tell(token: int) -> None:
-            if so_far.add(token) and (text := so_far.text.strip()):
+            if so_far.add(token) and (text := _words(so_far.text)):
                 partial(text)
 
         return tell
@@ -323,26 +329,19 @@ class Nano:
         return replace(found, text="", suppressed="no_speech")
 
     def believed(self, decoding: Decoding, speech_s: float) -> Recognition:
-        """What of a decoding may be believed (`guards.judge`), without times."""
-        verdict = guards.judge(
+        """What of a decoding may be believed, without times."""
+        return believed(
+            self.spell,
             decoding.tokens,
             decoding.logprobs,
             capped=decoding.capped,
             speech_s=speech_s,
             tokens_per_second=self.tokens_per_second,
         )
-        text = self.table.decode(decoding.tokens[: verdict.kept]).strip()
-        suppressed = verdict.suppressed
-        if text and not guards.has_words(text):
-            text, suppressed = "", "no_speech"
-        kept = len(decoding.tokens) if suppressed else verdict.kept
-        return Recognition(
-            text=text,
-            confidence=guards.mean_probability(decoding.logprobs[:kept]),
-            tokens=decoding.tokens[:kept],
-            token_logprobs=decoding.logprobs[:kept],
-            suppressed=suppressed,
-        )
+
+    def spell(self, tokens: Sequence[int]) -> str:
+        """See `Spelling.spell`. The model does not tell when it heard a token."""
+        return _words(self.table.decode(tokens))
 
     def rest(self) -> None:
         """See `Engine.rest`."""
@@ -383,7 +382,15 @@ def thinned_rows(count: int) -> int:
     return count
 
 
-def _best(logits: Floats) -> tuple[int, float]:
-    """The likeliest token of `logits` [vocabulary] and the logarithm of its probability; NaN where there is none."""
-    token = int(logits.argmax())
-    return token, -math.log(float(np.exp(logits - logits[token]).sum()))
+def _words(text: str) -> str:
+    """`text` without what stands for no words."""
+    return _NO_WORDS.sub("", text).strip()
+
+
+def _best(logits: Floats, left: Floats) -> tuple[int, float]:
+    """The likeliest token of those that are left, and the logarithm of its probability among all of them; NaN where
+    there is none. Both [vocabulary]."""
+    token, highest = int(left.argmax()), logits.max()
+    if left[token] == -np.inf:
+        return token, math.nan
+    return token, float(logits[token] - highest) - math.log(float(np.exp(logits - highest).sum()))

@@ -7,6 +7,7 @@ normalised, and the tokens are pieces of UTF-8 in base64.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from agentbox.asr import tokens_txt
@@ -65,7 +66,7 @@ class NanoCtc:
         path = greedy(scores.logits, self.blank).words(self.table)
         return Reading(path.tokens, path.logprobs, tuple(frame * row_ms for frame in path.frames))
 
-    def spell(self, tokens: tuple[int, ...]) -> str:
+    def spell(self, tokens: Sequence[int]) -> str:
         return self.table.decode(tokens)
 
     def check(self, scores: Scores, rows: int) -> bool:

@@ -11,12 +11,16 @@ The metadata tell vocab_size, max_total_len (most), and a model_type with "kv_de
 
 from __future__ import annotations
 
+import contextlib
+import math
+import mmap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
 import onnxruntime
+from numpy import typing as npt
 from numpy.typing import NDArray
 
 from agentbox.asr.graph_files import GraphFile, Port, damaged, failed
@@ -34,15 +38,30 @@ _INPUTS = (
 _OUTPUTS = (Port("logits", ("float32", "float16"), (None, None, None)),)
 _TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
 
+_LONGEST = 1 << 16
+"""Rows; a number beyond it is none of such a model's."""
+
 _ROWS_PER_RUN = 64
 """A long prompt is worked through in pieces: an export that gives the logits of all rows takes 0.6 MB for each."""
+
+
+def room_for(shape: Sequence[int], dtype: npt.DTypeLike) -> Cache:
+    """Zeros, of which only what is written to takes memory: a row of all caches 0.2 MB, all of them 117.
+
+    numpy's own take all of it with the first row, since it asks for pages of 2 MB.
+    """
+    size = math.prod(shape) * np.dtype(dtype).itemsize
+    memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    with contextlib.suppress(OSError):  # a kernel that knows no large pages
+        memory.madvise(mmap.MADV_NOHUGEPAGE)
+    return np.frombuffer(memory, dtype=dtype).reshape(shape)
 
 
 class LlmState:
     """The rows of one hypothesis so far. `rows` may be set back: what comes after them is forgotten."""
 
     def __init__(self, caches: Cache) -> None:
-        """`caches`: zeros, [2 * layers, 1, most, heads, head_dim]: of each layer the keys, then the values."""
+        """`caches`: `room_for` [2 * layers, 1, most, heads, head_dim]: of each layer the keys, then the values."""
         self.caches = caches
         self.rows = 0
         # onnxruntime reads what is in the arrays at the time; nothing is copied between steps.
@@ -50,8 +69,7 @@ class LlmState:
 
     def copy(self) -> LlmState:
         """Another one with the same rows, for a hypothesis that goes on differently."""
-        # Memory of zeros is only taken when it is written to.
-        other = LlmState(np.zeros_like(self.caches))
+        other = LlmState(room_for(self.caches.shape, self.caches.dtype))
         other.caches[:, :, : self.rows] = self.caches[:, :, : self.rows]
         other.rows = self.rows
         return other
@@ -78,7 +96,7 @@ class Llm:
         most, heads, head_dim = self._sizes(file)
         self.most_rows = metadata.number("max_total_len", metadata.number("attention_mask_len", most or 0))
         """Rows that there is room for, the prompt and the answer together."""
-        if self.most_rows <= 0 or most not in (None, self.most_rows):
+        if not 0 < self.most_rows <= _LONGEST or most not in (None, self.most_rows):
             raise damaged(file, f"its caches have {most} rows, and its metadata say {self.most_rows}")
         self._shape = (2 * layers, 1, self.most_rows, heads, head_dim)
         self._binding = self._graph.session.io_binding()
@@ -99,7 +117,7 @@ class Llm:
         deltas = {(outputs[name].type, *outputs[name].shape[2:]) for name in self._deltas}
         alike = len(caches) == 1 and all(len(inputs[name].shape) == 4 for name in self._caches)
         kind, most, heads, head_dim = next(iter(caches)) if alike else ("", None, None, None)
-        known = kind in _TYPES and isinstance(heads, int) and isinstance(head_dim, int)
+        known = kind in _TYPES and all(isinstance(size, int) and size > 0 for size in (heads, head_dim))
         if not known or not all(_fits(delta, (kind, heads, head_dim)) for delta in deltas):
             raise damaged(file, "its caches and deltas are not alike, or their sizes are open")
         self._dtype = _TYPES[kind]
@@ -107,7 +125,7 @@ class Llm:
 
     def start(self) -> LlmState:
         """No rows."""
-        return LlmState(np.zeros(self._shape, dtype=self._dtype))
+        return LlmState(room_for(self._shape, self._dtype))
 
     def bind(self, state: LlmState) -> None:
         """Be ready for `state`, and let go of the one before, which takes 0.2 MB for each of its rows."""

@@ -7,6 +7,7 @@ and us_cif_peak f32 [1, 3 * rows].
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -108,7 +109,7 @@ class Paraformer:
         at = np.flatnonzero(scores.peaks > _FULL)[:-1]
         return tuple((at * row_ms // _PEAKS_PER_ROW).tolist()) if len(at) == count else ()
 
-    def spell(self, tokens: tuple[int, ...]) -> str:
+    def spell(self, tokens: Sequence[int]) -> str:
         """Words of Latin letters have spaces round them; Chinese characters have none between them."""
         text = ""
         goes_on = was_latin = False

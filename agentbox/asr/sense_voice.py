@@ -8,6 +8,7 @@ The first four rows are language, emotion, event, and whether numbers are writte
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -125,7 +126,7 @@ class SenseVoice:
             is_speech=_NO_SPEECH not in tags,
         )
 
-    def spell(self, tokens: tuple[int, ...]) -> str:
+    def spell(self, tokens: Sequence[int]) -> str:
         return self.table.decode(tokens)
 
     def check(self, scores: Scores, rows: int) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from importlib.resources import files
 from typing import Protocol
@@ -13,6 +13,7 @@ import numpy as np
 import soundfile
 
 from agentbox.asr import guards
+from agentbox.asr.belief import believed
 from agentbox.asr.ctc import CtcFrames
 from agentbox.asr.engine import NO_HINTS, Aborted, Capabilities, Hints, Opening, Recognition, Samples
 from agentbox.asr.features import Features
@@ -81,7 +82,7 @@ class Reader(Protocol):
         """`row_ms`: from one row of features to the next."""
         ...
 
-    def spell(self, tokens: tuple[int, ...]) -> str:
+    def spell(self, tokens: Sequence[int]) -> str:
         """The text of tokens."""
         ...
 
@@ -114,7 +115,9 @@ class SingleRun:
         hints: Hints = NO_HINTS,
         partial: Callable[[str], None] | None = None,
     ) -> Recognition:
-        """See `Engine.transcribe`; there is nothing to tell before it is done."""
+        """See `Engine.transcribe`; there is nothing to tell before it is done. Where several languages may be spoken,
+        the model finds out which."""
+        language = "und" if len(hints.languages) > 1 else language
         return self.listen(samples, language=language, speech_ms=speech_ms, abort=abort)[0]
 
     def listen(
@@ -162,30 +165,27 @@ class SingleRun:
         return scores
 
     def _believed(self, reading: Reading, speech_s: float) -> Recognition:
-        """What of a reading may be believed (`guards.judge`), without times."""
-        verdict = guards.judge(
+        """What of a reading may be believed, without times."""
+        found = believed(
+            self.spell,
             reading.tokens,
             reading.logprobs,
+            reading.token_ms,
             capped=False,
-            speech_s=speech_s,
+            speech_s=speech_s if reading.is_speech else 0.0,
             tokens_per_second=self.tokens_per_second,
         )
-        suppressed = verdict.suppressed if reading.is_speech else "no_speech"
-        text = "" if suppressed else self.reader.spell(reading.tokens[: verdict.kept])
-        if text and not guards.has_words(text):
-            text, suppressed = "", "no_speech"
-        kept = len(reading.tokens) if suppressed else verdict.kept
-        return Recognition(
-            text=text,
-            confidence=guards.mean_probability(reading.logprobs[:kept]),
-            tokens=reading.tokens[:kept],
-            token_logprobs=reading.logprobs[:kept],
-            suppressed=suppressed,
-            token_ms=reading.token_ms[:kept],
+        return replace(
+            found,
+            suppressed=found.suppressed if reading.is_speech else "no_speech",
             language=reading.language,
             emotion=reading.emotion,
             sound_event=reading.sound_event,
         )
+
+    def spell(self, tokens: Sequence[int]) -> str:
+        """See `Spelling.spell`."""
+        return self.reader.spell(tokens)
 
     def rest(self) -> None:
         """See `Engine.rest`. Every run gives its memory back itself."""

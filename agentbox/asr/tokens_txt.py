@@ -57,9 +57,15 @@ def _plain(piece: str | None) -> bytes:
 def _decoded(pieces: dict[int, str | None]) -> dict[int, bytes] | None:
     """Null where one of them is no base64."""
     try:
-        return {number: base64.b64decode(piece or "", validate=True) for number, piece in pieces.items()}
+        return {number: _bytes(piece or "") for number, piece in pieces.items()}
     except (binascii.Error, ValueError):
         return None
+
+
+def _bytes(piece: str) -> bytes:
+    # OpenAI's multilingual table, of which those of other models are made, has a last token without text, and writes a
+    # mark of padding for it, with nothing before.
+    return b"" if piece == "=" else base64.b64decode(piece, validate=True)
 
 
 def read(path: Path, *, size: int | None = None, encoded: bool | None = None) -> TokenTable:

@@ -118,7 +118,10 @@ class Whisper:
             raise damaged(folder, f"it lacks {NEEDED}")
         self.vocabulary = Vocabulary.read(folder)
         known = tuple(languages or self.vocabulary.languages or ("en",))
-        self.capabilities = Capabilities(known, streaming=False, token_scores=True)
+        takes_hotwords = self.vocabulary.previous is not None
+        self.capabilities = Capabilities(known, streaming=False, token_scores=True, takes_hotwords=takes_hotwords)
+        self._last: tuple[Samples, Cache] | None = None
+        """The last window, and what the encoder made of it, which takes longest: it may be read again with names."""
         self._tokens_per_second = tokens_per_second
         self._graphs = WhisperGraphs(*files, threads, self.vocabulary.mel_bands)
         size = self.vocabulary.first_time + TIMES
@@ -167,7 +170,7 @@ class Whisper:
         """What is said in one window."""
         started = time.perf_counter()
         _ask(abort)
-        encoded = self._graphs.encode(log_mel(samples, self.vocabulary.mel_bands))
+        encoded = self._encoded(samples, again=bool(hints.hotwords))
         encode_ms = (time.perf_counter() - started) * 1000
         _ask(abort)
         tag, mark, told = self._language(encoded, language, hints)
@@ -189,6 +192,13 @@ class Whisper:
             encode_ms=encode_ms,
             decode_ms=(time.perf_counter() - started) * 1000,
         )
+
+    def _encoded(self, samples: Samples, *, again: bool) -> Cache:
+        """`again`: it may have been read just before. Raises `ModelError` `model_failed`."""
+        if not again or self._last is None or not np.array_equal(self._last[0], samples):
+            self._last = None
+            self._last = samples.copy(), self._graphs.encode(log_mel(samples, self.vocabulary.mel_bands))
+        return self._last[1]
 
     def _language(self, encoded: Cache, language: str, hints: Hints) -> tuple[str, int | None, bool]:
         """The language as BCP-47, its mark, and whether it was heard."""
@@ -306,6 +316,7 @@ class Whisper:
 
     def rest(self) -> None:
         """See `Engine.rest`."""
+        self._last = None
         self._graphs.rest()
         return_free_memory()
 

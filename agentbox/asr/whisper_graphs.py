@@ -168,8 +168,10 @@ class WhisperGraphs:
 
 
 def _kind(graph: GraphFile, name: str) -> type[np.generic]:
-    """The type of the numbers that one of the graph's own inputs takes."""
+    """The type of the numbers that one of the graph's own inputs takes. Raises `ModelError` `model_damaged`."""
     found = next(node.type for node in graph.session.get_inputs() if node.name == name)
+    if found not in _KINDS:
+        raise damaged(graph.file, f"its input {name} is {found}")
     return _KINDS[found]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import resource
 import weakref
 from collections.abc import Sequence
 from dataclasses import replace
@@ -17,10 +18,10 @@ from numpy.typing import NDArray
 
 from agentbox import inference
 from agentbox.asr import guards, nano_llm
-from agentbox.asr.engine import Aborted, Hints
+from agentbox.asr.engine import Aborted, Hints, Spelling
 from agentbox.asr.features import Fbank, stacked
 from agentbox.asr.nano import MIN_SAMPLES, Decoding, Nano, thinned_rows
-from agentbox.errors import InputError
+from agentbox.errors import InputError, ModelError
 from benchmarks.nano_graphs import Size
 from benchmarks.qwen_table import letters
 from tests.asr.nano_models import MERGED, small_model, sound
@@ -166,6 +167,21 @@ def test_a_copied_state_goes_its_own_way(engine: Nano) -> None:
     np.testing.assert_array_equal(engine.step(71, state), apart[1])
 
 
+def resident_mb() -> float:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() / 2**20
+
+
+def test_a_state_takes_memory_for_its_rows_and_no_more() -> None:
+    """There is room for 134 MB in each of these; 40 rows are 5 MB."""
+    state = nano_llm.LlmState(nano_llm.room_for((32, 1, 1024, 8, 128), np.float32))
+    state.caches[:, :, :40] = 1.0
+    state.rows = 40
+    before = resident_mb()
+    copies = [state.copy() for _ in range(3)]
+    assert resident_mb() - before < 60
+    assert all((copy.caches[:, :, :41].sum(axis=(0, 1, 3, 4)) == [*[32 * 1024.0] * 40, 0.0]).all() for copy in copies)
+
+
 def test_only_what_the_mask_leaves_is_chosen(engine: Nano) -> None:
     allowed = engine.table.encode("the light on")
 
@@ -176,6 +192,35 @@ def test_only_what_the_mask_leaves_is_chosen(engine: Nano) -> None:
 
     decoding = engine.decode(engine.encode(sound(1, 1.0)), cap=len(allowed), mask=mask)
     assert engine.table.decode(decoding.tokens) == "the light on"
+    # How likely they are is another matter.
+    logits = engine.encode(sound(1, 1.0)).logits.astype(np.float64)
+    logprob = logits[allowed[0]] - np.log(np.exp(logits).sum())
+    assert logprob < -1
+    assert decoding.logprobs[0] == pytest.approx(logprob, abs=1e-3)
+
+
+def test_where_the_mask_leaves_nothing_the_model_has_failed(engine: Nano) -> None:
+    with pytest.raises(ModelError) as failed:
+        engine.decode(engine.encode(sound(1, 1.0)), mask=lambda _, logits: np.full_like(logits, -np.inf))
+    assert failed.value.code == "model_failed"
+
+
+@pytest.mark.parametrize(
+    ("written", "text"),
+    [
+        ("/sil", ""),
+        ("[breath]", ""),
+        ("<|zh|>/silendofbreak", ""),
+        ("开灯[noise] the<|en|> light", "开灯 the light"),
+        ("a < b/c", "a < b/c"),
+    ],
+)
+def test_what_stands_for_no_words_is_no_text(engine: Nano, written: str, text: str) -> None:
+    tokens = tuple(engine.table.encode(written))
+    assert isinstance(engine, Spelling)
+    assert engine.spell(tokens) == text
+    heard = engine.believed(Decoding(tokens, (-0.1,) * len(tokens), capped=False), speech_s=20.0)
+    assert (heard.text, heard.suppressed) == (text, None if text else "no_speech")
 
 
 def test_a_long_prompt_in_pieces_is_the_same(engine: Nano, monkeypatch: pytest.MonkeyPatch) -> None:

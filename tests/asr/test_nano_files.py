@@ -131,6 +131,22 @@ def without(parts: str) -> bytes:
     return graph.model({"model_type": "kv_delta", "vocab_size": "285", "max_total_len": "512"})
 
 
+def boundless() -> bytes:
+    """A language model that says it has room for more rows than any machine has."""
+    graph = Graph()
+    x = graph.input("inputs_embeds", "float32", ("batch", "seq", 32))
+    graph.input("attention_mask", "int64", ("batch", "total"))
+    graph.input("cache_position", "int64", ("seq",))
+    for part in ("key", "value"):
+        cache = graph.input(f"cache_{part}_0", "float32", ("batch", "most", 2, 8))
+        graph.node("Identity", [cache], [f"{part}_delta_0"])
+        graph.output(f"{part}_delta_0", "float32", ("batch", "seq", 2, 8))
+    graph.constant("head", np.zeros((32, 285), dtype=np.float32))
+    graph.node("MatMul", [x, "head"], ["logits"])
+    graph.output("logits", "float32", ("batch", "seq", 285))
+    return graph.model({"model_type": "kv_delta", "vocab_size": "285", "max_total_len": "99999999999"})
+
+
 def put(name: str, content: bytes) -> Callable[[Path], object]:
     return lambda folder: (folder / name).write_bytes(content)
 
@@ -162,6 +178,7 @@ WRONG = {
     "a language model with little room": put("llm.onnx", write_llm(replace(SIZE, most_rows=64), 1)),
     "a language model for more words": put("llm.onnx", write_llm(replace(SIZE, vocabulary=2000), 1)),
     "a language model for fewer words": put("llm.onnx", write_llm(replace(SIZE, vocabulary=200), 1)),
+    "a language model with endless room": put("llm.onnx", boundless()),
     "no caches": put("llm.onnx", without("inputs")),
     "no deltas": put("llm.onnx", without("deltas")),
     "an encoder in the language model's place": put("llm.onnx", write_small_encoder(32, 1)),

@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 import sherpa_onnx
 
-from agentbox.asr.engine import Aborted, Opening
+from agentbox.asr.engine import Aborted, Hints, Opening
+from agentbox.asr.features import Features
 from agentbox.asr.graph_files import fingerprint
 from agentbox.asr.sense_voice import is_model_folder, open_model
-from agentbox.asr.single_run import SingleRun, known_sentence
+from agentbox.asr.single_run import Scores, SingleRun, known_sentence
 from agentbox.errors import InputError, ModelError
 from tests.asr.tiny_models import (
     SENSE_VOICE_PIECES,
@@ -142,6 +143,22 @@ def test_another_language_is_found_out(tmp_path: Path) -> None:
         logits = weights.hidden(np.concatenate([asked, features])) @ weights.out + weights.bias
         first, _ = weights.tag_biases()
         np.testing.assert_allclose(reader.scores(features, language).logits[:2], (logits[:4] + first)[:2], atol=1e-3)
+
+
+def test_of_several_languages_it_finds_out_which(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sense_voice(tmp_path, 1)
+    engine = opened(tmp_path)
+    told: list[str] = []
+    scores = engine.reader.scores
+
+    def listening(features: Features, language: str) -> Scores:
+        told.append(language)
+        return scores(features, language)
+
+    monkeypatch.setattr(engine.reader, "scores", listening)
+    for languages in ((), ("zh",), ("zh", "en")):
+        engine.transcribe(sound(16_000), language="zh", hints=Hints(languages=languages))
+    assert told == ["zh", "zh", "und"]
 
 
 def test_as_funasr_exports_it(tmp_path: Path) -> None:

@@ -32,6 +32,15 @@ def test_pieces_in_base64(tmp_path: Path) -> None:
     assert read(tmp_path / "tokens.txt").decode([0, 1, 2]) == "灯 a b"
 
 
+def test_a_token_without_text_in_base64(tmp_path: Path) -> None:
+    """The last line of OpenAI's multilingual.tiktoken is `= 50256`."""
+    (tmp_path / "tokens.txt").write_text("IFBha2lzdGFuaQ== 0\n5Zy6 1\n= 2\n")
+    for encoded in (True, None):
+        table = read(tmp_path / "tokens.txt", encoded=encoded)
+        assert table.pieces == [b" Pakistani", "场".encode(), b""]
+        assert table.is_special(2)
+
+
 def test_the_encoding_can_be_told_where_it_cannot_be_seen() -> None:
     assert parse("abcd 0", encoded=False) == [b"abcd"]
     assert parse("abcd 0") == parse("abcd 0", encoded=True) == [base64.b64decode("abcd")]

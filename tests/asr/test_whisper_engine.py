@@ -14,9 +14,11 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from agentbox.asr.engine import Aborted, Hints
+from agentbox.asr.features import Features
 from agentbox.asr.load import load_engine
 from agentbox.asr.log_mel import log_mel
 from agentbox.asr.whisper import Whisper
+from agentbox.asr.whisper_graphs import Cache
 from agentbox.asr.whisper_prompt import prompt_of
 from agentbox.asr.whisper_tokens import Vocabulary
 from agentbox.asr.whisper_windows import times_of, windows
@@ -241,6 +243,37 @@ def test_hints_of_any_length_leave_room(tmp_path: Path) -> None:
     many = Hints(tuple(f"name{n}" for n in range(500)), "before " * 1_000)
     assert len(prompt_of(engine.vocabulary, "zh", many)) < 224
     engine.transcribe(sound(1.0), language="zh", hints=many)
+
+
+def test_the_same_sound_is_encoded_once_when_it_is_read_again_with_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = opened(write_model(tmp_path / "told", random_model(0)))
+    assert engine.capabilities.takes_hotwords
+    assert not opened(write_model(tmp_path / "untold", random_model(0), marks=UNTOLD)).capabilities.takes_hotwords
+    encoded: list[Features] = []
+    encode = engine._graphs.encode
+
+    def counted(features: Features) -> Cache:
+        encoded.append(features)
+        return encode(features)
+
+    monkeypatch.setattr(engine._graphs, "encode", counted)
+    names = Hints(("Anna",))
+    told = engine.transcribe(sound(2.0), language="en", hints=names)
+    for clip, hints, times in [
+        (sound(2.0), names, 1),
+        (sound(2.0), Hints(), 2),
+        (sound(2.0), names, 2),
+        (sound(1.0), names, 3),
+        (sound(2.0), names, 4),
+    ]:
+        heard = engine.transcribe(clip, language="en", hints=hints)
+        assert len(encoded) == times
+    assert (heard.tokens, heard.token_logprobs) == (told.tokens, told.token_logprobs)
+    engine.rest()
+    engine.transcribe(sound(2.0), language="en", hints=names)
+    assert len(encoded) == 5
 
 
 GPT_2 = r"""'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"""

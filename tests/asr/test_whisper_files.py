@@ -141,17 +141,19 @@ def test_a_file_that_is_not_there(folder: Path, name: str) -> None:
     assert "Whisper" in refused(folder, "model_missing").what
 
 
-def decoder(*, past: bool = True, more: str = "", heads: int | str = HEADS, present: bool = True) -> bytes:
+def decoder(
+    *, past: bool = True, more: str = "", heads: int | str = HEADS, present: bool = True, kind: str = "float32"
+) -> bytes:
     """The inputs and outputs of a decoder that computes nothing of use."""
     graph = Graph()
     ids = graph.input("input_ids", "int64", ("b", "n"))
     graph.input("encoder_hidden_states", "float32", ("b", "rows", WIDTH))
     graph.input("use_cache_branch", "bool", (1,))
     for of in ("decoder.key", "encoder.key") if past else ():
-        name = graph.input(f"past_key_values.0.{of}", "float32", ("b", heads, "p", HEAD_DIM))
+        name = graph.input(f"past_key_values.0.{of}", kind, ("b", heads, "p", HEAD_DIM))
         if present:
             graph.node("Identity", [name], [f"present.0.{of}"])
-            graph.output(f"present.0.{of}", "float32", ("b", heads, "p", HEAD_DIM))
+            graph.output(f"present.0.{of}", kind, ("b", heads, "p", HEAD_DIM))
     if more:
         graph.input(more, "int64", ("n",))
     (rows,) = graph.node("Gather", [graph.constant("table", np.zeros((4, SIZE), dtype=np.float32)), ids], axis=0)
@@ -167,6 +169,7 @@ def decoder(*, past: bool = True, more: str = "", heads: int | str = HEADS, pres
         (decoder(more="cache_position"), "cache_position"),
         (decoder(present=False), "does not give back"),
         (decoder(heads="heads"), "sizes"),
+        (decoder(kind="int8"), "int8"),
     ],
 )
 def test_a_decoder_of_another_layout(folder: Path, graph: bytes, why: str) -> None:

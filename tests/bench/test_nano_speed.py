@@ -16,7 +16,9 @@ def test_what_is_measured(tmp_path: Path) -> None:
     assert found["3 s, 10 hotwords"]["prompt_rows"] > found["3 s"]["prompt_rows"]
     assert found["10 s"]["prompt_rows"] - found["3 s"]["prompt_rows"] == 21 - 7
     assert all(min(found["25 s"][name]) > 0 for name in ("encoder_ms", "first_token_ms", "token_ms"))
-    assert found["loaded_mb"] > found["python_mb"]
+    assert 0 < found["python_mb"] <= found["peak_rss_mb"]
+    assert 0 < found["resting_mb"] <= found["peak_rss_mb"]
+    assert {"loaded_mb", "busy_mb"} <= found.keys()
     assert min(beside_sherpa(folder)["ratio"]) > 0
 
 

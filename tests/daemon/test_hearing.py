@@ -7,6 +7,7 @@ import itertools
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from agentbox.asr.engine import Opening, Recognition
 from agentbox.asr.listener import Ask
@@ -102,6 +103,45 @@ async def test_looks_that_come_too_late_are_called_off() -> None:
     assert coming is not None
     assert (await coming).transcript.text == "words"
     assert [event.stage for event in seen].count("activation") == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "heard", "language"),
+    [
+        ("7:30", "zh", "zh-CN"),
+        ("7:30", None, "en"),
+        ("OK", "zh", "en"),
+        ("现在几点", "en", "zh-CN"),
+        ("现在几点", None, "zh-CN"),
+        ("stop", "ko", "en"),
+    ],
+)
+async def test_the_language_that_an_engine_heard_is_told(text: str, heard: str | None, language: str) -> None:
+    """As one of those that may be spoken, and where the words can be of it."""
+
+    class Multilingual(SlowDecoder):
+        def final(
+            self, samples: Samples, speech_ms: int, ask: Ask, wakeful: Wakeful | None
+        ) -> asyncio.Future[Recognition]:
+            done: asyncio.Future[Recognition] = asyncio.get_running_loop().create_future()
+            done.set_result(Recognition(text, language=heard, emotion="happy", sound_event="laughter"))
+            return done
+
+    hearing = Hearing(
+        Ear(Audio(), LoudIsSpeech()),
+        Multilingual(),
+        Attentive(),
+        Events(),
+        engine="none",
+        language="en",
+        other_languages=("zh-CN",),
+    )
+    speak(hearing, 2)
+    hearing.finish()
+    coming = await hearing.turns.get()
+    assert coming is not None
+    told = (await coming).transcript
+    assert (told.language, told.emotion, told.sound_event) == (language, "happy", "laughter")
 
 
 class Attentive(Judge):

@@ -28,8 +28,9 @@ from agentbox.audio.files import read_file, read_pipe
 from agentbox.audio.segment import Samples
 from agentbox.audio.vad import SileroVad
 from agentbox.daemon.captions import LINE_LETTERS, LONGEST_S, cues, make_writer
-from agentbox.daemon.long import Reader, Segment, Word, split_words
+from agentbox.daemon.long import Reader, Segment, Word, split_words, words_of
 from agentbox.errors import InputError
+from tests.asr import tiny_models
 from tests.asr.conftest import BECKETT
 from tests.daemon.conftest import SAMPLE, Home
 
@@ -161,6 +162,29 @@ def test_words_have_times_where_the_model_tells(engine: Moonshine, two_cities: P
     assert starts == sorted(starts)
     assert first.words[0].start_s < first.start_s  # the tokens' times count from the sound before the first speech
     assert first.words[-1].start_s > first.words[0].start_s + 3
+
+
+@pytest.mark.parametrize("family", ["sense_voice", "nano_ctc", "paraformer"])
+def test_words_have_times_of_models_that_write_all_at_once(tmp_path: Path, family: str) -> None:
+    """Random words."""
+    getattr(tiny_models, family)(tmp_path, 1)
+    engine = load_engine(str(tmp_path), "zh", tmp_path)
+    segments = list(Reader(engine, Loud(), "zh").read(bursts([1.0, 1.5], speech_s=1.6)))
+    assert len(segments) == 2
+    for one in segments:
+        starts = [word.start_s for word in one.words]
+        assert [word.text for word in one.words] == [word for _, word in split_words(one.text)]
+        assert len(set(starts)) > 3
+        assert starts == sorted(starts)
+        assert one.start_s - 1 < starts[0] < starts[-1] < one.end_s + 1
+
+
+def test_a_word_begins_with_its_first_token(tmp_path: Path) -> None:
+    tiny_models.sense_voice(tmp_path, 1)
+    engine = load_engine(str(tmp_path), "zh", tmp_path)
+    heard = Recognition("w1 w2字3", tokens=(1, 2, 3), token_ms=(60, 120, 240))
+    starts = [(word.text, round(word.start_s, 3)) for word in words_of(heard, engine, 10.0)]
+    assert starts == [("w1", 10.06), ("w2", 10.12), ("字", 10.24), ("3", 10.24)]
 
 
 def _timed(heard: Recognition) -> Recognition:
