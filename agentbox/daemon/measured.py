@@ -156,7 +156,7 @@ def _too_much(first: ModelProcess) -> bool:
 
 def stamp(name: str, config: Config) -> str:
     """Tells the files of a model from others; empty where there are none."""
-    folder = Path(name).expanduser() if is_folder(name) else paths.models_dir(config) / name
+    folder = Path(os.path.expanduser(name)) if is_folder(name) else paths.models_dir(config) / name
     try:
         found = sorted((file.name, file.stat()) for file in folder.iterdir() if file.is_file())
     except OSError:

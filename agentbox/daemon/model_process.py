@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -20,6 +21,7 @@ import msgspec
 import numpy as np
 
 from agentbox.asr.load import load_engine
+from agentbox.credentials import without_secrets
 from agentbox.daemon.figures import memory_bytes
 from agentbox.errors import AgentboxError, ConfigError, InputError, ModelError
 
@@ -82,7 +84,7 @@ class ModelProcess:
             line = self._process.stdout.readline()
         finally:
             watch.cancel()
-        if not line:
+        if not line.endswith("\n"):
             code = self._process.wait()
             raise ModelError(
                 "model_damaged",
@@ -100,12 +102,18 @@ class ModelProcess:
 def opened(wanted: Wanted) -> Iterator[ModelProcess]:
     """A process that has loaded the model; it ends with the block. Blocks.
 
-    Raises what `load_engine` raises without fetching, and `ModelError` `model_damaged` where the process ended.
+    Raises what `load_engine` raises without fetching, and `ModelError`: `model_damaged` where the process ended,
+    `model_failed` where there could be none.
     """
     command = [sys.executable, "-P", "-m", __name__, msgspec.json.encode(wanted).decode()]
-    process = subprocess.Popen(  # noqa: S603 - this very module, by the interpreter that runs it
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-    )
+    plain = without_secrets(os.environ)
+    try:
+        process = subprocess.Popen(  # noqa: S603 - this very module, by the interpreter that runs it
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=plain
+        )
+    except OSError as error:
+        what = f"No process could be started to try the model {wanted.model}: {error.strerror}."
+        raise ModelError("model_failed", what, "This machine has too little memory, or too many processes.") from error
     try:
         yield ModelProcess(process, wanted.model)
     finally:

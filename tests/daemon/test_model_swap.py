@@ -188,6 +188,39 @@ async def test_a_phone_may_name_models_and_no_folders(
     assert reloads == [True, False]
 
 
+async def test_a_folder_by_a_roundabout_path_is_the_one_in_use(
+    tmp_path: Path, models_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AGENTBOX_STATE", str(tmp_path))
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump({"asr": {"models_dir": str(models_dir)}}))
+    loaded = settings.load(tmp_path / "config.yaml")
+    core: Any = SimpleNamespace(loaded=loaded, config=loaded.config)
+    anew: list[bool] = []
+
+    class Daemon:
+        async def reload(self, *, model_anew: bool = False) -> None:
+            anew.append(model_anew)
+            core.config = settings.load(tmp_path / "config.yaml").config
+
+    daemon: Any = Daemon()
+    shell = ModelHandlers(core, SettingsHandlers(core, daemon.reload), daemon, "cli")
+    for _ in range(2):
+        done: Any = await shell.use({"name": f"{tmp_path}/elsewhere/../mine/"})
+        assert (done["model"], done["counts"]) == (str(tmp_path / "mine"), "now")
+    assert anew == [False, True]
+
+
+async def test_without_a_running_box_nothing_hears_from_now_on(
+    tmp_path: Path, models_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AGENTBOX_STATE", str(tmp_path))
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump({"asr": {"models_dir": str(models_dir)}}))
+    loaded = settings.load(tmp_path / "config.yaml")
+    core: Any = SimpleNamespace(loaded=loaded, config=loaded.config)
+    done: Any = await ModelHandlers(core, SettingsHandlers(core), None, "cli").use({"name": loaded.config.asr.model})
+    assert done["counts"] == "later"
+
+
 @pytest.mark.parametrize("damage", DAMAGES)
 async def test_a_damaged_model_is_an_error_and_not_the_end(damage: str, tmp_path: Path, models_dir: Path) -> None:
     folder = model_folder(tmp_path / "bad", models_dir, **DAMAGES[damage])

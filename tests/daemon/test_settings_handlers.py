@@ -153,6 +153,18 @@ async def test_a_language_needs_a_model_that_knows_it(made: Made) -> None:
     assert made.config.language == "zh-CN"
 
 
+async def test_a_model_that_could_not_change_at_once_waits_for_a_restart(made: Made) -> None:
+    """As where its language waits too."""
+    for name in ("moonshine-tiny-en", "moonshine-base-en"):
+        for file, about in Catalogue.load().get(name).files.items():
+            place = paths.models_dir(made.config) / name / file
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.touch()
+            os.truncate(place, about.bytes)
+    assert (await made.set(key="asr.model", value="moonshine-base-en"))["restart_needed"]
+    assert not (await made.set(key="asr.model", value="moonshine-tiny-en"))["restart_needed"]
+
+
 async def test_a_backend_keeps_what_is_not_given_and_its_address_cannot_be_set(made: Made) -> None:
     await made.set(key="cloud.backends", value=[{"name": "mine", "voice": "echo"}, {"name": "q", "kind": "qwen"}])
     mine, qwen = made.config.cloud.backends

@@ -7,12 +7,15 @@ import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 from click.testing import CliRunner
+from starlette.requests import HTTPConnection
 
 from agentbox.cli import main
 from agentbox.errors import ControlError
+from agentbox.page.box import Asker
 from agentbox.page.render import LANGUAGES, Words
 from agentbox.page.topics import STEPS, TOPICS, after, changes
 from tests.page.conftest import Daemon, Phone, audit_of, running, settings_of
@@ -238,3 +241,18 @@ def test_the_steps_follow_each_other_and_every_setting_has_words() -> None:
             assert words.has(f"topic.{topic}")
             for key in keys:
                 assert words.has(f"set.{key.replace('.', '_')}"), key
+
+
+async def test_another_speech_model_has_minutes_to_load() -> None:
+    limits: dict[str, float] = {}
+
+    class Client:
+        async def call(self, method: str, params: object, timeout_s: float) -> dict[str, object]:
+            limits[method] = timeout_s
+            return {"changed": [], "restart_needed": False}
+
+    where = {"type": "http", "path": "/", "scheme": "http", "server": ("box", 80), "headers": [], "query_string": b""}
+    asker = Asker(cast(Any, Client()), HTTPConnection(where))
+    for method in ("config.set", "models.use", "setup.finish"):
+        await asker.call(method)
+    assert limits == {"config.set": 300.0, "models.use": 300.0, "setup.finish": 30.0}
