@@ -90,7 +90,7 @@ def measure(loaded: Loaded, names: tuple[str, ...], rounds: int, as_json: bool) 
     if os.getloadavg()[0] > Machine.here().cores:
         click.echo("this machine is busy: the figures will be better when it is not", err=True)
     sound = sample()
-    for name in map(whole_path, names or (loaded.config.asr.model,)):
+    for name in names or (loaded.config.asr.model,):
         measured = measured_models.measure(
             name,
             loaded.config,

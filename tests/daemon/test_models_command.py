@@ -186,6 +186,7 @@ def test_a_folder_is_kept_by_the_path_that_the_configuration_has(
     done = CliRunner().invoke(main, ["models", "measure", "../mine/", "moonshine-tiny-en"])
     assert done.exit_code == 0, done.output
     assert set(json.loads(paths.measured_file().read_text())) == {str(tmp_path / "mine"), "moonshine-tiny-en"}
+    assert all(measured_models.known(name, Config()) for name in ("../mine", str(tmp_path / "mine")))
 
 
 def test_the_list_names_a_few_of_many_languages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
