@@ -13,9 +13,9 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import msgspec
 import numpy as np
@@ -27,6 +27,8 @@ from agentbox.errors import AgentboxError, ConfigError, InputError, ModelError
 
 LIMIT_S = 300.0
 """A model that takes longer to load, or for one round, hangs."""
+
+Process: TypeAlias = "subprocess.Popen[str]"
 
 _KINDS = {kind.__name__: kind for kind in (ConfigError, InputError, ModelError)}
 
@@ -63,7 +65,7 @@ class Decoded(msgspec.Struct, frozen=True, kw_only=True):
 class ModelProcess:
     """Made by `opened`."""
 
-    def __init__(self, process: subprocess.Popen[str], name: str) -> None:
+    def __init__(self, process: Process, name: str) -> None:
         self._process = process
         self._name = name
         self.loaded = msgspec.convert(self._answer(), Loaded)
@@ -99,8 +101,9 @@ class ModelProcess:
 
 
 @contextlib.contextmanager
-def opened(wanted: Wanted) -> Iterator[ModelProcess]:
-    """A process that has loaded the model; it ends with the block. Blocks.
+def opened(wanted: Wanted, begun: Callable[[Process], None] = lambda _: None) -> Iterator[ModelProcess]:
+    """A process that has loaded the model; it ends with the block. Blocks; `begun` is given the process before, so that
+    another thread can end that.
 
     Raises what `load_engine` raises without fetching, and `ModelError`: `model_damaged` where the process ended,
     `model_failed` where there could be none.
@@ -115,6 +118,7 @@ def opened(wanted: Wanted) -> Iterator[ModelProcess]:
         what = f"No process could be started to try the model {wanted.model}: {error.strerror}."
         raise ModelError("model_failed", what, "This machine has too little memory, or too many processes.") from error
     try:
+        begun(process)
         yield ModelProcess(process, wanted.model)
     finally:
         process.kill()

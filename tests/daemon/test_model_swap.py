@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import random
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -245,6 +247,24 @@ async def test_one_bad_line_in_the_file_is_told_again_and_stops_nothing_else(tmp
     assert (await in_use.change(config)).problem is None
     with pytest.raises(ModelError):  # what was put right meanwhile is a mistake anew
         await in_use.change(bad)
+
+
+async def test_a_box_that_ends_does_not_wait_for_a_model_that_hangs(
+    tmp_path: Path, models_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program, number = tmp_path / "python", tmp_path / "number"
+    program.write_text(f"#!/bin/sh\necho $$ >{number}.new\nmv {number}.new {number}\nexec sleep 1000\n")
+    program.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(program))
+    config = Config(asr=Asr(models_dir=str(models_dir)))
+    changing = asyncio.create_task(InUse(config).change(config, anew=True))
+    while not number.exists():
+        await asyncio.sleep(0.01)
+    changing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await changing
+    while Path("/proc", number.read_text().strip()).exists():
+        await asyncio.sleep(0.01)
 
 
 async def test_what_is_no_other_model_loads_none(models_dir: Path) -> None:
