@@ -17,7 +17,7 @@ from agentbox.cli import main
 from agentbox.errors import ControlError
 from agentbox.page.box import Asker
 from agentbox.page.render import LANGUAGES, Words
-from agentbox.page.topics import STEPS, TOPICS, after, changes
+from agentbox.page.topics import STEPS, TOPICS, after, changes, hearings
 from tests.page.conftest import Daemon, Phone, audit_of, running, settings_of
 
 EVIL = '"><script>alert(1)</script>'
@@ -231,6 +231,33 @@ def test_what_did_not_change_is_not_written_down() -> None:
     values = {"asr.model": "a", "asr.language": "en"}
     assert changes("listening", {"model": "a en"}, values) == {}
     assert changes("listening", {"model": "b zh"}, values) == {"asr.model": "b", "asr.language": "zh"}
+    assert changes("listening", {"model": "a zh"}, values) == {"asr.model": "a", "asr.language": "zh"}
+    values = {"asr.model": "a", "asr.language": "en-GB"}
+    assert changes("listening", {"model": "a en"}, values) == {}
+    assert changes("listening", {"model": "b en"}, values) == {"asr.model": "b", "asr.language": "en-GB"}
+    assert changes("listening", {"model": "/srv/own"}, {"asr.model": "/srv/own", "asr.language": "en"}) == {}
+
+
+def test_a_model_of_many_languages_can_be_chosen_in_several() -> None:
+    one, many = {"name": "one", "languages": ["de"]}, {"name": "many", "languages": ["en", "fr", "zh"]}
+    models = [
+        {**one, "installed": True},
+        {**many, "installed": True},
+        {"name": "c", "languages": [], "installed": False},
+    ]
+    named = {"en", "zh"}.__contains__
+    assert [*map(tuple, hearings(models, {"asr.model": "many", "asr.language": "zh-CN"}, named))] == [
+        ("one", "de", False),
+        ("many", "en", False),
+        ("many", "zh", True),
+    ]
+    french = hearings(models, {"asr.model": "many", "asr.language": "fr"}, named)
+    assert [(found.language, found.chosen) for found in french] == [
+        ("de", False),
+        ("en", False),
+        ("fr", True),
+        ("zh", False),
+    ]
 
 
 def test_the_steps_follow_each_other_and_every_setting_has_words() -> None:
