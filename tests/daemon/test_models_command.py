@@ -194,7 +194,7 @@ def test_the_list_names_a_few_of_many_languages(tmp_path: Path, monkeypatch: pyt
     lines = CliRunner().invoke(main, ["models", "list"]).output.splitlines()
     [base] = [line for line in lines if "whisper-base" in line]
     many = len(Catalogue.load().get("whisper-base").languages)
-    assert f"en, zh, de, es, ru, ko and {many - 6} more  " in base
+    assert f"en, zh, de, es, ru, ko and {many - 6} more " in base
 
 
 # The real model

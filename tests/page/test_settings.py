@@ -276,7 +276,8 @@ async def test_another_speech_model_has_minutes_to_load() -> None:
     class Client:
         async def call(self, method: str, params: object, timeout_s: float) -> dict[str, object]:
             limits[method] = timeout_s
-            return {"changed": [], "restart_needed": False}
+            used = {"model": "a", "former": "b", "counts": "now"}
+            return {"changed": [], "restart_needed": False, **used}
 
     where = {"type": "http", "path": "/", "scheme": "http", "server": ("box", 80), "headers": [], "query_string": b""}
     asker = Asker(cast(Any, Client()), HTTPConnection(where))
