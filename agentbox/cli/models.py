@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import os
 import sys
-from pathlib import Path
 from typing import Any
 
 import click
 
 from agentbox import paths
 from agentbox.asr.catalogue import Catalogue, Model, check
-from agentbox.asr.load import is_folder
+from agentbox.asr.load import is_folder, whole_path
 from agentbox.asr.pull import Step, folder_of, parse_source, pull
 from agentbox.cli.common import Group, echo_json, with_config, with_json
 from agentbox.daemon import measured as measured_models
 from agentbox.daemon.box import VAD_MODEL
 from agentbox.daemon.local import connect
 from agentbox.daemon.measured import ROUNDS, Machine, sample
+from agentbox.daemon.model_process import LIMIT_S
 from agentbox.daemon.shelf import recommendation, shelf, shown
 from agentbox.errors import ExitCode
 from agentbox.settings import Loaded
+
+MOST_LANGUAGES = 6
+"""So many are named in a list."""
 
 
 @click.group(cls=Group)
@@ -47,7 +50,9 @@ def list_models(loaded: Loaded, as_json: bool) -> None:
             continue
         mark = ">" if row["in_use"] else "*" if row["present"] else " "
         size = f"{row['bytes'] / 1e6:.0f} MB" if row["bytes"] else ""
-        languages = ", ".join(row["languages"])
+        languages = ", ".join(row["languages"][:MOST_LANGUAGES])
+        if more := len(row["languages"][MOST_LANGUAGES:]):
+            languages += f" and {more} more"
         click.echo(
             f"{mark} {row['name']:20} {size:>7}  {languages:8} {_costs(row):28} {row['about']} ({row['licence']})"
         )
@@ -152,8 +157,7 @@ def use(loaded: Loaded, name: str, as_json: bool) -> None:
     Example:
       agentbox models use moonshine-base-en
     """
-    wanted = str(Path(name).expanduser().absolute()) if is_folder(name) else name
-    done = connect(loaded).call("models.use", {"name": wanted})
+    done = connect(loaded).call("models.use", {"name": whole_path(name)}, timeout_s=2 * LIMIT_S)
     if as_json:
         echo_json(done)
     elif done["counts"] == "now":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -71,10 +72,11 @@ def transcribe(
     bar = ProgressBar()
     engine = load_speech(config, name, progress=bar.show)
     bar.end()
-    reader = Reader(engine, load_vad(config), config.language)
+    times = any(form != "txt" for form in forms)
+    reader = Reader(engine, load_vad(config), config.language, config.languages, times)
     failed = False
     for file in files:
-        about: dict[str, JSON] = {"file": str(file), "model": name, "language": config.language}
+        about: dict[str, JSON] = {"file": click.format_filename(file), "model": name, "language": config.language}
         try:
             if not forms:
                 _print_whole(file, reader, about, as_json=as_json, named=len(files) > 1)
@@ -111,7 +113,9 @@ def _stem(file: Path) -> str:
 
 
 def _sound(file: Path) -> Iterable[Samples]:
-    return read_pipe(sys.stdin.buffer) if file == PIPE else read_file(file)
+    if file != PIPE:
+        return read_file(file)
+    return read_pipe(sys.stdin.buffer if sys.stdin is not None else io.BytesIO())  # null: started without one
 
 
 def _print(text: str) -> None:
@@ -128,7 +132,7 @@ def _print_whole(file: Path, reader: Reader, about: dict[str, JSON], *, as_json:
         if as_json:
             echo_json({"text": text, **about, **_figures(reader, damage)})
         elif text or damage is None:
-            click.echo(f"{file}: {text}" if named else text)
+            click.echo(f"{about['file']}: {text}" if named else text)
 
     try:
         texts.extend(segment.text for segment in reader.read(_sound(file)))

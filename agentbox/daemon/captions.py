@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable
 from typing import Literal, NamedTuple, Protocol, TypeAlias
 
-from agentbox.daemon.long import Segment, split_words
+from agentbox.daemon.long import Segment, is_unspaced, split_words
 from agentbox.messages import JSON
 
 Format: TypeAlias = Literal["txt", "srt", "vtt", "json"]
@@ -105,6 +105,8 @@ class CueWriter:
         text = "\n".join(lines)
         if self._form == "vtt":
             text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+        else:  # SubRip can escape nothing, and this stands between times
+            text = text.replace("-->", "→")
         self._put(f"{self._number}\n{_clock(start_s, mark)} --> {_clock(end_s, mark)}\n{text}\n\n")
         self._held = None
 
@@ -143,11 +145,18 @@ def as_json(segment: Segment) -> dict[str, JSON]:
 
 
 def join(texts: list[str]) -> str:
-    """Texts that follow one another as one."""
+    """Texts that follow one another as one; none is empty."""
     joined = ""
     for text in texts:
-        joined += f" {text}" if joined and (joined[-1].isascii() or text[:1].isascii()) else text
+        joined += f" {text}" if joined and not _run_on(joined[-1], text[0]) else text
     return joined
+
+
+def _run_on(left: str, right: str) -> bool:
+    """Whether no space belongs between two signs: in Chinese and Japanese, where neither is of another script."""
+    own = [is_unspaced(sign) or "\u3000" <= sign <= "\u303f" or "\uff00" <= sign <= "\uffef" for sign in (left, right)]
+    others = [sign for sign, is_own in zip((left, right), own, strict=True) if not is_own]
+    return any(own) and not any(sign.isascii() or sign.isalnum() for sign in others)
 
 
 def cues(segment: Segment) -> list[Cue]:

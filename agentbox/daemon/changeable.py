@@ -27,14 +27,14 @@ class Changeable(NamedTuple):
 
     why: str
     restart: bool = False
-    """It counts from the next start on."""
+    """It counts from the next start on, where it does not count already."""
 
 
 CHANGEABLE: dict[str, Changeable] = {
     "persona.name": Changeable("how the box calls itself"),
     "persona.manner": Changeable("how it talks"),
     "asr.language": Changeable("the language of hearing and speaking; together with a model that knows it", True),
-    "asr.model": Changeable("a model of the catalogue, by its name; a folder stays with who has a shell"),
+    "asr.model": Changeable("a model of the catalogue, by its name; a folder stays with who has a shell", True),
     "asr.hotwords": Changeable("names and terms to listen for; the path of a file stays with who has a shell"),
     "activation.mode": Changeable("when what is heard is for the box"),
     "activation.phrases": Changeable("the wake phrases"),

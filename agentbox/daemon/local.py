@@ -21,7 +21,7 @@ from agentbox.settings import Loaded
 class Connection(Protocol):
     """How a command reaches the box, whether a daemon runs or not."""
 
-    def call(self, method: str, params: dict[str, JSON] | None = None) -> JSON: ...
+    def call(self, method: str, params: dict[str, JSON] | None = None, timeout_s: float = 120.0) -> JSON: ...
 
     def stream(self, method: str, params: dict[str, JSON] | None = None) -> Iterator[JSON]: ...
 
@@ -32,7 +32,7 @@ class LocalBox:
     def __init__(self, loaded: Loaded) -> None:
         self._loaded = loaded
 
-    def call(self, method: str, params: dict[str, JSON] | None = None) -> JSON:
+    def call(self, method: str, params: dict[str, JSON] | None = None, timeout_s: float = 120.0) -> JSON:
         async def work() -> JSON:
             async with self._table() as table:
                 handler = cast(Callable[[dict[str, JSON]], Awaitable[JSON]], table[method])

@@ -6,16 +6,17 @@ Cutting at pauses and not by the clock is worth more than anything else here (do
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import numpy as np
 
-from agentbox.asr.engine import NO_HINTS, Engine, Hints, Recognition, Spelling
+from agentbox.asr.engine import Engine, Hints, Recognition, Spelling
 from agentbox.asr.engine import Samples as Floats
 from agentbox.audio.ear import Ear, VoiceActivity
 from agentbox.audio.segment import Ended, Samples
 from agentbox.config import Audio
+from agentbox.errors import InputError
 from agentbox.messages import SAMPLE_RATE_HZ
 
 BEFORE_LETTERS = 200
@@ -56,11 +57,17 @@ class Segment:
 
 @dataclass
 class Reader:
-    """Reads sound that comes in blocks. `audio_s`, `decode_s`: how much of it has come, and what decoding took."""
+    """Reads sound that comes in blocks. `audio_s`, `decode_s`: how much of it has come, and what decoding took.
+
+    `languages`: all that may be spoken, where they are more than `language`; `times`: those of the words are wanted, of
+    a model that tells them.
+    """
 
     engine: Engine
     vad: VoiceActivity
     language: str
+    languages: tuple[str, ...] = ()
+    times: bool = False
     audio_s: float = 0.0
     decode_s: float = 0.0
     _before: str = field(default="", init=False)
@@ -70,7 +77,8 @@ class Reader:
         """The segments of one sound, as they come; those without words are left out. `blocks`: int16, 16 kHz, any
         size. Never more than one utterance is held in memory.
 
-        Raises what `blocks` and `Engine.transcribe` raise; what was read until then has come.
+        Raises what `blocks` and `Engine.transcribe` raise. Where `blocks` raise `InputError`, all speech that came
+        before has been read.
         """
         self.audio_s = self.decode_s = 0.0
         self._before, self._before_end_s = "", 0.0
@@ -89,14 +97,16 @@ class Reader:
         start_s = first_s + ended.lead_ms / 1000
         end_s = first_s + ended.samples.size / SAMPLE_RATE_HZ - ended.silence_ms / 1000
         close = start_s - self._before_end_s <= BEFORE_S
-        recognition = self._recognize(ended, Hints(before=self._before) if close and self._before else NO_HINTS)
+        recognition = self._recognize(ended, self._before if close else "")
+        # A language model may write several lines; a line here is a segment, and an empty one ends a subtitle.
+        text = " ".join(recognition.text.split())
         # What a guard threw away is no context, and what stood before it may have led to it.
-        self._before = "" if recognition.suppressed else _tail(f"{self._before if close else ''} {recognition.text}")
+        self._before = "" if recognition.suppressed else _tail(f"{self._before if close else ''} {text}")
         self._before_end_s = end_s
         return Segment(
             start_s=start_s,
             end_s=end_s,
-            text=recognition.text,
+            text=text,
             confidence=recognition.confidence,
             words=words_of(recognition, self.engine, first_s),
             language=recognition.language,
@@ -104,15 +114,20 @@ class Reader:
             sound_event=recognition.sound_event,
         )
 
-    def _recognize(self, ended: Ended, hints: Hints) -> Recognition:
+    def _recognize(self, ended: Ended, before: str) -> Recognition:
+        spoken = tuple(language for language in self.languages if self.engine.capabilities.speaks(language))
+        hints = Hints(before=before, languages=spoken if len(spoken) > 1 else (), times=self.times)
+        said = self._transcribe(ended, hints)
+        if before and (said.suppressed in _CONTEXT_MISLEADS or _is_echo(said.text, before)):
+            said = self._transcribe(ended, replace(hints, before=""))
+        return said
+
+    def _transcribe(self, ended: Ended, hints: Hints) -> Recognition:
         samples: Floats = ended.samples.astype(np.float32) / np.float32(32768)
         said: Recognition = self.engine.transcribe(
             samples, language=self.language, speech_ms=ended.speech_ms, hints=hints
         )
         self.decode_s += said.decode_ms / 1000
-        if hints.before and (said.suppressed in _CONTEXT_MISLEADS or _is_echo(said.text, hints.before)):
-            said = self.engine.transcribe(samples, language=self.language, speech_ms=ended.speech_ms)
-            self.decode_s += said.decode_ms / 1000
         return said
 
 
@@ -139,7 +154,7 @@ def split_words(text: str) -> list[tuple[int, str]]:
     for at, letter in enumerate(text):
         if letter.isspace():
             fresh = True
-        elif fresh or _is_unspaced(letter) or (_is_unspaced(found[-1][1][0]) and letter.isalnum()):
+        elif fresh or is_unspaced(letter) or (is_unspaced(found[-1][1][0]) and letter.isalnum()):
             found.append((at, letter))
             fresh = False
         else:
@@ -147,16 +162,23 @@ def split_words(text: str) -> list[tuple[int, str]]:
     return found
 
 
-def _is_unspaced(letter: str) -> bool:
+def is_unspaced(letter: str) -> bool:
     """Chinese, Japanese kana: no spaces between words."""
     return "\u3040" <= letter <= "\u30ff" or "\u3400" <= letter <= "\u9fff" or "\U00020000" <= letter <= "\U0003ffff"
 
 
 def _utterances(blocks: Iterable[Samples], vad: VoiceActivity) -> Iterator[Ended]:
+    vad.reset()  # the sound before may have broken off
     ear = Ear(Audio(), vad, partials=False)
-    for block in blocks:
-        yield from (event for event in ear.hear(block) if isinstance(event, Ended))
+    broken: InputError | None = None
+    try:
+        for block in blocks:
+            yield from (event for event in ear.hear(block) if isinstance(event, Ended))
+    except InputError as error:
+        broken = error
     yield from (event for event in ear.finish() if isinstance(event, Ended))
+    if broken is not None:
+        raise broken
 
 
 def _tail(text: str) -> str:

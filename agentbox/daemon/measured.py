@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agentbox import caches, paths
-from agentbox.asr.load import is_folder
+from agentbox.asr.load import is_folder, whole_path
 from agentbox.audio.files import read_file
 from agentbox.config import Config
 from agentbox.daemon.model_process import Decoded, ModelProcess, Wanted, opened
@@ -156,7 +156,7 @@ def _too_much(first: ModelProcess) -> bool:
 
 def stamp(name: str, config: Config) -> str:
     """Tells the files of a model from others; empty where there are none."""
-    folder = Path(name).expanduser() if is_folder(name) else paths.models_dir(config) / name
+    folder = Path(os.path.expanduser(name)) if is_folder(name) else paths.models_dir(config) / name
     try:
         found = sorted((file.name, file.stat()) for file in folder.iterdir() if file.is_file())
     except OSError:
@@ -168,7 +168,7 @@ def keep(name: str, measured: Measured) -> None:
     """Write it down in place of what was known of the model. Raises `ConfigError` `config_unwritable`, `StorageError`
     `state_not_writable`."""
     file = paths.measured_file()
-    known = _read() | {name: measured}
+    known = _read() | {whole_path(name): measured}
     paths.prepare(file.parent)
     try:
         replace_file(file, msgspec.json.format(msgspec.json.encode(known)), mode=0o644)
@@ -180,7 +180,7 @@ def keep(name: str, measured: Measured) -> None:
 
 def known(name: str, config: Config, machine: Machine | None = None) -> Measured | None:
     """What was measured of the model as it is now, on this machine; null where nobody did."""
-    found = _read().get(name)
+    found = _read().get(whole_path(name))
     if found is None or found.stamp != stamp(name, config) or not found.machine.is_like(machine or Machine.here()):
         return None
     return found

@@ -8,7 +8,7 @@ import msgspec
 
 from agentbox import settings
 from agentbox.asr.catalogue import Catalogue
-from agentbox.asr.load import check_language, is_folder
+from agentbox.asr.load import check_language, is_folder, whole_path
 from agentbox.config import Config
 from agentbox.control.server import Handler
 from agentbox.daemon.changeable import check, merged
@@ -45,7 +45,7 @@ class ModelHandlers:
     async def use(self, params: Params) -> JSON:
         """`{"name"}` -> `{"model", "former", "counts"}`: hear with another model from now on; without a daemon, from
         the next start on. A folder only by who has a shell."""
-        name, former = want(params, "name", str), self._core.config.asr.model
+        name, former = whole_path(want(params, "name", str)), self._core.config.asr.model
 
         def may(config: Config, before: Config) -> None:
             if self._caller != "page" and is_folder(name):
@@ -54,8 +54,7 @@ class ModelHandlers:
 
         present = (await asyncio.to_thread(settings.load, self._core.loaded.file)).config
         if not is_folder(name):
-            catalogue = Catalogue.load()
-            check_language(catalogue.get(name), present.language, catalogue)
+            await asyncio.to_thread(_check_name, name, present.language)
         if self._daemon is None:
             asr = msgspec.structs.replace(present.asr, model=name)
             may(msgspec.structs.replace(present, asr=asr), present)
@@ -64,4 +63,10 @@ class ModelHandlers:
             await self._daemon.reload(model_anew=True)
         else:
             await self._settings.change({"asr.model": name}, merged, may)
-        return {"model": name, "former": former, "counts": "now" if self._core.config.asr.model == name else "later"}
+        now = self._daemon is not None and self._core.config.asr.model == name
+        return {"model": name, "former": former, "counts": "now" if now else "later"}
+
+
+def _check_name(name: str, language: str) -> None:
+    catalogue = Catalogue.load()
+    check_language(catalogue.get(name), language, catalogue)

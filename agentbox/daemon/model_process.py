@@ -8,23 +8,27 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import msgspec
 import numpy as np
 
 from agentbox.asr.load import load_engine
+from agentbox.credentials import without_secrets
 from agentbox.daemon.figures import memory_bytes
 from agentbox.errors import AgentboxError, ConfigError, InputError, ModelError
 
 LIMIT_S = 300.0
 """A model that takes longer to load, or for one round, hangs."""
+
+Process: TypeAlias = "subprocess.Popen[str]"
 
 _KINDS = {kind.__name__: kind for kind in (ConfigError, InputError, ModelError)}
 
@@ -61,7 +65,7 @@ class Decoded(msgspec.Struct, frozen=True, kw_only=True):
 class ModelProcess:
     """Made by `opened`."""
 
-    def __init__(self, process: subprocess.Popen[str], name: str) -> None:
+    def __init__(self, process: Process, name: str) -> None:
         self._process = process
         self._name = name
         self.loaded = msgspec.convert(self._answer(), Loaded)
@@ -82,7 +86,7 @@ class ModelProcess:
             line = self._process.stdout.readline()
         finally:
             watch.cancel()
-        if not line:
+        if not line.endswith("\n"):
             code = self._process.wait()
             raise ModelError(
                 "model_damaged",
@@ -97,16 +101,24 @@ class ModelProcess:
 
 
 @contextlib.contextmanager
-def opened(wanted: Wanted) -> Iterator[ModelProcess]:
-    """A process that has loaded the model; it ends with the block. Blocks.
+def opened(wanted: Wanted, begun: Callable[[Process], None] = lambda _: None) -> Iterator[ModelProcess]:
+    """A process that has loaded the model; it ends with the block. Blocks; `begun` is given the process before, so that
+    another thread can end that.
 
-    Raises what `load_engine` raises without fetching, and `ModelError` `model_damaged` where the process ended.
+    Raises what `load_engine` raises without fetching, and `ModelError`: `model_damaged` where the process ended,
+    `model_failed` where there could be none.
     """
     command = [sys.executable, "-P", "-m", __name__, msgspec.json.encode(wanted).decode()]
-    process = subprocess.Popen(  # noqa: S603 - this very module, by the interpreter that runs it
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-    )
+    plain = without_secrets(os.environ)
     try:
+        process = subprocess.Popen(  # noqa: S603 - this very module, by the interpreter that runs it
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=plain
+        )
+    except OSError as error:
+        what = f"No process could be started to try the model {wanted.model}: {error.strerror}."
+        raise ModelError("model_failed", what, "This machine has too little memory, or too many processes.") from error
+    try:
+        begun(process)
         yield ModelProcess(process, wanted.model)
     finally:
         process.kill()

@@ -95,6 +95,10 @@ class SettingsHandlers:
             await asyncio.to_thread(undo)
             await self._reload()
             raise
+        except BaseException:
+            # The box ends amidst it: nobody knows whether the next start could live by it.
+            undo()
+            raise
 
 
 def _mappings(loaded: Loaded) -> list[tuple[str, Any]]:

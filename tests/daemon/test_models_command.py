@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from pathlib import Path
 
 import msgspec
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
 from agentbox import paths
 from agentbox.asr.catalogue import Catalogue
+from agentbox.cli import main
 from agentbox.config import Asr, Config
 from agentbox.daemon import measured as measured_models
 from agentbox.daemon.measured import Machine, Measured, pick_threads, stamp, thread_numbers, threads_of
@@ -173,6 +176,27 @@ def test_what_is_kept_of_one_model_leaves_the_others(config: Config) -> None:
     assert set(json.loads(paths.measured_file().read_text())) == {"a", "b"}
 
 
+def test_a_folder_is_kept_by_the_path_that_the_configuration_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AGENTBOX_STATE", str(tmp_path))
+    monkeypatch.setattr(measured_models, "measure", lambda *_, **__: measured())
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    done = CliRunner().invoke(main, ["models", "measure", "../mine/", "moonshine-tiny-en"])
+    assert done.exit_code == 0, done.output
+    assert set(json.loads(paths.measured_file().read_text())) == {str(tmp_path / "mine"), "moonshine-tiny-en"}
+    assert all(measured_models.known(name, Config()) for name in ("../mine", str(tmp_path / "mine")))
+
+
+def test_the_list_names_a_few_of_many_languages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AGENTBOX_STATE", str(tmp_path))
+    lines = CliRunner().invoke(main, ["models", "list"]).output.splitlines()
+    [base] = [line for line in lines if "whisper-base" in line]
+    many = len(Catalogue.load().get("whisper-base").languages)
+    assert f"en, zh, de, es, ru, ko and {many - 6} more " in base
+
+
 # The real model
 
 
@@ -209,3 +233,20 @@ def test_a_process_that_ends_is_a_damaged_model(models_dir: Path) -> None:
             process.decode()
     assert caught.value.code == "model_damaged"
     assert process._process.returncode is not None
+
+
+def test_the_process_that_tries_a_model_gets_no_secrets(models_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AGENTBOX_SECRET_OPENAI", "sesame")
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", "/run/credentials/sesame")
+    monkeypatch.setenv("NOTIFY_SOCKET", "@sesame")
+    with opened(Wanted(model="moonshine-tiny-en", language="en", models_dir=str(models_dir))) as process:
+        given = Path(f"/proc/{process._process.pid}/environ").read_bytes()
+    assert b"PATH=" in given
+    assert b"sesame" not in given
+
+
+def test_where_no_process_can_be_started(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "none"))
+    with pytest.raises(AgentboxError) as caught, opened(Wanted(model="x", language="en", models_dir="/")):
+        pass
+    assert caught.value.code == "model_failed"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,7 +17,7 @@ from agentbox.asr.catalogue import Catalogue
 from agentbox.config import Config
 from agentbox.daemon.changeable import BACKEND_FIELDS, CHANGEABLE, flat
 from agentbox.daemon.settings_handlers import SettingsHandlers
-from agentbox.errors import AgentboxError, ConfigError, InputError, ModelError
+from agentbox.errors import ConfigError, InputError, ModelError
 from agentbox.messages import JSON
 
 OWNERS = {
@@ -34,7 +35,7 @@ class Made:
         self.settings = folder / "settings.yaml"
         self.loaded = settings.load(self.file)
         self.reloads = 0
-        self.fails: AgentboxError | None = None
+        self.fails: BaseException | None = None
         core = SimpleNamespace(loaded=self.loaded, config=self.loaded.config)
         self.table = cast(Any, SettingsHandlers(cast(Any, core), self._reload).table())
 
@@ -151,6 +152,25 @@ async def test_a_language_needs_a_model_that_knows_it(made: Made) -> None:
         os.truncate(place, file.bytes)
     assert (await made.set(values=values))["restart_needed"]
     assert made.config.language == "zh-CN"
+
+
+async def test_what_the_box_had_no_time_to_try_is_put_back(made: Made) -> None:
+    made.fails = asyncio.CancelledError()
+    with pytest.raises(asyncio.CancelledError):
+        await made.set(key="speech.pace", value=1.5)
+    assert made.written is None
+
+
+async def test_a_model_that_could_not_change_at_once_waits_for_a_restart(made: Made) -> None:
+    """As where its language waits too."""
+    for name in ("moonshine-tiny-en", "moonshine-base-en"):
+        for file, about in Catalogue.load().get(name).files.items():
+            place = paths.models_dir(made.config) / name / file
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.touch()
+            os.truncate(place, about.bytes)
+    assert (await made.set(key="asr.model", value="moonshine-base-en"))["restart_needed"]
+    assert not (await made.set(key="asr.model", value="moonshine-tiny-en"))["restart_needed"]
 
 
 async def test_a_backend_keeps_what_is_not_given_and_its_address_cannot_be_set(made: Made) -> None:

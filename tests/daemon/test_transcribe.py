@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import io
 import itertools
 import json
+import os
 import re
 import tracemalloc
 from collections.abc import Iterator, Sequence
@@ -15,8 +15,6 @@ import msgspec
 import numpy as np
 import pytest
 import soundfile
-from hypothesis import given
-from hypothesis import strategies as st
 
 from agentbox.asr.catalogue import Model
 from agentbox.asr.engine import NO_HINTS, Capabilities, Hints, Recognition
@@ -24,17 +22,15 @@ from agentbox.asr.engine import Samples as Floats
 from agentbox.asr.load import load_engine
 from agentbox.asr.moonshine import Moonshine
 from agentbox.asr.pull import ensure
-from agentbox.audio.files import read_file, read_pipe
+from agentbox.audio.files import read_file
 from agentbox.audio.segment import Samples
 from agentbox.audio.vad import SileroVad
-from agentbox.daemon.captions import LINE_LETTERS, LONGEST_S, cues, make_writer
-from agentbox.daemon.long import Reader, Segment, Word, split_words, words_of
+from agentbox.daemon.long import Reader, split_words, words_of
+from agentbox.daemon.transcribe import Speech
 from agentbox.errors import InputError
 from tests.asr import tiny_models
 from tests.asr.conftest import BECKETT
 from tests.daemon.conftest import SAMPLE, Home
-
-SAYINGS = st.text("ab, 的灯é.9", max_size=200).map(lambda text: " ".join(text.split()))
 
 
 @pytest.fixture(scope="session")
@@ -206,91 +202,59 @@ def test_an_hour_takes_no_more_memory_than_a_minute() -> None:
     assert peak(10) < peak(1) + 500_000
 
 
-# Subtitles
+def breaks_off() -> Iterator[Samples]:
+    """A burst of noise amidst which the file is damaged."""
+    yield from itertools.islice(bursts([1]), 2)
+    raise InputError("file_damaged", "x.flac is damaged after 1.8 s.", "Copy it again.")
 
 
-def segment(text: str, start_s: float = 1.0, end_s: float = 4.0, words: tuple[Word, ...] = ()) -> Segment:
-    return Segment(start_s=start_s, end_s=end_s, text=text, confidence=0.5, words=words)
+def test_what_was_being_said_when_the_file_breaks_off_is_read() -> None:
+    read = Reader(Written(said("before the damage")), Loud(), "en").read(breaks_off())
+    assert next(read).text == "before the damage"
+    with pytest.raises(InputError) as caught:
+        next(read)
+    assert caught.value.code == "file_damaged"
 
 
-@given(SAYINGS, st.floats(0, 1e5), st.floats(0.1, 60))
-def test_subtitles_hold_every_letter_in_order_of_time(text: str, start_s: float, length_s: float) -> None:
-    made = cues(segment(text, start_s, start_s + length_s))
-    assert "".join("".join(cue.lines) for cue in made).replace(" ", "") == text.replace(" ", "")
-    for cue, after in zip(made, [*made[1:], None][: len(made)], strict=True):
-        assert 1 <= len(cue.lines) <= 2
-        assert cue.start_s <= cue.end_s
-        assert after is None or cue.end_s == pytest.approx(after.start_s)
-        words = [word for line in cue.lines for _, word in split_words(line)]
-        assert len(words) == 1 or cue.end_s - cue.start_s <= LONGEST_S + 0.001
-        assert all(len(line) <= LINE_LETTERS or len(split_words(line)) == 1 for line in cue.lines)
+class Recorded(Loud):
+    """Keeps what it is asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    def probability(self, window: Samples) -> float:
+        self.asked.append("probability")
+        return super().probability(window)
+
+    def reset(self) -> None:
+        self.asked.append("reset")
 
 
-@given(SAYINGS)
-def test_words_are_all_of_the_text(text: str) -> None:
-    split = split_words(text)
-    assert "".join(word for _, word in split) == text.replace(" ", "")
-    assert all(text[at : at + len(word)] == word for at, word in split)
+def test_a_sound_that_was_left_amidst_leaves_nothing_to_the_next() -> None:
+    vad: Any = Recorded()
+    next(Reader(Written(said("one")), vad, "en").read(bursts([1, 1])))
+    vad.asked.clear()
+    assert len(list(Reader(Written(said("two")), vad, "en").read(bursts([1])))) == 1
+    assert vad.asked[0] == "reset"
+    with pytest.raises(InputError):
+        list(Speech(breaks_off(), vad))
+    assert vad.asked[-1] == "probability"
+    vad.asked.clear()
+    assert len(list(Speech(bursts([1]), vad))) == 1
+    assert vad.asked[0] == "reset"
 
 
-def test_words_of_mixed_scripts() -> None:
-    assert [word for _, word in split_words("打开 living room 的灯。A1好")] == [
-        *("打", "开", "living", "room", "的", "灯。"),
-        *("A1", "好"),
-    ]
+def test_a_segment_is_one_line() -> None:
+    [read] = Reader(Written(said("one\n\ntwo\u2028three")), Loud(), "en").read(bursts([1]))
+    assert read.text == "one two three"
 
 
-def test_a_subtitle_ends_with_a_sentence_where_one_ends_near() -> None:
-    text = (
-        "It was the age of wisdom, and of that. It was the age of foolishness. It was the epoch of belief, they said."
-    )
-    assert next(" ".join(cue.lines) for cue in cues(segment(text, 0.0, 9.0))).endswith("foolishness.")
-
-
-def test_known_times_of_words_are_kept() -> None:
-    words = tuple(Word(f"word{n}", 10.0 + 3 * n) for n in range(4))
-    made = cues(segment("word0 word1 word2 word3", 10.0, 20.0, words))
-    assert [(cue.start_s, cue.end_s, cue.lines) for cue in made] == [
-        (10.0, 16.0, ("word0 word1",)),
-        (16.0, 20.0, ("word2 word3",)),
-    ]
-
-
-def written(form: Any, *segments: Segment) -> str:
-    out = io.StringIO()
-    writer = make_writer(form, out.write)
-    writer.begin()
-    for one in segments:
-        writer.segment(one)
-    writer.end({"file": "x.wav"})
-    return out.getvalue()
-
-
-def test_subrip() -> None:
-    made = written("srt", segment("Hello.", 1.0, 1.2), segment("打开灯。", 3661.0015, 3663.0))
-    assert made == (
-        "1\n00:00:01,000 --> 00:00:02,000\nHello.\n\n2\n01:01:01,002 --> 01:01:03,000\n打开灯。\n\n"
-    )  # the first stays for a second
-
-
-def test_a_short_subtitle_does_not_cover_the_next() -> None:
-    assert "00:00:01,000 --> 00:00:01,400" in written("srt", segment("Yes.", 1.0, 1.2), segment("No.", 1.4, 3.0))
-
-
-def test_webvtt_hides_no_word_in_a_mark() -> None:
-    made = written("vtt", segment("a <b> & c", 0.0, 2.0))
-    assert made == "WEBVTT\n\n1\n00:00:00.000 --> 00:00:02.000\na &lt;b&gt; &amp; c\n\n"
-
-
-def test_json_and_text() -> None:
-    one, two = segment("打开", words=(Word("打", 1.0), Word("开", 1.5))), segment("the light", 5.0, 6.0)
-    found = json.loads(written("json", one, two))
-    assert found["text"] == "打开 the light"
-    assert found["file"] == "x.wav"
-    assert found["segments"][0]["words"] == [{"text": "打", "start_s": 1.0}, {"text": "开", "start_s": 1.5}]
-    assert "words" not in found["segments"][1]
-    assert json.loads(written("json"))["segments"] == []
-    assert written("txt", one, two) == "打开\nthe light\n"
+def test_times_and_languages_are_asked_for() -> None:
+    plain, full = Written(said("one")), Written(said("one"), said("", suppressed="loop"), said("two"))
+    list(Reader(plain, Loud(), "en", ("en",)).read(bursts([1])))
+    assert plain.hints == [NO_HINTS]
+    list(Reader(full, Loud(), "zh", ("zh", "en"), times=True).read(bursts([1, 1])))
+    assert full.hints == [Hints(before=before, languages=("zh", "en"), times=True) for before in ("", "one", "")]
 
 
 # The command
@@ -356,37 +320,34 @@ def test_what_cannot_be_meant(arguments: tuple[str, ...], monkeypatch: pytest.Mo
     assert done.exit_code == 2, done.output
 
 
+@pytest.mark.parametrize(
+    ("forms", "times"), [((), False), (("txt",), False), (("txt", "srt"), True), (("json",), True)]
+)
+def test_times_are_asked_for_where_they_are_written(
+    forms: tuple[str, ...], times: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from click.testing import CliRunner
+
+    from agentbox.cli import main, transcribe
+
+    engine = Written(said("hello"))
+    monkeypatch.setenv("AGENTBOX_STATE", str(tmp_path))
+    monkeypatch.setattr(transcribe, "load_speech", lambda *_, **__: engine)
+    monkeypatch.setattr(transcribe, "load_vad", lambda _: Loud())
+    sound = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.wav"))  # not every file's name is UTF-8
+    with sound.open("wb") as file:
+        soundfile.write(file, np.concatenate(list(bursts([1]))), 16000, format="WAV")
+    options = [option for form in forms for option in ("--format", form)] + (["--out", str(tmp_path)] if forms else [])
+    done = CliRunner().invoke(main, ["transcribe", str(sound), *(options or ["--json"])])
+    assert done.exit_code == 0, done.output
+    assert [hints.times for hints in engine.hints] == [times]
+    written = [file.read_text() for file in tmp_path.glob("caf*.json")] + ([] if forms else [done.output])
+    assert all(json.loads(text)["file"] == f"{tmp_path}/caf\ufffd.wav" for text in written)
+    assert bool(written) is (forms in ((), ("json",)))
+
+
 def test_a_folder_that_cannot_be_written(home: Home, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     done = home.run("transcribe", str(SAMPLE), "--format", "txt", "--out", str(tmp_path / "file" / "out"))
     assert done.returncode == 3
     assert "[file_unwritable]" in done.stderr
-
-
-# What comes through a pipe
-
-
-@pytest.mark.parametrize("size", [1, 2, 3, 5, 100_001])
-def test_raw_sound_comes_whole_however_it_is_cut(size: int) -> None:
-    data = np.random.default_rng(2).integers(1, 255, size, dtype=np.uint8).tobytes()
-    found = b"".join(block.astype("<i2").tobytes() for block in read_pipe(io.BytesIO(data)))
-    assert found == data[: size // 2 * 2]
-
-
-@pytest.mark.parametrize("form", ["WAV", "FLAC", "OGG", "AIFF", "CAF", "AU", "MP3"])
-def test_a_sound_file_through_a_pipe(form: str, tmp_path: Path) -> None:
-    sound = np.random.default_rng(2).integers(-5000, 5000, 40_000, dtype=np.int16)
-    soundfile.write(tmp_path / "x", sound, 48_000, format=form)
-    with (tmp_path / "x").open("rb") as pipe:
-        assert sum(block.size for block in read_pipe(pipe)) == pytest.approx(
-            40_000 / 3, abs=1000 if form == "MP3" else 2
-        )
-
-
-@pytest.mark.parametrize(
-    ("data", "code"), [(b"RIFFxxxxnonsense", "file_not_audio"), (b"fLaC", "file_not_audio"), (b"", "file_empty")]
-)
-def test_what_is_no_sound(data: bytes, code: str) -> None:
-    with pytest.raises(InputError) as caught:
-        list(read_pipe(io.BytesIO(data)))
-    assert caught.value.code == code

@@ -7,14 +7,17 @@ import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 from click.testing import CliRunner
+from starlette.requests import HTTPConnection
 
 from agentbox.cli import main
 from agentbox.errors import ControlError
+from agentbox.page.box import Asker
 from agentbox.page.render import LANGUAGES, Words
-from agentbox.page.topics import STEPS, TOPICS, after, changes
+from agentbox.page.topics import STEPS, TOPICS, after, changes, hearings
 from tests.page.conftest import Daemon, Phone, audit_of, running, settings_of
 
 EVIL = '"><script>alert(1)</script>'
@@ -228,6 +231,33 @@ def test_what_did_not_change_is_not_written_down() -> None:
     values = {"asr.model": "a", "asr.language": "en"}
     assert changes("listening", {"model": "a en"}, values) == {}
     assert changes("listening", {"model": "b zh"}, values) == {"asr.model": "b", "asr.language": "zh"}
+    assert changes("listening", {"model": "a zh"}, values) == {"asr.model": "a", "asr.language": "zh"}
+    values = {"asr.model": "a", "asr.language": "en-GB"}
+    assert changes("listening", {"model": "a en"}, values) == {}
+    assert changes("listening", {"model": "b en"}, values) == {"asr.model": "b", "asr.language": "en-GB"}
+    assert changes("listening", {"model": "/srv/own"}, {"asr.model": "/srv/own", "asr.language": "en"}) == {}
+
+
+def test_a_model_of_many_languages_can_be_chosen_in_several() -> None:
+    one, many = {"name": "one", "languages": ["de"]}, {"name": "many", "languages": ["en", "fr", "zh"]}
+    models = [
+        {**one, "installed": True},
+        {**many, "installed": True},
+        {"name": "c", "languages": [], "installed": False},
+    ]
+    named = {"en", "zh"}.__contains__
+    assert [*map(tuple, hearings(models, {"asr.model": "many", "asr.language": "zh-CN"}, named))] == [
+        ("one", "de", False),
+        ("many", "en", False),
+        ("many", "zh", True),
+    ]
+    french = hearings(models, {"asr.model": "many", "asr.language": "fr"}, named)
+    assert [(found.language, found.chosen) for found in french] == [
+        ("de", False),
+        ("en", False),
+        ("fr", True),
+        ("zh", False),
+    ]
 
 
 def test_the_steps_follow_each_other_and_every_setting_has_words() -> None:
@@ -238,3 +268,19 @@ def test_the_steps_follow_each_other_and_every_setting_has_words() -> None:
             assert words.has(f"topic.{topic}")
             for key in keys:
                 assert words.has(f"set.{key.replace('.', '_')}"), key
+
+
+async def test_another_speech_model_has_minutes_to_load() -> None:
+    limits: dict[str, float] = {}
+
+    class Client:
+        async def call(self, method: str, params: object, timeout_s: float) -> dict[str, object]:
+            limits[method] = timeout_s
+            used = {"model": "a", "former": "b", "counts": "now"}
+            return {"changed": [], "restart_needed": False, **used}
+
+    where = {"type": "http", "path": "/", "scheme": "http", "server": ("box", 80), "headers": [], "query_string": b""}
+    asker = Asker(cast(Any, Client()), HTTPConnection(where))
+    for method in ("config.set", "models.use", "setup.finish"):
+        await asker.call(method)
+    assert limits == {"config.set": 300.0, "models.use": 300.0, "setup.finish": 30.0}
