@@ -55,6 +55,25 @@ def test_names_come_from_the_configuration_a_file_and_the_lists_of_the_owners_se
     assert problems == []
 
 
+def test_lists_of_one_block_of_sentences_may_name_its_rules_and_lists(tmp_path: Path) -> None:
+    sentences = tmp_path / "mine.yaml"
+    sentences.write_text("""
+intents:
+  HassNevermind:
+    data:
+      - sentences: ["no more {lamp}"]
+        expansion_rules: {owner: "(Siobhan|Quintanilla)"}
+        lists:
+          room: {values: [atrium]}
+          any: {wildcard: true}
+          lamp: {values: ["<owner>'s lamp", "{room} lamp", "{any} lantern"]}
+""")
+    config = Config(intents=Intents(sentences=[str(sentences)], builtin=False))
+    names, problems = gathered(config, tmp_path)
+    assert sorted(names) == ["Quintanilla's lamp", "Siobhan's lamp", "atrium", "atrium lamp"]
+    assert problems == []
+
+
 def test_a_box_of_ones_own_sentences_alone_listens_for_no_words_of_ours(tmp_path: Path) -> None:
     assert gathered(Config(), tmp_path) == ([], [])
 
