@@ -96,7 +96,7 @@ async def open_mind(
 
     What is broken is told through `emit` and left out. `services` false: only answer calls; nothing rings.
     """
-    registry, understanders, phrases, unsaid, hotwords = await asyncio.to_thread(_load, config, services)
+    registry, understanders, phrases, problems, hotwords = await asyncio.to_thread(_load, config, services)
     runner = Runner(
         registry,
         config.tools,
@@ -110,7 +110,7 @@ async def open_mind(
         emit=emit,
         conversation=conversation.of,
     )
-    for problem in problems_of(config, registry, understanders, unsaid):
+    for problem in problems:
         emit(problem)
     async with runner, contextlib.AsyncExitStack() as stack:
         for name, life in runner.services().items() if services else ():
@@ -248,7 +248,7 @@ class _Loaded(NamedTuple):
     registry: Registry
     understanders: list[Understander]
     phrases: dict[str, Phrases]
-    unsaid: list[Notice]
+    problems: list[Notice]
     hotwords: HotwordIndex | None
 
 
@@ -260,7 +260,10 @@ def _load(config: Config, speech: bool) -> _Loaded:
             # The graph of all sentences takes some 0.3 s to make: not in the loop, when the first words are heard.
             _ = understander.spoken.grammar
     hotwords = HotwordIndex(gather(config, understanders)[0]) if speech else None
-    return _Loaded(registry, understanders, *load_phrases(config), hotwords)
+    phrases, unsaid = load_phrases(config)
+    # Here too: a file of names may be long, or lie on a disk that is slow.
+    problems = problems_of(config, registry, understanders, unsaid)
+    return _Loaded(registry, understanders, phrases, problems, hotwords)
 
 
 async def _keep_alive(name: str, life: Callable[[], Coroutine[Any, Any, None]]) -> None:
