@@ -15,6 +15,7 @@ import pytest_asyncio
 from agentbox.asr.engine import NO_HINTS, Capabilities, Hints, Recognition, Samples
 from agentbox.asr.listener import Listener
 from agentbox.config import Asr, Config, Intents, Speech, Tools
+from agentbox.daemon.activation import Opened
 from agentbox.daemon.core import Core, open_core
 from agentbox.daemon.events import Events
 from agentbox.daemon.voices import speech_in
@@ -141,6 +142,28 @@ async def test_a_file_of_sentences_is_its_languages_own(tmp_path: Path, monkeypa
         assert chinese.understander.read("drop the game") is None
         problems = [problem for one in (english, chinese) for problem in one.understander.problems]
         assert [(problem.code, "de.yaml" in problem.what) for problem in problems] == [("sentences_language", True)]
+
+
+async def test_a_sentence_in_the_letters_of_another_language_is_found_where_no_other_fits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AGENTBOX_STATE", str(tmp_path))
+    (tmp_path / "mine.yaml").write_text(
+        "intents: { HassGetCurrentTime: { data: [{ sentences: [movie time, what time is it] }] } }"
+    )
+    asr = Asr(language="zh", other_languages=["en"])
+    config = Config(asr=asr, intents=Intents(sentences=[str(tmp_path / "mine.yaml")]))
+    async with open_core(Loaded(config, None, None, {}), Events(), services=False) as core:
+        understand = core.attention.understand
+        heard_as_none = Recognition("movie time", constrain_ms=1.0, sentences_in="en")
+        for recognition, text, language in [
+            (None, "movie time", "zh-CN"),
+            (heard_as_none, "movie time", "zh-CN"),
+            (None, "what time is it", "en"),
+        ]:
+            decision = understand(recognition, Opened("always", text), "turn")
+            assert (decision.outcome, decision.language) == ("act", language)
+        assert understand(None, Opened("always", "colourless green ideas"), "turn").outcome == "none"
 
 
 async def test_one_language_loads_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
