@@ -122,6 +122,23 @@ async def test_a_timer_rings_in_the_language_that_it_was_set_in(box: Core) -> No
     ]
 
 
+async def test_what_was_set_in_a_language_that_the_box_has_unlearnt_rings_in_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AGENTBOX_STATE", str(tmp_path))
+    async with open_core(Loaded(Config(asr=BOTH), None, None, {}), Events(), services=False) as core:
+        await said(core, "设一个一分钟的计时器")
+    rung: list[Reply] = []
+    async with open_core(Loaded(Config(), None, None, {}), Events(), services=False) as core:
+        core.events.subscribe(lambda event: rung.append(event.message) if isinstance(event.message, Reply) else None)
+        ringer = core.attention.talk.mind.runner.service(Ringer)
+        now = ringer.now()
+        ringer.ring(now._replace(elapsed_s=now.elapsed_s + 61))
+        await asyncio.sleep(0)
+    [alert] = rung
+    assert (alert.language, "1 minute" in alert.text) == ("", True)
+
+
 async def test_a_file_of_sentences_is_its_languages_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AGENTBOX_STATE", str(tmp_path))
     files = []
