@@ -165,11 +165,11 @@ def make_understander(
     config: Config, registry: Registry, extra_files: Sequence[Path] = (), cache: Path | None = None
 ) -> Understander:
     """The sentences for what the box can do, in its own language. `extra_files`: sentences besides those of the
-    configuration. `cache`: another folder than the usual one."""
+    configuration; one in another language is a problem. `cache`: another folder than the usual one."""
     return Understander(
         config.language,
         builtin=config.intents.builtin,
-        owner_files=files_of(config, config.language, [*sentence_paths(config), *extra_files]),
+        owner_files=[*files_of(config, config.language, sentence_paths(config)), *extra_files],
         intents=served(registry),
         likeness=config.intents.likeness,
         tool_sentences=registry.sentences(config.language),

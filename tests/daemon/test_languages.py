@@ -18,6 +18,7 @@ from agentbox.config import Asr, Config, Intents, Speech, Tools
 from agentbox.daemon.activation import Opened
 from agentbox.daemon.core import Core, open_core
 from agentbox.daemon.events import Events
+from agentbox.daemon.mind import load_tools, make_understander
 from agentbox.daemon.voices import speech_in
 from agentbox.messages import Reply, StageEvent, Transcript
 from agentbox.paths import database
@@ -159,6 +160,17 @@ async def test_a_file_of_sentences_is_its_languages_own(tmp_path: Path, monkeypa
         assert chinese.understander.read("drop the game") is None
         problems = [problem for one in (english, chinese) for problem in one.understander.problems]
         assert [(problem.code, "de.yaml" in problem.what) for problem in problems] == [("sentences_language", True)]
+
+
+def test_a_file_in_another_language_that_was_asked_for_is_told_and_not_only_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AGENTBOX_STATE", str(tmp_path))
+    file = tmp_path / "zh.yaml"
+    file.write_text("language: zh\nintents: { HassNevermind: { data: [{ sentences: [不玩了] }] } }", encoding="utf-8")
+    config = Config(asr=BOTH, intents=Intents(builtin=False))
+    english = make_understander(config, load_tools(config), extra_files=[file])
+    assert [problem.code for problem in english.problems] == ["sentences_language"]
 
 
 async def test_a_sentence_in_the_letters_of_another_language_is_found_where_no_other_fits(
