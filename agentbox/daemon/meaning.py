@@ -35,7 +35,8 @@ def asking(mind: Mind, activation: Activation, context: Context, by: ActivatedBy
     roots = tuple(own.understander.spoken.active(context))
 
     def sentences(text: str, heard: str | None, start: int = 0) -> Sentences:
-        tongue = mind.likeliest(text, heard, _asked_in(context))[0]
+        # The box's own language is always heard.
+        tongue = next(one for one in mind.likeliest(text, heard, _asked_in(context)) if one.heard)
         spoken = tongue.understander.spoken
         return Sentences(spoken.grammar, roots if tongue is own else tuple(spoken.active(context)), start)
 

@@ -98,6 +98,21 @@ async def test_what_an_engine_heard_counts_for_more_than_letters(box: Core) -> N
         assert (reply.language, reply.outcome) == (answered, "done"), text
 
 
+async def test_a_sound_is_held_to_sentences_of_a_language_that_the_model_knows(box: Core) -> None:
+    """Whatever the typed question was in that it may answer."""
+    assert [(one.language, one.heard) for one in box.attention.talk.mind.tongues] == [("en", True), ("zh-CN", False)]
+    assert await said(box, "设一个计时器") == ("zh-CN", "要计时多久？")
+    asked = box.attention.asking("always")(Recognition("10"))
+    assert asked is not None
+    assert asked.grammar.language == "en"
+
+
+async def test_what_a_model_knows_is_asked_anew_with_another_model(box: Core, tmp_path: Path) -> None:
+    config = Config(asr=Asr(language="en", other_languages=["zh"], model=str(tmp_path / "a-folder-of-ones-own")))
+    await box.reload(Loaded(config, None, None, {}))
+    assert [one.heard for one in box.attention.talk.mind.tongues] == [True, True]
+
+
 async def test_the_journal_keeps_the_language(box: Core) -> None:
     await said(box, "现在几点")
     await said(box, "what time is it")
