@@ -26,6 +26,7 @@ Key = tuple[str | int, ...]
 _PATHS = (
     ("asr", "model"),
     ("asr", "models_dir"),
+    ("asr", "hotwords_file"),
     ("intents", "sentences"),
     ("tools", "plugins_dir"),
     ("speech", "piper_voice"),

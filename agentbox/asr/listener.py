@@ -72,7 +72,6 @@ class Listener:
         spoken = tuple(language for language in languages if engine.capabilities.speaks(language))
         self._hints = Hints(languages=spoken) if len(spoken) > 1 else NO_HINTS
         self._cache = cache
-        self._prior: Prior | None = None
         self._decoders: dict[str, GrammarDecoder] = {}
         """By the language of their sentences."""
         self._scorer: PhraseScorer | None = None
@@ -287,9 +286,9 @@ class Listener:
             caches.write(self._cache, _KIND, name, decoder.prior.dump())
 
     def _ready(self, model: Moonshine, grammar: SpeechGrammar) -> GrammarDecoder:
-        if self._prior is None:
-            self._prior = Prior(model)
+        """With a prior for each language: what is kept in it is of the sentences of one."""
         decoder = self._decoders.get(grammar.language)
         if decoder is None or decoder.network.grammar is not grammar:
-            self._decoders[grammar.language] = decoder = GrammarDecoder(model, grammar, self._prior)
+            prior = Prior(model) if decoder is None else decoder.prior
+            self._decoders[grammar.language] = decoder = GrammarDecoder(model, grammar, prior)
         return decoder

@@ -32,7 +32,6 @@ from agentbox.daemon.figures import Figures, memory_bytes
 from agentbox.daemon.health import Health
 from agentbox.daemon.hearing import Heard, Hearing
 from agentbox.daemon.methods import methods
-from agentbox.daemon.mind import hears
 from agentbox.daemon.mute import Mute
 from agentbox.daemon.paired import open_devices
 from agentbox.daemon.pairing_handlers import PairingHandlers
@@ -166,9 +165,7 @@ class Box:
         """Have the sentences and the owner's names ready before somebody says one."""
         mind = self.core.attention.talk.mind
         self.worker.use_hotwords(mind.hotwords)
-        own, *others = mind.tongues
-        heard = [one for one in others if hears(self._loaded.config, one.language)]
-        every = [tongue.understander.spoken for tongue in (own, *heard)]
+        every = [tongue.understander.spoken for tongue in mind.tongues if tongue.heard]
         self.worker.prepare(*(Sentences(spoken.grammar, tuple(spoken.active({}))) for spoken in every))
 
     async def _open_ways_in(self, path: Path, stack: contextlib.AsyncExitStack) -> None:

@@ -23,7 +23,7 @@ def gather(config: Config, understanders: Iterable[Understander]) -> tuple[list[
     problems: list[Notice] = []
     found = dict.fromkeys(config.asr.hotwords)
     if config.asr.hotwords_file is not None:
-        found |= dict.fromkeys(_in_file(Path(config.asr.hotwords_file).expanduser(), problems))
+        found |= dict.fromkeys(_in_file(Path(config.asr.hotwords_file), problems))
     found |= dict.fromkeys(name for one in understanders for name in one.names())
     if len(found) > MOST_HOTWORDS:
         what = f"There are {len(found)} hotwords; the first {MOST_HOTWORDS} are listened for."

@@ -6,6 +6,7 @@ by those of the others.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import msgspec
@@ -34,7 +35,8 @@ def asking(mind: Mind, activation: Activation, context: Context, by: ActivatedBy
     roots = tuple(own.understander.spoken.active(context))
 
     def sentences(text: str, heard: str | None, start: int = 0) -> Sentences:
-        tongue = mind.likeliest(text, heard, _asked_in(context))[0]
+        # The box's own language is always heard.
+        tongue = next(one for one in mind.likeliest(text, heard, _asked_in(context)) if one.heard)
         spoken = tongue.understander.spoken
         return Sentences(spoken.grammar, roots if tongue is own else tuple(spoken.active(context)), start)
 
@@ -60,7 +62,8 @@ def of_speech(mind: Mind, recognition: Recognition, opened: Opened, context: Con
     tongue = mind.in_language(recognition.sentences_in or likeliest.language)
     decision = decide(tongue.understander, recognition.candidates, recognition.free, context)
     if decision.outcome == "none" and len(mind.tongues) > 1:
-        exact = _exact(mind, opened.command, context, recognition.language)
+        tried = _tried(mind, opened.command, context, recognition.language)
+        exact = _exact(tried, opened.command, context) or _in_others(mind, tried, opened.command, context)
         if exact is not None and exact.language != tongue.language:
             return Decision("act", exact, language=exact.language)
     return replace(decision, language=tongue.language)
@@ -68,20 +71,28 @@ def of_speech(mind: Mind, recognition: Recognition, opened: Opened, context: Con
 
 def of_text(mind: Mind, text: str, context: Context, heard: str | None = None) -> Decision:
     """What written words mean: the sentence they are, or the nearest one. `heard`: the language that an engine told."""
-    tongues = _tried(mind, text, context, heard)
-    if len(tongues) > 1 and (exact := _exact(mind, text, context, heard)) is not None:
+    tongues = tried = _tried(mind, text, context, heard)
+    if len(tongues) > 1 and (exact := _exact(tongues, text, context)) is not None:
         tongues = [mind.in_language(exact.language)]
     for tongue in tongues:
         meaning = tongue.understander.understand(text, context=context)
         if isinstance(meaning, Intent):
             return Decision("act", meaning, language=tongue.language)
+    if (other := _in_others(mind, tried, text, context)) is not None:
+        return Decision("act", other, language=other.language)
     return Decision("none", language=tongues[0].language)
 
 
-def _exact(mind: Mind, text: str, context: Context, heard: str | None) -> Intent | None:
-    """A sentence that the text is as it stands, in the language that it is likeliest in. What only answers the box's
-    question is meant in the language of the question, where it can be said there: "OK", "iPad"."""
-    readings = (one.understander.read(text, context) for one in _tried(mind, text, context, heard))
+def _in_others(mind: Mind, tried: Sequence[Tongue], text: str, context: Context) -> Intent | None:
+    """A sentence of a language in whose letters no word is ("movie time" among the owner's Chinese ones)."""
+    readings = (one.understander.read(text, context) for one in mind.tongues if one not in tried)
+    return next((intent for intent in readings if intent is not None), None)
+
+
+def _exact(tongues: Sequence[Tongue], text: str, context: Context) -> Intent | None:
+    """A sentence that the text is as it stands, in the first of the languages. What only answers the box's question is
+    meant in the language of the question, where it can be said there: "OK", "iPad"."""
+    readings = (one.understander.read(text, context) for one in tongues)
     found = [intent for intent in readings if intent is not None]
     if found and found[0].name in ANSWERS:
         return next((intent for intent in found if intent.language == context.get(ASKED_IN)), found[0])

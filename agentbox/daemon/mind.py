@@ -51,6 +51,8 @@ class Tongue(NamedTuple):
 
     language: str
     understander: Understander
+    heard: bool = True
+    """Whether the speech model knows it; else it can only be typed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +98,7 @@ async def open_mind(
 
     What is broken is told through `emit` and left out. `services` false: only answer calls; nothing rings.
     """
-    registry, understanders, phrases, unsaid, hotwords = await asyncio.to_thread(_load, config, services)
+    registry, tongues, phrases, problems, hotwords = await asyncio.to_thread(_load, config, services)
     runner = Runner(
         registry,
         config.tools,
@@ -110,13 +112,13 @@ async def open_mind(
         emit=emit,
         conversation=conversation.of,
     )
-    for problem in problems_of(config, registry, understanders, unsaid):
+    for problem in problems:
         emit(problem)
     async with runner, contextlib.AsyncExitStack() as stack:
         for name, life in runner.services().items() if services else ():
             task = asyncio.create_task(_keep_alive(name, life), name=f"service-{name}")
             stack.push_async_callback(_end, task)
-        yield Mind(tuple(Tongue(one.language, one) for one in understanders), runner, hotwords)
+        yield Mind(tongues, runner, hotwords)
 
 
 def load_phrases(config: Config) -> tuple[dict[str, Phrases], list[Notice]]:
@@ -165,11 +167,11 @@ def make_understander(
     config: Config, registry: Registry, extra_files: Sequence[Path] = (), cache: Path | None = None
 ) -> Understander:
     """The sentences for what the box can do, in its own language. `extra_files`: sentences besides those of the
-    configuration. `cache`: another folder than the usual one."""
+    configuration; one in another language is a problem. `cache`: another folder than the usual one."""
     return Understander(
         config.language,
         builtin=config.intents.builtin,
-        owner_files=files_of(config, config.language, [*sentence_paths(config), *extra_files]),
+        owner_files=[*files_of(config, config.language, sentence_paths(config)), *extra_files],
         intents=served(registry),
         likeness=config.intents.likeness,
         tool_sentences=registry.sentences(config.language),
@@ -246,21 +248,28 @@ def hears(config: Config, language: str) -> bool:
 
 class _Loaded(NamedTuple):
     registry: Registry
-    understanders: list[Understander]
+    tongues: tuple[Tongue, ...]
     phrases: dict[str, Phrases]
-    unsaid: list[Notice]
+    problems: list[Notice]
     hotwords: HotwordIndex | None
 
 
 def _load(config: Config, speech: bool) -> _Loaded:
     registry = load_tools(config)
     understanders = make_understanders(config, registry)
-    for understander in understanders if speech else ():
-        if understander.language == config.language or hears(config, understander.language):
+    tongues = tuple(
+        Tongue(one.language, one, one.language == config.language or hears(config, one.language))
+        for one in understanders
+    )
+    for tongue in tongues if speech else ():
+        if tongue.heard:
             # The graph of all sentences takes some 0.3 s to make: not in the loop, when the first words are heard.
-            _ = understander.spoken.grammar
+            _ = tongue.understander.spoken.grammar
     hotwords = HotwordIndex(gather(config, understanders)[0]) if speech else None
-    return _Loaded(registry, understanders, *load_phrases(config), hotwords)
+    phrases, unsaid = load_phrases(config)
+    # Here too: a file of names may be long, or lie on a disk that is slow.
+    problems = problems_of(config, registry, understanders, unsaid)
+    return _Loaded(registry, tongues, phrases, problems, hotwords)
 
 
 async def _keep_alive(name: str, life: Callable[[], Coroutine[Any, Any, None]]) -> None:

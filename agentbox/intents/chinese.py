@@ -29,7 +29,11 @@ _SPOKEN_HALF = re.compile(r"(?<![点十百\d])([一二两三四五六七八九�
 _HALF = re.compile(r"(?<![\d.])(\d{1,2})\.5个?(?=小时|钟头)")
 _ONE_AND_A_HALF = re.compile(r"(?<![一二两三四五六七八九十百\d])一个半(?=小时|钟头)")
 _MIDNIGHT = re.compile(r"(?:今晚|今夜|晚上|夜里|半夜|午夜|深夜)(?:十二|12|零|0)点")
-_SMALL_HOURS = re.compile(r"(?:半夜|午夜|深夜|夜里|(?<![天今明后])晚上)(?=(?:一|两|二|三|四|五|[1-5])点)")
+_SMALL_HOURS = re.compile(
+    r"(?:半夜|午夜|深夜|夜里)(?=(?:一|两|二|三|四|五|[1-5])点)"
+    r"|(?<![天今明后一二三四五六日])晚上(?=(?:一|两|二|三|四|[1-4])点)"
+)
+"""晚上五点 is five in the evening. After a day it is left alone: the small hours would be those before that day."""
 _NIGHT = re.compile(r"(?:半夜|深夜|夜里)(?=(?:七|八|九|十|十一|[7-9]|1[01])点)")
 
 _WORDS_TO_19 = (
@@ -65,7 +69,7 @@ def chinese(text: str) -> str:
         text = _english(text)
     text = _HUNDREDS.sub(_hundreds, text)
     text = _TENTHS.sub("百分之一百", text)
-    text = _PARTS_OF_TEN.sub(r"百分之\1十", text)
+    text = _PARTS_OF_TEN.sub(lambda found: f"百分之{found[1].replace('两', '二')}十", text)
     text = _ZERO_AND_A_HALF.sub("半个", text)
     text = _SPOKEN_HALF.sub(lambda found: "1个半" if found[1] == "一" else f"{found[1]}个半", text)
     text = _HALF.sub(r"\1个半", text)

@@ -121,14 +121,19 @@ class Grammar:
         )
 
     def values_said(self, but: Collection[str]) -> Iterator[str]:
-        """How the values of text lists are said, those with choices in them in a few ways; not of the lists `but`."""
-        lists = [self.intents.slot_lists.items()]
-        lists += [block.slot_lists.items() for intent in self.intents.intents.values() for block in intent.data]
-        for name, slot_list in chain.from_iterable(lists):
-            if name not in but and isinstance(slot_list, TextSlotList):
-                for value in slot_list.values:
-                    ways = sample_expression(value.text_in, self.intents.slot_lists, self.intents.expansion_rules)
-                    yield from islice(ways, _WAYS)
+        """How the values of text lists are said, those with choices in them in a few ways; not of the lists `but`, nor
+        where anything may be said for a part of a value."""
+        whole = self.intents
+        scopes = [(whole.slot_lists, whole.slot_lists, whole.expansion_rules)]
+        for block in chain.from_iterable(intent.data for intent in whole.intents.values()):
+            rules = {**whole.expansion_rules, **block.expansion_rules}
+            scopes.append((block.slot_lists, {**whole.slot_lists, **block.slot_lists}, rules))
+        for own, lists, rules in scopes:
+            for name, slot_list in own.items():
+                if name not in but and isinstance(slot_list, TextSlotList):
+                    for value in slot_list.values:
+                        ways = islice(sample_expression(value.text_in, lists, rules), _WAYS)
+                        yield from (said for said in ways if "{" not in said)
 
     def possible(self, block: IntentData, context: Mapping[str, JSON]) -> bool:
         """Whether a block's contexts can hold: each key it requires is there, or a list's value may bring it."""

@@ -55,14 +55,18 @@ class _Loosening:
                     self._part(expression)
 
     def _part(self, sequence: InOrder) -> None:
-        """Take a space or none between two parts that may both be in another script."""
+        """Take a space or none between two parts that may both be in another script, and where one is written between
+        two rules or lists."""
         for item in sequence.items:
             if isinstance(item, TextChunk) and item.text.strip():
                 item.text = item.text.strip()
         parts: list[Expression] = []
         for item in sequence.items:
+            if isinstance(item, TextChunk) and item.text.isspace():
+                parts.append(_perhaps_a_space())
+                continue
             if parts and self._is_other(parts[-1]) and self._is_other(item):
-                parts.append(Alternative(items=[TextChunk(" "), TextChunk("")], is_optional=True))
+                parts.append(_perhaps_a_space())
             parts.append(item)
         sequence.items = parts
 
@@ -84,3 +88,7 @@ class _Loosening:
                 self._is_other(value.text_in) for value in slot_list.values
             )
         return False
+
+
+def _perhaps_a_space() -> Alternative:
+    return Alternative(items=[TextChunk(" "), TextChunk("")], is_optional=True)

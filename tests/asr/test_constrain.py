@@ -207,6 +207,22 @@ def test_what_was_prepared_is_kept_for_the_next_start(
     assert sum(1 for _ in Listener(engine, tmp_path).prepare(sentences)) == 1
 
 
+def test_what_was_prepared_of_one_language_stays_when_another_is_prepared(engine: Moonshine) -> None:
+    german = Spoken("de", [Grammar("test", {**BECKETT, "language": "de"}, {})])
+    listener, sentences = Listener(engine), spoken(MORE)
+    for _ in listener.prepare(sentences):
+        pass
+    kept = listener._ready(engine, sentences.grammar).prior.dump()
+    assert kept
+    for _ in listener.prepare(Sentences(german.grammar, tuple(german.active({})))):
+        pass
+    assert listener._ready(engine, sentences.grammar).prior.dump() == kept
+    # Other sentences of the language take the place of those before.
+    for _ in listener.prepare(spoken(BECKETT)):
+        pass
+    assert listener._ready(engine, sentences.grammar).prior.dump() != kept
+
+
 def _not_again(*_: object) -> None:
     raise AssertionError("it was worked out before")
 

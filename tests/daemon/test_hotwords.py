@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,12 @@ import yaml
 
 from agentbox.config import Asr, Config, Intents
 from agentbox.control.client import Client
+from agentbox.daemon import mind
+from agentbox.daemon.core import open_core
+from agentbox.daemon.events import Events
 from agentbox.daemon.hotwords import MOST_HOTWORDS, gather
 from agentbox.daemon.mind import load_tools, make_understander, problems_of
+from agentbox.settings import Loaded
 from benchmarks.voices import Sound, load_voice, pad
 from tests.daemon.conftest import Home, Running
 
@@ -55,8 +60,45 @@ def test_names_come_from_the_configuration_a_file_and_the_lists_of_the_owners_se
     assert problems == []
 
 
+def test_lists_of_one_block_of_sentences_may_name_its_rules_and_lists(tmp_path: Path) -> None:
+    sentences = tmp_path / "mine.yaml"
+    sentences.write_text("""
+intents:
+  HassNevermind:
+    data:
+      - sentences: ["no more {lamp}"]
+        expansion_rules: {owner: "(Siobhan|Quintanilla)"}
+        lists:
+          room: {values: [atrium]}
+          any: {wildcard: true}
+          lamp: {values: ["<owner>'s lamp", "{room} lamp", "{any} lantern"]}
+""")
+    config = Config(intents=Intents(sentences=[str(sentences)], builtin=False))
+    names, problems = gathered(config, tmp_path)
+    assert sorted(names) == ["Quintanilla's lamp", "Siobhan's lamp", "atrium", "atrium lamp"]
+    assert problems == []
+
+
 def test_a_box_of_ones_own_sentences_alone_listens_for_no_words_of_ours(tmp_path: Path) -> None:
     assert gathered(Config(), tmp_path) == ([], [])
+
+
+async def test_the_file_is_never_read_in_the_loop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may be long, or lie on a disk that is slow: the box hears and rings meanwhile."""
+    read_in: list[threading.Thread] = []
+
+    def noting(*given: Any) -> Any:
+        read_in.append(threading.current_thread())
+        return gather(*given)
+
+    monkeypatch.setattr(mind, "gather", noting)
+    config = Config(asr=Asr(hotwords_file=str(tmp_path / "none.txt")), intents=Intents(builtin=False))
+    told: list[str] = []
+    async with open_core(Loaded(config, None, None, {}), Events(), services=False) as core:
+        told += core.notices
+    assert "hotwords_unreadable" in told
+    assert read_in
+    assert threading.main_thread() not in read_in
 
 
 @pytest.mark.parametrize(

@@ -15,8 +15,10 @@ import pytest_asyncio
 from agentbox.asr.engine import NO_HINTS, Capabilities, Hints, Recognition, Samples
 from agentbox.asr.listener import Listener
 from agentbox.config import Asr, Config, Intents, Speech, Tools
+from agentbox.daemon.activation import Opened
 from agentbox.daemon.core import Core, open_core
 from agentbox.daemon.events import Events
+from agentbox.daemon.mind import load_tools, make_understander
 from agentbox.daemon.voices import speech_in
 from agentbox.messages import Reply, StageEvent, Transcript
 from agentbox.paths import database
@@ -96,6 +98,21 @@ async def test_what_an_engine_heard_counts_for_more_than_letters(box: Core) -> N
         assert (reply.language, reply.outcome) == (answered, "done"), text
 
 
+async def test_a_sound_is_held_to_sentences_of_a_language_that_the_model_knows(box: Core) -> None:
+    """Whatever the typed question was in that it may answer."""
+    assert [(one.language, one.heard) for one in box.attention.talk.mind.tongues] == [("en", True), ("zh-CN", False)]
+    assert await said(box, "设一个计时器") == ("zh-CN", "要计时多久？")
+    asked = box.attention.asking("always")(Recognition("10"))
+    assert asked is not None
+    assert asked.grammar.language == "en"
+
+
+async def test_what_a_model_knows_is_asked_anew_with_another_model(box: Core, tmp_path: Path) -> None:
+    config = Config(asr=Asr(language="en", other_languages=["zh"], model=str(tmp_path / "a-folder-of-ones-own")))
+    await box.reload(Loaded(config, None, None, {}))
+    assert [one.heard for one in box.attention.talk.mind.tongues] == [True, True]
+
+
 async def test_the_journal_keeps_the_language(box: Core) -> None:
     await said(box, "现在几点")
     await said(box, "what time is it")
@@ -121,6 +138,23 @@ async def test_a_timer_rings_in_the_language_that_it_was_set_in(box: Core) -> No
     ]
 
 
+async def test_what_was_set_in_a_language_that_the_box_has_unlearnt_rings_in_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AGENTBOX_STATE", str(tmp_path))
+    async with open_core(Loaded(Config(asr=BOTH), None, None, {}), Events(), services=False) as core:
+        await said(core, "设一个一分钟的计时器")
+    rung: list[Reply] = []
+    async with open_core(Loaded(Config(), None, None, {}), Events(), services=False) as core:
+        core.events.subscribe(lambda event: rung.append(event.message) if isinstance(event.message, Reply) else None)
+        ringer = core.attention.talk.mind.runner.service(Ringer)
+        now = ringer.now()
+        ringer.ring(now._replace(elapsed_s=now.elapsed_s + 61))
+        await asyncio.sleep(0)
+    [alert] = rung
+    assert (alert.language, "1 minute" in alert.text) == ("", True)
+
+
 async def test_a_file_of_sentences_is_its_languages_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AGENTBOX_STATE", str(tmp_path))
     files = []
@@ -141,6 +175,39 @@ async def test_a_file_of_sentences_is_its_languages_own(tmp_path: Path, monkeypa
         assert chinese.understander.read("drop the game") is None
         problems = [problem for one in (english, chinese) for problem in one.understander.problems]
         assert [(problem.code, "de.yaml" in problem.what) for problem in problems] == [("sentences_language", True)]
+
+
+def test_a_file_in_another_language_that_was_asked_for_is_told_and_not_only_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AGENTBOX_STATE", str(tmp_path))
+    file = tmp_path / "zh.yaml"
+    file.write_text("language: zh\nintents: { HassNevermind: { data: [{ sentences: [不玩了] }] } }", encoding="utf-8")
+    config = Config(asr=BOTH, intents=Intents(builtin=False))
+    english = make_understander(config, load_tools(config), extra_files=[file])
+    assert [problem.code for problem in english.problems] == ["sentences_language"]
+
+
+async def test_a_sentence_in_the_letters_of_another_language_is_found_where_no_other_fits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AGENTBOX_STATE", str(tmp_path))
+    (tmp_path / "mine.yaml").write_text(
+        "intents: { HassGetCurrentTime: { data: [{ sentences: [movie time, what time is it] }] } }"
+    )
+    asr = Asr(language="zh", other_languages=["en"])
+    config = Config(asr=asr, intents=Intents(sentences=[str(tmp_path / "mine.yaml")]))
+    async with open_core(Loaded(config, None, None, {}), Events(), services=False) as core:
+        understand = core.attention.understand
+        heard_as_none = Recognition("movie time", constrain_ms=1.0, sentences_in="en")
+        for recognition, text, language in [
+            (None, "movie time", "zh-CN"),
+            (heard_as_none, "movie time", "zh-CN"),
+            (None, "what time is it", "en"),
+        ]:
+            decision = understand(recognition, Opened("always", text), "turn")
+            assert (decision.outcome, decision.language) == ("act", language)
+        assert understand(None, Opened("always", "colourless green ideas"), "turn").outcome == "none"
 
 
 async def test_one_language_loads_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

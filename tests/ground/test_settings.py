@@ -290,12 +290,14 @@ def test_relative_paths_are_taken_from_the_file(tmp_path: Path, home: Path, monk
     folder.mkdir()
     write(
         folder,
-        "asr: {models_dir: models}\nintents: {sentences: [mine.yaml, ../other.yaml]}\ntools: {plugins_dir: ~/plugins}\n"
+        "asr: {models_dir: models, hotwords_file: names.txt}\nintents: {sentences: [mine.yaml, ../other.yaml]}\n"
+        "tools: {plugins_dir: ~/plugins}\n"
         "storage: {path: /srv/box.db, secrets_file: secrets.yaml}\ncontrol: {socket: run/box.sock}\n",
     )
     monkeypatch.chdir(tmp_path)
     config = load("etc/config.yaml").config
     assert config.asr.models_dir == str(folder / "models")
+    assert config.asr.hotwords_file == str(folder / "names.txt")
     assert config.intents.sentences == [str(folder / "mine.yaml"), str(tmp_path / "other.yaml")]
     assert config.tools.plugins_dir == str(home / "plugins")
     assert (config.storage.path, config.storage.secrets_file) == ("/srv/box.db", str(folder / "secrets.yaml"))

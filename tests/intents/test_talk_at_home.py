@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -37,3 +38,27 @@ def test_there_are_enough_of_them_and_no_two_alike(home: Understander) -> None:
     assert len(ROWS) >= 200
     assert len({text for text, *_ in ROWS}) == len(ROWS)
     assert {type(home.read(text, context)) for text, _, _, context in ROWS[:9]} == {Intent}
+
+
+@pytest.mark.parametrize("room", ["客厅", "living room"])
+@pytest.mark.parametrize("device", ["灯", "TV"])
+@pytest.mark.parametrize("order", ["打开 {room} {device}", "turn on {room} {device}", "{room} {device} 打开"])
+@pytest.mark.parametrize("spaced", [True, False])
+def test_spaces_between_lists_are_not_heard_beside_a_chinese_character(
+    tmp_path: Path, room: str, device: str, order: str, spaced: bool
+) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text(
+        """
+language: zh
+lists: {room: {values: [客厅, living room]}, device: {values: [灯, TV]}}
+expansion_rules: {order: "(打开|turn on)"}
+intents: {LightOn: {data: [{sentences: ["<order> {room} {device}", "{room} {device} <order>"]}]}}
+""",
+        encoding="utf-8",
+    )
+    mine = Understander("zh-CN", builtin=False, ours=False, intents={"LightOn"}, owner_files=[file])
+    text = order.format(room=room, device=device)
+    found = mine.read(text if spaced else re.sub(r"(?<=[\u4e00-\u9fff]) | (?=[\u4e00-\u9fff])", "", text))
+    assert found is not None
+    assert found.slots == {"room": room, "device": device}

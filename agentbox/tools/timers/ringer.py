@@ -45,6 +45,8 @@ class Ringer(Service):
         self._save()
         for alert in alerts:
             language = alert.entry.language
+            if language not in self.context.other_phrases:
+                language = ""  # it was set when the box knew more languages
             text = "" if alert.kind == "again" else alert_text(alert, self.context.phrases_in(language), now)
             self.context.emit(Reply(utterance_id="", text=text, sound="timer", outcome="alert", language=language))
 
