@@ -19,6 +19,6 @@ cd -- "$ROOT"
 [ $# -eq 0 ] || exec "$VENV/bin/python" -m pytest "$@"
 # Much of it waits: for machines to boot, browsers, time limits. What keeps to real time has the machine for itself.
 failed=0
-"$VENV/bin/python" -m pytest -m "not alone" -n 2 --dist loadgroup --no-loadscope-reorder || failed=1
+"$VENV/bin/python" -m pytest -m "not alone" -n 3 --dist loadgroup --no-loadscope-reorder || failed=1
 "$VENV/bin/python" -m pytest -m alone || failed=1
 exit "$failed"
