@@ -72,9 +72,9 @@ class Listener:
         spoken = tuple(language for language in languages if engine.capabilities.speaks(language))
         self._hints = Hints(languages=spoken) if len(spoken) > 1 else NO_HINTS
         self._cache = cache
-        self._prior: Prior | None = None
         self._decoders: dict[str, GrammarDecoder] = {}
-        """By the language of their sentences."""
+        """By the language of their sentences, each with a prior of its own: what a prior keeps for good is what belongs
+        to one grammar."""
         self._scorer: PhraseScorer | None = None
         self.names = Names()
         """The owner's."""
@@ -127,8 +127,10 @@ class Listener:
     ) -> Recognition:
         if not isinstance(self.engine, Moonshine):
             read = self._read(samples, language, speech_ms, abort)
-            sentences = ask(read) if ask is not None and names else None
-            if not names or (ask is not None and sentences is None):
+            if not names or not self.names.hotwords:
+                return read
+            sentences = ask(read) if ask is not None else None
+            if ask is not None and sentences is None:
                 return read
             return self.names.told(
                 self.engine.capabilities,
@@ -287,9 +289,8 @@ class Listener:
             caches.write(self._cache, _KIND, name, decoder.prior.dump())
 
     def _ready(self, model: Moonshine, grammar: SpeechGrammar) -> GrammarDecoder:
-        if self._prior is None:
-            self._prior = Prior(model)
         decoder = self._decoders.get(grammar.language)
         if decoder is None or decoder.network.grammar is not grammar:
-            self._decoders[grammar.language] = decoder = GrammarDecoder(model, grammar, self._prior)
+            prior = Prior(model) if decoder is None else decoder.prior
+            self._decoders[grammar.language] = decoder = GrammarDecoder(model, grammar, prior)
         return decoder

@@ -32,7 +32,6 @@ from agentbox.daemon.figures import Figures, memory_bytes
 from agentbox.daemon.health import Health
 from agentbox.daemon.hearing import Heard, Hearing
 from agentbox.daemon.methods import methods
-from agentbox.daemon.mind import hears
 from agentbox.daemon.mute import Mute
 from agentbox.daemon.paired import open_devices
 from agentbox.daemon.pairing_handlers import PairingHandlers
@@ -167,7 +166,7 @@ class Box:
         mind = self.core.attention.talk.mind
         self.worker.use_hotwords(mind.hotwords)
         own, *others = mind.tongues
-        heard = [one for one in others if hears(self._loaded.config, one.language)]
+        heard = [one for one in others if self.worker.listener.engine.capabilities.speaks(one.language)]
         every = [tongue.understander.spoken for tongue in (own, *heard)]
         self.worker.prepare(*(Sentences(spoken.grammar, tuple(spoken.active({}))) for spoken in every))
 

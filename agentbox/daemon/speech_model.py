@@ -6,6 +6,8 @@ import asyncio
 import time
 from typing import NamedTuple
 
+import msgspec
+
 from agentbox import paths
 from agentbox.asr.engine import Engine
 from agentbox.asr.load import load_engine
@@ -16,6 +18,9 @@ from agentbox.daemon.model_process import Wanted, opened
 from agentbox.errors import AgentboxError
 from agentbox.languages import normal_language
 from agentbox.messages import Notice
+
+MODEL_KEYS = ("model", "threads", "models_dir")
+"""Of the section `asr`: which model is loaded, and how."""
 
 
 def load_speech(
@@ -56,7 +61,8 @@ class InUse:
     def __init__(self, config: Config) -> None:
         self.asr = config.asr
         self._loaded = _which(config)
-        self._failed: Asr | None = None
+        self._failed: tuple[object, ...] | None = None
+        """What could not be loaded the last time."""
 
     async def change(self, config: Config, *, anew: bool = False) -> Change:
         """Load what `config` asks for, where that is another model (or `anew`); nothing of it counts until `taken`.
@@ -66,18 +72,20 @@ class InUse:
         """
         if _languages(config.asr) != _languages(self.asr):
             return Change(self.asr)  # sentences, answers and voice change with it, at the next start
-        if not anew and _which(config) == self._loaded:
+        which = _which(config)
+        if not anew and which == self._loaded:
             self._failed = None
             return Change(config.asr)
         began_s = time.monotonic()
         try:
             engine = await asyncio.to_thread(try_speech, config)
         except AgentboxError as error:
-            if anew or self._failed != config.asr:
-                self._failed = config.asr
+            if anew or self._failed != which:
+                self._failed = which
                 raise
             told = Notice(code=error.code, what=error.what, todo=error.todo, level="error")
-            return Change(self.asr, problem=told)
+            kept = {name: getattr(self.asr, name) for name in MODEL_KEYS}
+            return Change(msgspec.structs.replace(config.asr, **kept), problem=told)
         self._failed = None
         return Change(config.asr, engine, (time.monotonic() - began_s) * 1000)
 

@@ -189,7 +189,7 @@ def test_what_is_new_is_new_once(engine: Moonshine, recordings: dict[str, Sound]
 def test_an_engine_that_cannot_is_left_alone() -> None:
     listener = Listener(OtherEngine())
     heard = listener.hear(np.zeros(16_000, np.float32), language="en", ask=lambda _: spoken(BECKETT))
-    assert heard == Recognition("words")
+    assert heard == Recognition("words", engine="other")
     assert list(listener.prepare(spoken(BECKETT))) == []
 
 
@@ -205,6 +205,23 @@ def test_what_was_prepared_is_kept_for_the_next_start(
     assert len(list(tmp_path.iterdir())) == 2
     monkeypatch.setattr(Moonshine, "continuations", _not_again)
     assert sum(1 for _ in Listener(engine, tmp_path).prepare(sentences)) == 1
+
+
+def test_what_was_prepared_of_one_language_is_not_lost_to_another(
+    engine: Moonshine, recordings: dict[str, Sound]
+) -> None:
+    own, other = spoken(MORE), Spoken("de", [Grammar("test", BECKETT | {"language": "de"}, {})])
+    alone, listener = Listener(engine), Listener(engine)
+    for sentences in (own, Sentences(other.grammar, tuple(other.active({})))):
+        for _ in listener.prepare(sentences):
+            pass
+    for _ in alone.prepare(own):
+        pass
+    for one in (alone, listener):
+        one.hear(recordings["beckett"], language="en", ask=lambda _: own)
+    known = [len(one._ready(engine, own.grammar).prior) for one in (alone, listener)]
+    assert known[0] == known[1]
+    assert listener._ready(engine, own.grammar).prior.dump() == alone._ready(engine, own.grammar).prior.dump()
 
 
 def _not_again(*_: object) -> None:
