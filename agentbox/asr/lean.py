@@ -53,7 +53,7 @@ def build(file: Path, *, signed: bool = False) -> Graphs | None:
             return None
         weights = weights_of(InferenceSession.GetRootAs(content, 0).Model().Graph(), signed=signed)
         return Graphs(_sound(weights), _step(weights), weights.layers, weights.heads, weights.head_dim)
-    except (UnlikeError, AttributeError, LookupError, ValueError, struct.error):
+    except (UnlikeError, AttributeError, LookupError, TypeError, ValueError, struct.error):
         return None  # onnxruntime itself will tell whether the file is damaged
 
 

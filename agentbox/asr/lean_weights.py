@@ -179,7 +179,7 @@ class _Plain(_Reader):
 
     def bias(self, layer: int, part: str) -> Array:
         inputs = self._inputs(f"{_LAYER.format(layer)}/{self._PARTS.get(part, part)}/Add_output_0", "Add")
-        return self._array(next(name for name in inputs if name in self._tensors))
+        return self._array([name for name in inputs if name in self._tensors][0])  # noqa: RUF015 - none: `LookupError`
 
     def norm(self, layer: int | None, part: str) -> Array:
         name = f"/model/decoder/{part}" if layer is None else f"{_LAYER.format(layer)}/{part}"

@@ -73,7 +73,8 @@ class Listener:
         self._hints = Hints(languages=spoken) if len(spoken) > 1 else NO_HINTS
         self._cache = cache
         self._decoders: dict[str, GrammarDecoder] = {}
-        """By the language of their sentences."""
+        """By the language of their sentences, each with a prior of its own: what a prior keeps for good is what belongs
+        to one grammar."""
         self._scorer: PhraseScorer | None = None
         self.names = Names()
         """The owner's."""
@@ -126,8 +127,10 @@ class Listener:
     ) -> Recognition:
         if not isinstance(self.engine, Moonshine):
             read = self._read(samples, language, speech_ms, abort)
-            sentences = ask(read) if ask is not None and names else None
-            if not names or (ask is not None and sentences is None):
+            if not names or not self.names.hotwords:
+                return read
+            sentences = ask(read) if ask is not None else None
+            if ask is not None and sentences is None:
                 return read
             return self.names.told(
                 self.engine.capabilities,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import threading
 import time
@@ -23,7 +22,7 @@ from agentbox.asr.engine import Aborted, Engine, Recognition, Samples
 from agentbox.asr.hotwords.index import HotwordIndex
 from agentbox.asr.listener import Ask, Listener, Sentences
 from agentbox.asr.wakeful import Wakeful
-from agentbox.errors import ModelError
+from agentbox.errors import AgentboxError, ModelError
 from agentbox.messages import Notice
 
 _log = logging.getLogger(__name__)
@@ -154,7 +153,7 @@ class InferenceThread:
     ) -> Answer:
         """Decode an utterance, and under the sentences that `ask` names. `wakeful`: it must begin with a wake phrase.
 
-        The future raises what the engine raises, or `ModelError` `asr_overloaded`.
+        The future raises what the engine raises, or `ModelError`: `asr_overloaded`; `model_failed` for any other error.
         """
         return self._hear(sound, Priority.FINAL, speech_ms, ask, wakeful)
 
@@ -290,12 +289,8 @@ class InferenceThread:
 
     def _work(self) -> None:
         while (job := self._next()) is not None:
-            result: object
             started = time.monotonic()
-            try:
-                result = job.run(partial(self._asked, job))
-            except Exception as error:  # whatever an engine raises belongs to this job's future, and to no other's
-                result = error
+            result = self._result(job)
             self._worked_s += time.monotonic() - started
             with self._changed:
                 self._running = None
@@ -303,6 +298,21 @@ class InferenceThread:
                 job.answer.get_loop().call_soon_threadsafe(self._answer, job, result)
             except RuntimeError:  # the loop is closed: nobody waits any more
                 return
+
+    def _result(self, job: _Job) -> object:
+        """What the job comes to, or what it raises: that belongs to its future, and to no other's."""
+        try:
+            return job.run(partial(self._asked, job))
+        except (AgentboxError, Aborted) as error:
+            # Where it comes from would hold the engine for as long as somebody holds the error.
+            error.__traceback__ = error.__cause__ = error.__context__ = None
+            return error
+        except Exception as error:  # a model is not worth the whole box
+            _log.error("an utterance could not be decoded (%s)", _kind_and_place(error))
+            name = self.listener.engine.name
+            return ModelError(
+                "model_failed", f"The model {name} failed in an utterance.", "Run: agentbox models verify"
+            )
 
     def _asked(self, job: _Job) -> bool:
         """Whether the job is not wanted any more; who asks has not stopped somewhere."""
@@ -328,10 +338,17 @@ class InferenceThread:
                 self._prepare(preparing)
                 rested = False
             elif idle:
-                with contextlib.suppress(ModelError):  # told of when somebody waits for the model
-                    self.listener.engine.rest()
+                self._rest()
                 rested = True
                 self._worked_s = 0.0
+
+    def _rest(self) -> None:
+        try:
+            self.listener.engine.rest()
+        except ModelError:
+            pass  # told of when somebody waits for the model
+        except Exception as error:
+            _log.error("the speech model could not rest (%s)", _kind_and_place(error))
 
     def _prepare(self, preparing: Iterator[None]) -> None:
         """One small piece of making a grammar ready. Whatever goes wrong here must not make the box deaf: then the
@@ -342,7 +359,7 @@ class InferenceThread:
         except (StopIteration, ModelError):
             pass
         except Exception as error:
-            _log.error("the sentences could not be made ready (%s)", type(error).__name__)
+            _log.error("the sentences could not be made ready (%s)", _kind_and_place(error))
         with self._changed:
             if self._preparing is preparing:
                 self._preparing = None
@@ -362,6 +379,15 @@ class InferenceThread:
             job.answer.set_exception(result)
         else:
             job.answer.set_result(result)
+
+
+def _kind_and_place(error: Exception) -> str:
+    """An error for the log: not its text, which may be what somebody said."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    place = "" if trace is None else f", {Path(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}"
+    return f"{type(error).__name__}{place}"
 
 
 def _as_float(sound: Sound) -> Samples:

@@ -25,6 +25,7 @@ def gather(config: Config, understanders: Iterable[Understander]) -> tuple[list[
     if config.asr.hotwords_file is not None:
         found |= dict.fromkeys(_in_file(Path(config.asr.hotwords_file), problems))
     found |= dict.fromkeys(name for one in understanders for name in one.names())
+    found = {name: None for name in found if len(name) <= MOST_LETTERS}  # a list may hold whole sentences
     if len(found) > MOST_HOTWORDS:
         what = f"There are {len(found)} hotwords; the first {MOST_HOTWORDS} are listened for."
         problems.append(Notice(code="hotwords_too_many", what=what, todo="Shorten asr.hotwords_file."))

@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple
 
+import msgspec
+
 from agentbox import paths
 from agentbox.asr.engine import Engine
 from agentbox.asr.load import load_engine
@@ -17,6 +19,9 @@ from agentbox.daemon.model_process import Process, Wanted, opened
 from agentbox.errors import AgentboxError
 from agentbox.languages import normal_language
 from agentbox.messages import Notice
+
+MODEL_KEYS = ("model", "threads", "models_dir")
+"""Of the section `asr`: which model is loaded, and how."""
 
 
 def load_speech(
@@ -60,7 +65,8 @@ class InUse:
     def __init__(self, config: Config) -> None:
         self.asr = config.asr
         self._loaded = _which(config)
-        self._failed: Asr | None = None
+        self._failed: tuple[object, ...] | None = None
+        """What could not be loaded the last time."""
 
     async def change(self, config: Config, *, anew: bool = False) -> Change:
         """Load what `config` asks for, where that is another model (or `anew`); nothing of it counts until `taken`.
@@ -70,7 +76,8 @@ class InUse:
         """
         if _languages(config.asr) != _languages(self.asr):
             return Change(self.asr)  # sentences, answers and voice change with it, at the next start
-        if not anew and _which(config) == self._loaded:
+        which = _which(config)
+        if not anew and which == self._loaded:
             self._failed = None
             return Change(config.asr)
         began_s = time.monotonic()
@@ -82,11 +89,12 @@ class InUse:
                 trial.kill()
             raise
         except AgentboxError as error:
-            if anew or self._failed != config.asr:
-                self._failed = config.asr
+            if anew or self._failed != which:
+                self._failed = which
                 raise
             told = Notice(code=error.code, what=error.what, todo=error.todo, level="error")
-            return Change(self.asr, problem=told)
+            kept = {name: getattr(self.asr, name) for name in MODEL_KEYS}
+            return Change(msgspec.structs.replace(config.asr, **kept), problem=told)
         self._failed = None
         return Change(config.asr, engine, (time.monotonic() - began_s) * 1000)
 

@@ -89,6 +89,17 @@ def test_the_older_export_gives_the_same_numbers(models_dir: Path, recordings: d
     assert apart(logits, merged.append(ids(START), merged.begin(hidden))[0]).max() < 0.8
 
 
+@pytest.mark.parametrize("table", [0x7FFFFF, 29, 0xFFFFFFFF, 0])
+def test_a_file_whose_tables_are_damaged_is_none_of_the_known_ones(
+    models_dir: Path, tmp_path: Path, table: int
+) -> None:
+    data = bytearray((models_dir / "moonshine-tiny-en" / "decoder_model_merged.ort").read_bytes())
+    root = int.from_bytes(data[:4], "little")
+    data[root : root + 4] = table.to_bytes(4, "little")
+    (tmp_path / "damaged.ort").write_bytes(data)
+    assert lean.build(tmp_path / "damaged.ort") is None
+
+
 def test_signed_and_unsigned_weights_give_the_same_bits(both: Both, models_dir: Path) -> None:
     if not has_vnni():
         pytest.skip("this processor multiplies signed weights wrongly")

@@ -167,6 +167,19 @@ def test_it_is_not_asked_twice_where_no_name_is_near_and_keeps_what_it_read_wher
     assert len(engine.told) == 2
 
 
+def test_nobody_asks_what_words_mean_where_there_are_no_names_to_put_right() -> None:
+    asked = list[str]()
+
+    def ask(read: Recognition) -> None:
+        asked.append(read.text)
+
+    for hotwords in (None, HotwordIndex([]), HotwordIndex(["陈思诚"])):
+        listener = Listener(ToldEngine("打电话给程诗城", takes_hotwords=False))
+        listener.names.hotwords = hotwords
+        listener.hear(SILENCE, language="zh-CN", ask=ask)
+    assert asked == ["打电话给程诗城"]
+
+
 @pytest.mark.parametrize(
     ("text", "right"),
     [
@@ -179,12 +192,17 @@ def test_it_is_not_asked_twice_where_no_name_is_near_and_keeps_what_it_read_wher
         ("A table at Macdonald's Garden's door", "A table at McDonald's Garden's door"),
         ("A table at McDonald's Garden", "A table at McDonald's Garden"),
         ("Is Maximiliana there?", "Is Maximilian there?"),
+        ("Is Maximiliana's car there?", "Is Maximilian's car there?"),
+        ("Dinner at Castagnolli's?", "Dinner at Castagnoli's?"),
+        ("Dinner at Castagnolli’s?", "Dinner at Castagnoli's?"),
+        ("Dinner at Castagnoli's?", "Dinner at Castagnoli's?"),
+        ("Dinner at Castagnolli?", "Dinner at Castagnoli's?"),
     ],
 )
 def test_an_engine_that_takes_none_is_only_put_right_where_a_long_name_sounds_just_so(text: str, right: str) -> None:
     listener = Listener(ToldEngine(text, takes_hotwords=False))
     listener.names.hotwords = HotwordIndex(
-        ["陈思诚", "浴室加湿器", "成功", "Felisa Alberola", "McDonald's Garden", "Maximilian"]
+        ["陈思诚", "浴室加湿器", "成功", "Felisa Alberola", "McDonald's Garden", "Maximilian", "Castagnoli's"]
     )
     assert listener.hear(SILENCE, language="zh-CN").text == right
 

@@ -3,6 +3,8 @@ from __future__ import annotations
 import os
 import random
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import msgspec
@@ -11,7 +13,7 @@ import pytest
 from numpy.typing import NDArray
 
 from agentbox.asr.catalogue import Catalogue, Folder
-from agentbox.asr.load import is_folder, load_engine
+from agentbox.asr.load import FAMILIES, family_of, is_folder, load_engine
 from agentbox.errors import ConfigError, ModelError
 
 NAME = "moonshine-tiny-en"
@@ -113,3 +115,22 @@ def test_a_file_that_is_something_else(own: Path) -> None:
 
 def test_what_counts_as_a_path() -> None:
     assert [is_folder(text) for text in (NAME, "./model", "/srv/model", "~/model", "a/b")] == [False, *[True] * 4]
+
+
+def test_the_default_model_alone_does_not_bring_the_other_families_into_memory(models_dir: Path) -> None:
+    code = f"""
+import sys
+from pathlib import Path
+from agentbox.asr.load import load_engine
+load_engine({NAME!r}, "en", Path({str(models_dir)!r}), fetch_missing=False)
+print(*(name for name in sys.modules if name.startswith("agentbox.asr.")))
+"""
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    loaded = {name.removeprefix("agentbox.asr.") for name in ran.stdout.split()}
+    assert loaded & set(FAMILIES.values()) == {"moonshine"}
+
+
+def test_every_family_of_the_catalogue_can_be_asked_for_its_files(tmp_path: Path) -> None:
+    families = {model.family for model in Catalogue.load().models.values() if model.kind == "speech"}
+    assert families <= set(FAMILIES)
+    assert not any(family_of(name).is_model_folder(tmp_path) for name in FAMILIES)

@@ -10,7 +10,7 @@ import sherpa_onnx
 from rapidfuzz.distance import Levenshtein
 
 from agentbox.asr.engine import Opening
-from agentbox.asr.load import FAMILIES
+from agentbox.asr.load import family_of
 from agentbox.asr.single_run import SingleRun
 from tests.asr.conftest import read
 from tests.asr.tiny_models import heard_by_sherpa
@@ -34,9 +34,9 @@ def test_published_models_on_their_recordings() -> None:
     tried = 0
     for folder in sorted(path for path in Path(ASKED).iterdir() if (path / "test_wavs").is_dir()):
         for family in ("sense-voice", "nano-ctc", "paraformer"):
-            if not FAMILIES[family].is_model_folder(folder):
+            if not family_of(family).is_model_folder(folder):
                 continue
-            engine = FAMILIES[family].open_model(folder, Opening(name=folder.name))
+            engine = family_of(family).open_model(folder, Opening(name=folder.name))
             assert isinstance(engine, SingleRun)
             theirs = oracle(folder, family, "", engine.reader.graph.file)
             for wav in sorted((folder / "test_wavs").glob("*.wav")):

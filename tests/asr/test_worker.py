@@ -16,7 +16,7 @@ from agentbox.asr.listener import Sentences
 from agentbox.asr.load import load_engine
 from agentbox.asr.wakeful import Wakeful
 from agentbox.asr.worker import InferenceThread
-from agentbox.errors import ModelError
+from agentbox.errors import InputError, ModelError
 from agentbox.messages import Notice
 from agentbox.speech_grammar import SpeechGrammar
 
@@ -164,17 +164,31 @@ async def test_a_cancelled_job_under_way_is_given_up(thread: InferenceThread, ga
 async def test_what_one_job_raises_is_its_own(
     thread: InferenceThread, gated: GatedEngine, notices: list[Notice]
 ) -> None:
-    gated.raises = {1: ZeroDivisionError("one"), 2: ModelError("model_failed", "what", "todo")}
+    gated.raises = {1: InputError("audio_not_finite", "a", "b"), 2: ModelError("model_failed", "what", "todo")}
     gated.let(3)
     answers = [thread.final(sound(number)) for number in (1, 2, 3)]
-    with pytest.raises(ZeroDivisionError, match="one"):
+    with pytest.raises(InputError):
         await answers[0]
     with pytest.raises(ModelError) as failed:
         await answers[1]
-    assert failed.value.code == "model_failed"
+    assert failed.value.what == "what"
     assert await text(answers[2]) == "3"
     assert [(notice.code, notice.level) for notice in notices] == [("model_failed", "error")]
     assert thread.alive()
+
+
+async def test_an_error_that_no_engine_should_raise_is_told_without_its_text(
+    thread: InferenceThread, gated: GatedEngine, notices: list[Notice], caplog: pytest.LogCaptureFixture
+) -> None:
+    gated.raises = {1: KeyError("what the owner said")}
+    gated.let(2)
+    failing, next_one = thread.final(sound(1)), thread.final(sound(2))
+    with pytest.raises(ModelError) as failed:
+        await failing
+    assert (failed.value.code, [notice.code for notice in notices]) == ("model_failed", ["model_failed"])
+    assert "KeyError, test_worker.py:" in caplog.text
+    assert "the owner" not in caplog.text + str(failed.value)
+    assert await text(next_one) == "2"
 
 
 async def test_finals_past_the_bound_are_refused_and_counted(
@@ -281,12 +295,13 @@ async def test_sentences_that_cannot_be_made_ready_do_not_make_it_deaf(
     assert await text(thread.final(sound(1))) == "1"
 
 
+@pytest.mark.parametrize("wrong", [ModelError("model_failed", "a", "b"), ValueError("shape")])
 async def test_an_engine_that_cannot_rest_goes_on(
-    thread: InferenceThread, gated: GatedEngine, monkeypatch: pytest.MonkeyPatch
+    thread: InferenceThread, gated: GatedEngine, wrong: Exception, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def rest() -> None:
         gated.rested.set()
-        raise ModelError("model_failed", "a", "b")
+        raise wrong
 
     monkeypatch.setattr(gated, "rest", rest)
     gated.let(2)
@@ -357,16 +372,19 @@ async def test_an_engine_that_was_replaced_is_let_go() -> None:
     engine = GatedEngine()
     engine.let(5)
     gone, worker = weakref.ref(engine), InferenceThread(engine, "en")
+    engine.raises = {2: ModelError("model_failed", "a", "b")}
     del engine
     worker.start()
     try:
         await worker.final(sound(1))
+        with pytest.raises(ModelError) as failed:
+            await worker.final(sound(2))
         other = GatedEngine()
         other.let(5)
         worker.use(other)
-        await worker.final(sound(2))
+        await worker.final(sound(3))
         gc.collect()
-        assert gone() is None
+        assert gone() is None, f"{failed.value} holds it"
     finally:
         await worker.stop()
 

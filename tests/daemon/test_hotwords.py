@@ -28,11 +28,12 @@ SENTENCES = """
 language: en
 lists:
   person: {values: ["Quintanilla", {in: "[aunt] Siobhan", out: siobhan}]}
+  words: {values: ["what somebody says in a sentence that is much too long to be a name"]}
   room: {wildcard: true}
 intents:
   HassStartTimer:
     data:
-      - sentences: ["tea for {person} in {room} at {level}"]
+      - sentences: ["tea for {person} in {room} at {level}", "tea {words}"]
         slots: {minutes: 4}
 """
 

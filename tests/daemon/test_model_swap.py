@@ -17,9 +17,12 @@ import pytest
 import yaml
 
 from agentbox import settings
+from agentbox.asr.engine import Capabilities
 from agentbox.audio.files import read_file
 from agentbox.config import Asr, Config
 from agentbox.control.client import Client
+from agentbox.daemon.box import Box
+from agentbox.daemon.mind import Tongue
 from agentbox.daemon.model_handlers import ModelHandlers
 from agentbox.daemon.settings_handlers import SettingsHandlers
 from agentbox.daemon.speech_model import InUse
@@ -244,6 +247,10 @@ async def test_one_bad_line_in_the_file_is_told_again_and_stops_nothing_else(tmp
     again = await in_use.change(bad)
     assert again.problem is not None
     assert (again.problem.code, again.asr, again.engine) == ("model_missing", config.asr, None)
+    asr = msgspec.structs.replace(bad.asr, hotwords=["Goudriaan"], partials=False)
+    beside = await in_use.change(msgspec.structs.replace(bad, asr=asr))
+    assert beside.problem is not None
+    assert beside.asr == msgspec.structs.replace(asr, model=config.asr.model), "what is no model counts"
     assert (await in_use.change(config)).problem is None
     with pytest.raises(ModelError):  # what was put right meanwhile is a mistake anew
         await in_use.change(bad)
@@ -276,6 +283,36 @@ async def test_what_is_no_other_model_loads_none(models_dir: Path) -> None:
     # Another language waits for the next start, and its model with it.
     later = Config(asr=Asr(models_dir=str(models_dir), language="zh", model="moonshine-base-zh"))
     assert (await in_use.change(later)).asr == config.asr
+
+
+@pytest.mark.parametrize(
+    ("languages", "ready"), [(("en",), ["en"]), (("en", "zh"), ["en", "zh-CN"]), ((), ["en", "zh-CN"])]
+)
+def test_sentences_are_made_ready_in_the_languages_of_the_model_in_use(
+    languages: tuple[str, ...], ready: list[str]
+) -> None:
+    """Which may be another than the one that the box began with."""
+
+    def tongue(language: str) -> Tongue:
+        understander: Any = SimpleNamespace(spoken=SimpleNamespace(grammar=language, active=lambda _: []))
+        return Tongue(language, understander)
+
+    prepared: list[str] = []
+    engine = SimpleNamespace(capabilities=Capabilities(languages, streaming=False, token_scores=True))
+    box: Any = SimpleNamespace(
+        core=SimpleNamespace(attention=SimpleNamespace(talk=SimpleNamespace(mind=None))),
+        worker=SimpleNamespace(
+            listener=SimpleNamespace(engine=engine),
+            use_hotwords=lambda _: None,
+            prepare=lambda *sentences: prepared.extend(one.grammar for one in sentences),
+        ),
+        _loaded=SimpleNamespace(
+            config=Config(asr=Asr(model="moonshine-base-zh", language="en", other_languages=["zh"]))
+        ),
+    )
+    box.core.attention.talk.mind = SimpleNamespace(hotwords=None, tongues=(tongue("en"), tongue("zh-CN")))
+    Box._prepare(box)
+    assert prepared == ready
 
 
 async def test_more_threads_are_another_model(models_dir: Path) -> None:

@@ -14,6 +14,7 @@ from agentbox.asr.engine import Correction, Recognition
 from agentbox.asr.hotwords.evidence import SCORED, THRESHOLD, WRITTEN, Weights, evidence, gain_needed
 from agentbox.asr.hotwords.index import MOST, HotwordIndex, Near
 from agentbox.asr.hotwords.scoring import Scorer, logprobs_by_character
+from agentbox.asr.hotwords.sounds import past_possessive, words_of
 from agentbox.asr.moonshine import Encoding
 from agentbox.speech_grammar import Candidate
 
@@ -83,7 +84,7 @@ def _weighed(
 ) -> list[Weighed]:
     """The names near to what was read, the likeliest first; not those that stand there already, and none in place of
     one that does."""
-    every = hotwords.near(text, LOOKED_AT, places=PLACES)
+    every = [_whole(text, near) for near in hotwords.near(text, LOOKED_AT, places=PLACES)]
     standing = [near for near in every if _stands(text, near)]
     found = []
     for near in every:
@@ -92,6 +93,13 @@ def _weighed(
         doubt = -min(logprobs[near.start : near.end], default=0.0)
         found.append(Weighed(near, doubt, evidence(weights, near, doubt)))
     return sorted(found, key=lambda one: -one.evidence)
+
+
+def _whole(text: str, near: Near) -> Near:
+    """With the "'s" that was read behind it, where the name has one of its own ("McDonald's")."""
+    end = words_of(near.hotword)[-1].end
+    has_one = past_possessive(near.hotword, end) > end
+    return near._replace(end=past_possessive(text, near.end)) if has_one else near
 
 
 def _stands(text: str, near: Near) -> bool:

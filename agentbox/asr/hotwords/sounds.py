@@ -19,6 +19,7 @@ from agentbox.phonetics import Syllable, sound_of, spoken_letters, syllables_of
 _LETTER = r"(?:(?![\u3400-\u9fff])[^\W_])"
 _POSSESSIVE = r"['’][sS](?![^\W_])"
 _WORD = re.compile(rf"([\u3400-\u9fff]|{_LETTER}+(?:(?!{_POSSESSIVE})['’]{_LETTER}+)*)(?:{_POSSESSIVE})?")
+_BEHIND = re.compile(_POSSESSIVE)
 
 _MOST_READINGS = 4
 """Of words with characters that are said in several ways, so many ways are known."""
@@ -57,6 +58,12 @@ def words_of(text: str) -> list[Word]:
     """The words of `text`: runs of letters and digits, and single Chinese characters; in lower case. An "'s" at the end
     is no part of a word."""
     return [Word(found[1].lower(), found.start(1), found.end(1)) for found in _WORD.finditer(text)]
+
+
+def past_possessive(text: str, at: int) -> int:
+    """Where the "'s" ends that stands in `text` at `at`; `at` where none does."""
+    found = _BEHIND.match(text, at)
+    return at if found is None else found.end()
 
 
 def is_chinese(word: str) -> bool:
