@@ -34,7 +34,7 @@ REAL_TIME = (
 """Files of tests that hear and speak as time passes: another one beside them would make both late. Where only one test
 of many does, it is marked itself."""
 
-LONG = ("system/test_service", "system/test_deb", "system/test_upgrade", "page/test_browser", "daemon/test_clock")
+LONG = ("page/test_browser", "page/test_backups", "daemon/test_model_swap", "daemon/test_clock")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -43,10 +43,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if f"{item.path.parent.name}/{item.path.stem}" in REAL_TIME:
             item.add_marker(pytest.mark.alone)
-        # Of several processes each takes whole files (they share a daemon, a browser), and one all machines: those that
-        # boot beside one another come up degraded.
-        room = item.path.parent.name
-        item.add_marker(pytest.mark.xdist_group(room if room == "system" else f"{room}/{item.path.stem}"))
     # Where several processes share the tests, the files that take minutes must not be the last ones.
     items.sort(key=lambda item: next((at for at, name in enumerate(LONG) if name in str(item.path)), len(LONG)))
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import shutil
 import subprocess
@@ -69,18 +68,11 @@ def supplies(base: Path, models_dir: Path, tmp_path_factory: pytest.TempPathFact
 
 @pytest.fixture(scope="session")
 def installed(base: Path, supplies: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Installed:
-    """A tree on which the checkout's installer has run: once, for all processes that run these tests."""
-    own = tmp_path_factory.getbasetemp()
-    folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "installed"
-    said = folder / "said"
-    folder.mkdir(exist_ok=True)
-    with (folder / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not said.exists():
-            with boot(folder, [base], supplies) as machine:
-                told = machine.run(INSTALL.format("/mnt/checkout")).stderr
-            said.write_text(told)
-    return Installed((folder / "upper", base), said.read_text())
+    """A tree on which the checkout's installer has run."""
+    folder = tmp_path_factory.mktemp("installed")
+    with boot(folder, [base], supplies) as machine:
+        said = machine.run(INSTALL.format("/mnt/checkout")).stderr
+    return Installed((folder / "upper", base), said)
 
 
 @pytest.fixture
