@@ -11,6 +11,7 @@ from agentbox.asr.hotwords.index import MOST, HotwordIndex
 from agentbox.asr.hotwords.scoring import Scorer, logprobs_by_character
 from agentbox.asr.listener import Listener, Sentences
 from agentbox.asr.moonshine import Moonshine
+from agentbox.errors import ModelError
 from agentbox.speech_grammar import Arc, Candidate, Free, Rule, Say, SpeechGrammar
 from benchmarks.voices import Voice, load_voice, pad
 
@@ -165,6 +166,18 @@ def test_it_is_not_asked_twice_where_no_name_is_near_and_keeps_what_it_read_wher
     listener.engine = engine
     assert listener.hear(SILENCE, language="zh-CN").text == "打电话给程诗城"
     assert len(engine.told) == 2
+
+
+def test_what_was_read_is_not_lost_where_it_cannot_be_read_again() -> None:
+    class Weak(ToldEngine):
+        def transcribe(self, samples: Samples, *, hints: Hints = NO_HINTS, **more: object) -> Recognition:
+            if hints.hotwords:
+                raise ModelError("model_failed", "what", "todo")
+            return super().transcribe(samples, hints=hints, **more)
+
+    listener = Listener(Weak("打电话给程诗城", takes_hotwords=True))
+    listener.names.hotwords = HotwordIndex(["陈思诚"])
+    assert listener.hear(SILENCE, language="zh-CN").text == "打电话给程诗城"
 
 
 def test_nobody_asks_what_words_mean_where_there_are_no_names_to_put_right() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,6 +13,9 @@ from agentbox.asr.hotwords.correct import corrected, corrected_by_text, likely
 from agentbox.asr.hotwords.index import HotwordIndex
 from agentbox.asr.hotwords.scoring import Scorer
 from agentbox.asr.moonshine import Encoding, Moonshine
+from agentbox.errors import ModelError
+
+_log = logging.getLogger(__name__)
 
 Again: TypeAlias = Callable[[tuple[str, ...]], Recognition]
 """Reads the same sound once more, with these names as hints."""
@@ -49,7 +53,10 @@ class Names:
 
     def told(self, capabilities: Capabilities, read: Recognition, again: Again, *, after: int = 0) -> Recognition:
         """By an engine whose words cannot be scored here: it reads once more and is told what it may have missed; where
-        it takes no names, only what sounds just like one is put right. Raises what `again` raises."""
+        it takes no names, only what sounds just like one is put right. What was read stays where it cannot read again.
+
+        Raises `Aborted`.
+        """
         hotwords = self.hotwords
         if not hotwords or not read.text:
             return read
@@ -57,7 +64,11 @@ class Names:
         if not capabilities.takes_hotwords:
             return _timed(corrected_by_text(hotwords, read, after=after), started)
         names = likely(hotwords, read.text)
-        anew = again(names) if names else read
+        try:
+            anew = again(names) if names else read
+        except ModelError as error:
+            _log.warning("an utterance could not be read again with names [%s]", error.code)
+            anew = read
         return _timed(anew if anew.text else read, started)
 
 
