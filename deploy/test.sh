@@ -17,7 +17,7 @@ AGENTBOX_STATE=$AGENTBOX_TEST_MODELS "$VENV/bin/agentbox" models pull \
     --config <(printf 'asr: {models_dir: "%s"}\n' "$AGENTBOX_TEST_MODELS")
 cd -- "$ROOT"
 [ $# -eq 0 ] || exec "$VENV/bin/python" -m pytest "$@"
-# Much of it waits: for machines to boot, browsers, time limits. Machines boot one after the other, since two at once come
+# Much of it waits: for machines to boot, browsers, time limits. Machines boot one after the other: once two at once came
 # up degraded. What keeps to real time has this machine for itself.
 failed=0
 machines=$(mktemp)
