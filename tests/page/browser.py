@@ -15,7 +15,7 @@ from typing import Any
 import PIL.Image
 import pytest
 import zxingcpp
-from playwright.sync_api import Browser, ConsoleMessage, Page, Request, ViewportSize, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, Request, ViewportSize, expect, sync_playwright
 
 from agentbox.page.render import MENU
 from agentbox.page.topics import STEPS, TOPICS
@@ -27,6 +27,9 @@ PLACES |= {"checks": "/system?checks=1", "delete": "/transcripts/delete?all=1", 
 PLACES |= {f"settings-{topic}": f"/settings/{topic}" for topic in TOPICS}
 PLACES |= {f"setup-{step}": f"/setup/{step}" for step in STEPS}
 """Every page, by a name for its picture; `{turn}` is for a turn's id."""
+
+expect.set_options(timeout=30_000)
+"""A machine that has much to do is no mistake of the page's: its 5 s were too few beside two browsers."""
 
 NAMES = "--host-resolver-rules=MAP *.local 127.0.0.1"
 """What mDNS says in a home's network, said without one."""
