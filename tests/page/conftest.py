@@ -11,7 +11,7 @@ import ssl
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -167,6 +167,13 @@ def until_anew(daemon: Daemon, before: float) -> None:
                 daemon.find_port()
                 return
     raise AssertionError(daemon.log())
+
+
+def until(true: Callable[[], bool], daemon: Daemon) -> None:
+    until_s = time.monotonic() + 60
+    while not true():
+        assert time.monotonic() < until_s, daemon.log()
+        time.sleep(0.1)
 
 
 def settings_of(daemon: Daemon) -> dict[str, Any]:

@@ -19,7 +19,7 @@ import soundfile
 from agentbox.audio.files import read_file
 from agentbox.errors import ControlError
 from agentbox.page.listen import MOST_BY_ADDRESS
-from tests.page.conftest import Daemon, running
+from tests.page.conftest import Daemon, running, until
 from tests.page.test_pairing import children
 from tests.page.wire import connect, head, rest, status
 from tests.pulse import Pulse
@@ -49,13 +49,6 @@ def say(pulse: Pulse, file: Path, times: int) -> None:
     """Into the microphone, which waits for nobody: what is not fetched in time is lost."""
     soundfile.write(file, np.tile(speech(), times), RATE_HZ)
     pulse.play(file)
-
-
-def until(true: Callable[[], bool], daemon: Daemon) -> None:
-    until_s = time.monotonic() + WAIT_S
-    while not true():
-        assert time.monotonic() < until_s, daemon.log()
-        time.sleep(0.1)
 
 
 def heard(daemon: Daemon, count: int) -> list[str]:
