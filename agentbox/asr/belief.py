@@ -3,10 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from agentbox.asr import guards
 from agentbox.asr.engine import NO_HINTS, Aborted, Hints, Recognition, Samples, StreamingEngine
 from agentbox.messages import SAMPLE_RATE_HZ
+
+
+@dataclass(frozen=True, slots=True)
+class Decoding:
+    """Tokens without start and end, with the logarithm of each one's probability over the whole vocabulary."""
+
+    tokens: tuple[int, ...] = ()
+    logprobs: tuple[float, ...] = ()
+    capped: bool = False
+    """The cap, the room there was or a repetition stopped it, not the model."""
 
 
 def believed(

@@ -46,6 +46,10 @@ class _Added(msgspec.Struct):
 class Bpe:
     """Text to token numbers and back."""
 
+    contraction = _CONTRACTION
+    word = _WORD
+    """Over classes of letters (see `classes`)."""
+
     def __init__(self, vocabulary: dict[str, int], merges: Iterable[str], added: dict[str, int]) -> None:
         """`vocabulary`: pieces in the letters that stand for bytes (GPT-2's), to their numbers, which begin with 0 and
         leave none out. `merges`: pairs of pieces, a space between, the first to be merged first.
@@ -97,16 +101,20 @@ class Bpe:
 
     def encode(self, text: str) -> list[int]:
         """The tokens of `text`. What looks like a mark of the model (`<|im_end|>`) is text like any other."""
-        text = unicodedata.normalize("NFC", text)
+        text = self.normal(text)
         kinds = classes(text)
         tokens: list[int] = []
         at = 0
         while at < len(text):
-            found = _CONTRACTION.match(text, at) or _WORD.match(kinds, at)
+            found = self.contraction.match(text, at) or self.word.match(kinds, at)
             assert found is not None
             tokens += self.encode_word(text[at : found.end()].encode())
             at = found.end()
         return tokens
+
+    def normal(self, text: str) -> str:
+        """As the model was taught to read it."""
+        return unicodedata.normalize("NFC", text)
 
     def encode_word(self, word: bytes) -> list[int]:
         """The tokens of one word: what a pattern cut out of the text."""

@@ -28,7 +28,8 @@ from agentbox.asr.engine import (
 )
 from agentbox.asr.hotwords.correct import in_candidates
 from agentbox.asr.hotwords.names import Names
-from agentbox.asr.moonshine import MIN_SAMPLES, Encoding, Moonshine
+from agentbox.asr.moonshine import Encoding, Moonshine
+from agentbox.asr.sound import MIN_SAMPLES
 from agentbox.asr.wake import PhraseScorer
 from agentbox.asr.wakeful import Wakeful, with_phrase
 from agentbox.messages import SAMPLE_RATE_HZ

@@ -17,20 +17,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agentbox.asr import guards
-from agentbox.asr.belief import believed
+from agentbox.asr.belief import Decoding, believed
 from agentbox.asr.decoders import DecoderState, Floats, Ints, open_decoder
 from agentbox.asr.engine import NO_HINTS, Aborted, Capabilities, Hints, Opening, Recognition, Samples
 from agentbox.asr.graph_files import GraphFile, Port, failed, find_graph, fingerprint, senseless
 from agentbox.asr.logits import log_softmax
+from agentbox.asr.sound import MIN_SAMPLES, check_finite, too_short
 from agentbox.asr.tokens import END, START, TokenTable
 from agentbox.caches import digest
-from agentbox.errors import InputError
 from agentbox.inference import OnnxError, return_free_memory
 from agentbox.messages import SAMPLE_RATE_HZ
-
-MIN_SAMPLES = SAMPLE_RATE_HZ // 10
-"""Under 100 ms there is no word, and the encoder's convolutions soon have nothing left to work on."""
-
 
 FRAME_SAMPLES = 895
 """The shortest sound that makes one frame of encoder output: three convolutions, 127/64, 7/3 and 3/2 (width/step)."""
@@ -43,16 +39,6 @@ class Encoding:
     begun: DecoderState
     """The state before the first token: one hypothesis."""
     audio_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class Decoding:
-    """Tokens without start and end, with the logarithm of each one's probability over the whole vocabulary."""
-
-    tokens: tuple[int, ...]
-    logprobs: tuple[float, ...]
-    capped: bool
-    """The cap stopped it, not the model."""
 
 
 NEEDED = "encoder_model and decoder_model_merged (.ort or .onnx) and tokenizer.bin"
@@ -200,11 +186,10 @@ class Moonshine:
         self, samples: Samples, *, speech_ms: int | None = None, abort: Callable[[], bool] | None = None
     ) -> tuple[Recognition, Encoding | None]:
         """`transcribe`, and the encoding to decode again; null where the sound is too short for one."""
+        if (short := too_short(samples.size)) is not None:
+            return short, None
         audio_ms = samples.size * 1000 // SAMPLE_RATE_HZ
-        if samples.size < MIN_SAMPLES:
-            return Recognition("", suppressed="too_short", audio_ms=audio_ms), None
-        if not np.isfinite(samples).all():
-            raise InputError("audio_not_finite", "The sound holds values that are no numbers.", "Check the file.")
+        check_finite(samples)
         started = time.perf_counter()
         encoding = self.encode(samples)
         encoded = time.perf_counter()

@@ -25,12 +25,13 @@ from msgspec import Meta
 from numpy.typing import NDArray
 
 from agentbox.asr import guards
-from agentbox.asr.belief import believed, heard_whole
+from agentbox.asr.belief import Decoding, believed, heard_whole
 from agentbox.asr.engine import NO_HINTS, Aborted, Capabilities, Hints, Opening, Recognition, Samples
 from agentbox.asr.graph_files import GraphFile, Port, damaged, find_graph, fingerprint, senseless
 from agentbox.asr.logits import best_of_rows
+from agentbox.asr.sound import check_finite, too_short
 from agentbox.asr.tokens import TokenTable
-from agentbox.errors import InputError, ModelError
+from agentbox.errors import ModelError
 from agentbox.inference import return_free_memory
 from agentbox.messages import SAMPLE_RATE_HZ
 
@@ -50,7 +51,6 @@ _STEP_FRAMES = 24
 _LEFT_FRAMES = 16
 """How many frames before a row each of the encoder's layers may look at."""
 
-_MIN_SAMPLES = SAMPLE_RATE_HZ // 10
 
 _PARTS = ("frontend", "encoder", "adapter", "cross_kv", "decoder_kv")
 _BUFFERS = ("sample_buffer", "sample_len", "conv1_buffer", "conv2_buffer", "frame_count")
@@ -88,15 +88,6 @@ def open_model(folder: Path, opening: Opening) -> MoonshineStreaming:
     engine.self_test(opening.encoder_rms)
     return_free_memory()
     return engine
-
-
-@dataclass(frozen=True, slots=True)
-class Decoding:
-    """Tokens without start and end, and the logarithm of each one's probability."""
-
-    tokens: tuple[int, ...] = ()
-    logprobs: tuple[float, ...] = ()
-    capped: bool = False
 
 
 class MoonshineStreaming:
@@ -297,8 +288,7 @@ class MoonshineStream:
         self._worked_s = 0.0
 
     def accept(self, samples: Samples) -> None:
-        if not np.isfinite(samples).all():
-            raise InputError("audio_not_finite", "The sound holds values that are no numbers.", "Check the file.")
+        check_finite(samples)
         started = time.perf_counter()
         self._samples += samples.size
         pending = np.concatenate([self._pending, samples])
@@ -319,9 +309,9 @@ class MoonshineStream:
         return self._model.table.decode(self._draft)
 
     def finish(self, *, speech_ms: int | None = None, abort: Callable[[], bool] | None = None) -> Recognition:
+        if (short := too_short(self._samples)) is not None:
+            return short
         audio_ms = self._samples * 1000 // SAMPLE_RATE_HZ
-        if self._samples < _MIN_SAMPLES:
-            return Recognition("", suppressed="too_short", audio_ms=audio_ms)
         started = time.perf_counter()
         model = self._model
         heard, decoding = self.decoded(abort)

@@ -21,21 +21,20 @@ from typing import TypeAlias
 import numpy as np
 
 from agentbox.asr import bpe, guards
-from agentbox.asr.belief import believed
+from agentbox.asr.belief import Decoding, believed
 from agentbox.asr.engine import NO_HINTS, Aborted, Capabilities, Hints, Opening, Recognition, Samples
 from agentbox.asr.features import Fbank, Features, stacked
 from agentbox.asr.graph_files import GraphFile, Port, damaged, failed, fingerprint, senseless
 from agentbox.asr.nano_files import NEEDED, graph_of, is_model_folder, llm_of, tokenizer_of
 from agentbox.asr.nano_llm import Floats, Llm, LlmState
 from agentbox.asr.nano_prompt import Chat, user_prompt
-from agentbox.errors import InputError, ModelError
+from agentbox.asr.sound import check_finite, too_short
+from agentbox.errors import ModelError
 from agentbox.inference import return_free_memory
 from agentbox.messages import SAMPLE_RATE_HZ
 
 __all__ = ["NEEDED", "Nano", "is_model_folder", "open_model"]
 
-MIN_SAMPLES = SAMPLE_RATE_HZ // 10
-"""Under 100 ms there is no word."""
 
 _STACKED, _SHIFT = 7, 6
 """A row of the encoder's input is so many frames side by side, and begins so many after the one before."""
@@ -84,16 +83,6 @@ class Encoding:
     logits: Floats
     """For the first token."""
     audio_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class Decoding:
-    """Tokens without the end, with the logarithm of each one's probability over the whole vocabulary."""
-
-    tokens: tuple[int, ...]
-    logprobs: tuple[float, ...]
-    capped: bool
-    """The cap, the room there was or a repetition stopped it, not the model."""
 
 
 def open_model(folder: Path, opening: Opening) -> Nano:
@@ -283,11 +272,10 @@ class Nano:
         partial: Callable[[str], None] | None = None,
     ) -> Recognition:
         """See `Engine.transcribe`."""
+        if (short := too_short(samples.size)) is not None:
+            return short
         audio_ms = samples.size * 1000 // SAMPLE_RATE_HZ
-        if samples.size < MIN_SAMPLES:
-            return Recognition("", suppressed="too_short", audio_ms=audio_ms)
-        if not np.isfinite(samples).all():
-            raise InputError("audio_not_finite", "The sound holds values that are no numbers.", "Check the file.")
+        check_finite(samples)
         started = time.perf_counter()
         encoding = self.encode(samples, language=language, hints=hints, abort=abort)
         encoded = time.perf_counter()

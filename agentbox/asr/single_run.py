@@ -20,13 +20,11 @@ from agentbox.asr.features import Features
 from agentbox.asr.frontend import Frontend
 from agentbox.asr.graph_files import GraphFile, damaged, failed, fingerprint, senseless
 from agentbox.asr.logits import Floats
+from agentbox.asr.sound import check_finite, too_short
 from agentbox.asr.tokens import TokenTable
-from agentbox.errors import InputError, ModelError
+from agentbox.errors import ModelError
 from agentbox.inference import return_free_memory
 from agentbox.messages import SAMPLE_RATE_HZ
-
-MIN_SAMPLES = SAMPLE_RATE_HZ // 10
-"""Under 100 ms there is no word."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,9 +127,9 @@ class SingleRun:
         abort: Callable[[], bool] | None = None,
     ) -> tuple[Recognition, Scores | None]:
         """`transcribe`, and the scores to find commands on (`frames`); null where the sound is too short for any."""
+        if (short := too_short(samples.size)) is not None:
+            return short, None
         audio_ms = samples.size * 1000 // SAMPLE_RATE_HZ
-        if samples.size < MIN_SAMPLES:
-            return Recognition("", suppressed="too_short", audio_ms=audio_ms), None
         started = time.perf_counter()
         scores = self._scores(samples, language, abort)
         encoded = time.perf_counter()
@@ -154,8 +152,7 @@ class SingleRun:
         return CtcFrames.of(scores.logits[self.reader.tag_rows :], self.reader.blank, self.frontend.row_ms)
 
     def _scores(self, samples: Samples, language: str, abort: Callable[[], bool] | None) -> Scores:
-        if not np.isfinite(samples).all():
-            raise InputError("audio_not_finite", "The sound holds values that are no numbers.", "Check the file.")
+        check_finite(samples)
         features = self.frontend(samples)
         if abort is not None and abort():
             raise Aborted

@@ -23,10 +23,11 @@ import numpy as np
 import soxr
 
 from agentbox.asr import guards
+from agentbox.asr.belief import Decoding
 from agentbox.asr.constrain.spelling import Speller
 from agentbox.asr.engine import Aborted, Samples
 from agentbox.asr.logits import log_softmax
-from agentbox.asr.moonshine import Decoding, Encoding, Moonshine
+from agentbox.asr.moonshine import Encoding, Moonshine
 from agentbox.asr.tokens import END, START
 from agentbox.errors import ConfigError
 from agentbox.messages import SAMPLE_RATE_HZ

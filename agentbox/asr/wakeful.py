@@ -6,8 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from agentbox.asr import guards
+from agentbox.asr.belief import Decoding
 from agentbox.asr.engine import Recognition, Samples
-from agentbox.asr.moonshine import Decoding, Encoding, Moonshine
+from agentbox.asr.moonshine import Encoding, Moonshine
 from agentbox.asr.wake import PhraseScorer, Watch, is_due, last_look_ms
 from agentbox.messages import SAMPLE_RATE_HZ
 

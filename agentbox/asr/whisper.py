@@ -20,17 +20,15 @@ from agentbox.asr.bpe import TextSoFar
 from agentbox.asr.engine import NO_HINTS, Aborted, Capabilities, Hints, Opening, Recognition, Samples
 from agentbox.asr.graph_files import damaged, failed, fingerprint, senseless
 from agentbox.asr.log_mel import log_mel
+from agentbox.asr.sound import check_finite, too_short
 from agentbox.asr.whisper_graphs import Cache, Floats, WhisperGraphs
 from agentbox.asr.whisper_prompt import echoes, prompt_of
 from agentbox.asr.whisper_rules import Rules
 from agentbox.asr.whisper_tokens import TIMES, Vocabulary, is_whisper
 from agentbox.asr.whisper_windows import after, joined, times_of, together, windows
-from agentbox.errors import InputError, ModelError
+from agentbox.errors import ModelError
 from agentbox.inference import return_free_memory
 from agentbox.messages import SAMPLE_RATE_HZ
-
-MIN_SAMPLES = SAMPLE_RATE_HZ // 10
-"""Under 100 ms there is no word."""
 
 NEEDED = "encoder_model and decoder_model_merged (.onnx) of Whisper and its tokenizer.json"
 
@@ -142,11 +140,10 @@ class Whisper:
 
         More than half a minute is heard in several windows.
         """
+        if (short := too_short(samples.size)) is not None:
+            return short
         audio_ms = samples.size * 1000 // SAMPLE_RATE_HZ
-        if samples.size < MIN_SAMPLES:
-            return Recognition("", suppressed="too_short", audio_ms=audio_ms)
-        if not np.isfinite(samples).all():
-            raise InputError("audio_not_finite", "The sound holds values that are no numbers.", "Check the file.")
+        check_finite(samples)
         parts: list[Recognition] = []
         for begin, end in windows(samples):
             share = (end - begin) / samples.size

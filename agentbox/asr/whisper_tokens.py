@@ -13,7 +13,7 @@ from typing import TypeVar
 
 import msgspec
 
-from agentbox.asr.bpe import Bpe, classes
+from agentbox.asr.bpe import Bpe
 from agentbox.errors import ModelError
 
 FILES = ("tokenizer.json", "generation_config.json", "config.json")
@@ -65,17 +65,11 @@ class WhisperBpe(Bpe):
     """The same merging as Qwen's, of words cut as GPT-2 cuts them: numbers whole, no mark of punctuation before a
     word."""
 
-    def encode(self, text: str) -> list[int]:
-        """The tokens of `text`. What looks like a mark of the model is text like any other."""
-        kinds = classes(text)
-        tokens: list[int] = []
-        at = 0
-        while at < len(text):
-            found = _CONTRACTION.match(text, at) or _WORD.match(kinds, at)
-            assert found is not None
-            tokens += self.encode_word(text[at : found.end()].encode())
-            at = found.end()
-        return tokens
+    contraction = _CONTRACTION
+    word = _WORD
+
+    def normal(self, text: str) -> str:
+        return text
 
 
 @dataclass(frozen=True, slots=True)

@@ -290,7 +290,7 @@ class InferenceThread:
     def _work(self) -> None:
         while (job := self._next()) is not None:
             started = time.monotonic()
-            result = self._result(job)
+            result = self._tried("an utterance could not be decoded", partial(job.run, partial(self._asked, job)))
             self._worked_s += time.monotonic() - started
             with self._changed:
                 self._running = None
@@ -299,16 +299,18 @@ class InferenceThread:
             except RuntimeError:  # the loop is closed: nobody waits any more
                 return
 
-    def _result(self, job: _Job) -> object:
-        """What the job comes to, or what it raises: that belongs to its future, and to no other's."""
+    def _tried(self, failed: str, run: Callable[[], object]) -> object:
+        """What `run` comes to, or what it raises: that belongs to whoever waits for it, and to nobody else.
+
+        `failed`: what the log is told of errors that no engine should raise."""
         try:
-            return job.run(partial(self._asked, job))
+            return run()
         except (AgentboxError, Aborted) as error:
             # Where it comes from would hold the engine for as long as somebody holds the error.
             error.__traceback__ = error.__cause__ = error.__context__ = None
             return error
         except Exception as error:  # a model is not worth the whole box
-            _log.error("an utterance could not be decoded (%s)", _kind_and_place(error))
+            _log.error("%s (%s)", failed, _kind_and_place(error))
             name = self.listener.engine.name
             return ModelError(
                 "model_failed", f"The model {name} failed in an utterance.", "Run: agentbox models verify"
@@ -343,23 +345,16 @@ class InferenceThread:
                 self._worked_s = 0.0
 
     def _rest(self) -> None:
-        try:
-            self.listener.engine.rest()
-        except ModelError:
-            pass  # told of when somebody waits for the model
-        except Exception as error:
-            _log.error("the speech model could not rest (%s)", _kind_and_place(error))
+        # A model that fails is told of when somebody waits for it.
+        self._tried("the speech model could not rest", self.listener.engine.rest)
 
     def _prepare(self, preparing: Iterator[None]) -> None:
         """One small piece of making a grammar ready. Whatever goes wrong here must not make the box deaf: then the
         grammar is made ready when it is used, and what is wrong is told there."""
-        try:
-            next(preparing)
+        ended = StopIteration()
+        found = self._tried("the sentences could not be made ready", partial(next, preparing, ended))
+        if not isinstance(found, Exception):
             return
-        except (StopIteration, ModelError):
-            pass
-        except Exception as error:
-            _log.error("the sentences could not be made ready (%s)", _kind_and_place(error))
         with self._changed:
             if self._preparing is preparing:
                 self._preparing = None

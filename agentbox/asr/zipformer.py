@@ -25,9 +25,10 @@ from agentbox.asr.features import FRAME_SAMPLES, SHIFT_SAMPLES, Fbank, Features
 from agentbox.asr.frame_feed import FrameFeed
 from agentbox.asr.graph_files import GraphFile, Port, damaged, find_graph, fingerprint, senseless
 from agentbox.asr.logits import best_of_rows
+from agentbox.asr.sound import check_finite, too_short
 from agentbox.asr.tokens import TokenTable
 from agentbox.asr.zipformer_states import BINS, States, check_kind, initial_states
-from agentbox.errors import InputError, ModelError
+from agentbox.errors import ModelError
 from agentbox.inference import return_free_memory
 from agentbox.messages import SAMPLE_RATE_HZ
 
@@ -43,8 +44,6 @@ _FRAME_MS = 40
 _TAIL_S = 0.66
 """So much silence is added behind the sound, and at least a chunk of it: the last words come out a little later than
 they are said."""
-
-_MIN_SAMPLES = SAMPLE_RATE_HZ // 10
 
 
 def is_model_folder(folder: Path) -> bool:
@@ -255,8 +254,7 @@ class ZipformerStream:
         self._worked_s = 0.0
 
     def accept(self, samples: Samples) -> None:
-        if not np.isfinite(samples).all():
-            raise InputError("audio_not_finite", "The sound holds values that are no numbers.", "Check the file.")
+        check_finite(samples)
         started = time.perf_counter()
         self._samples += samples.size
         self._search.frames.accept(samples)
@@ -268,9 +266,9 @@ class ZipformerStream:
         return self._model.text(self._search.tokens)
 
     def finish(self, *, speech_ms: int | None = None, abort: Callable[[], bool] | None = None) -> Recognition:
+        if (short := too_short(self._samples)) is not None:
+            return short
         audio_ms = self._samples * 1000 // SAMPLE_RATE_HZ
-        if self._samples < _MIN_SAMPLES:
-            return Recognition("", suppressed="too_short", audio_ms=audio_ms)
         started = time.perf_counter()
         search = self.searched(abort)
         recognition = believed(

@@ -21,7 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agentbox.asr.load import load_engine
-from agentbox.asr.moonshine import MIN_SAMPLES, Moonshine
+from agentbox.asr.moonshine import Moonshine
+from agentbox.asr.sound import MIN_SAMPLES
 from agentbox.asr.wake import LAST_LOOK_MS, PhraseScorer, is_due
 from agentbox.audio.ear import Ear, VoiceActivity
 from agentbox.audio.segment import Ended, Paused, Samples, Started

@@ -133,17 +133,7 @@ class Box:
             )
             self.worker.start()
             stack.push_async_callback(self.worker.stop)
-            self.hearing = Hearing(
-                Ear(loaded.config.audio, vad, streamed=engine.capabilities.streaming),
-                self.worker,
-                self.core.attention,
-                self.events,
-                engine=engine.name,
-                language=loaded.config.language,
-                other_languages=loaded.config.languages[1:],
-                partials=loaded.config.asr.partials,
-                streamed=engine.capabilities.streaming,
-            )
+            self.hearing = self._hearing_of(loaded.config, engine, vad)
             del engine
             self._prepare()
             self.health = Health(self.worker, self.source)
@@ -160,6 +150,19 @@ class Box:
             notify("STOPPING=1\nSTATUS=stopping")
             self.events.emit("box", "stopping")
         return code
+
+    def _hearing_of(self, config: Config, engine: Engine, vad: SileroVad) -> Hearing:
+        return Hearing(
+            Ear(config.audio, vad, streamed=engine.capabilities.streaming),
+            self.worker,
+            self.core.attention,
+            self.events,
+            engine=engine.name,
+            language=config.language,
+            other_languages=config.languages[1:],
+            partials=config.asr.partials,
+            streamed=engine.capabilities.streaming,
+        )
 
     def _prepare(self) -> None:
         """Have the sentences and the owner's names ready before somebody says one."""

@@ -12,13 +12,14 @@ from typing import Literal
 import msgspec
 
 from agentbox.daemon.activation import Opened
-from agentbox.daemon.attention import STOP, UNASKED, Attention, Talk
+from agentbox.daemon.attention import UNASKED, Attention, Talk
 from agentbox.daemon.conversation import Conversation
 from agentbox.daemon.events import Events
 from agentbox.daemon.for_cloud import ForCloud
 from agentbox.daemon.handover import Cloud, Handover, Switch, Written, answer_by, meant_sound, undertone
 from agentbox.daemon.hearing import Heard
 from agentbox.daemon.mind import ANSWERS, YES_OR_NO, Mind
+from agentbox.daemon.own_intents import WORDLESS, is_own
 from agentbox.intents.decide import Decision
 from agentbox.languages import is_in_letters_of
 from agentbox.messages import (
@@ -39,16 +40,7 @@ from agentbox.messages import (
 from agentbox.messages import Activation as Activated
 from agentbox.tools.policy import OWNERS
 
-WORDLESS = frozenset({STOP, "HassNevermind"})
-"""Intents after which the box must not begin to talk."""
-
 MOST_WRITTEN = 32
-
-SWITCH = "AgentboxUse_"
-"""Intents by which the owner chooses who is asked."""
-
-PAIRING = "AgentboxPair"
-"""Intents by which the owner lets somebody in."""
 
 Outcome = Literal["done", "failed", "not_understood", "question", "attention", "cancelled"]
 
@@ -227,7 +219,7 @@ class Turns:
             for other in others
             if other is not None
             and other.is_on
-            and (meant is None or (other.policy == "cloud_first" and not _is_own(meant)))
+            and (meant is None or (other.policy == "cloud_first" and not is_own(meant)))
         ]
 
     async def _hand_over(
@@ -387,11 +379,6 @@ class Turns:
         self._conversation.said(reply)
         self._events.emit("reply", outcome, utterance_id=turn_id, message=reply)
         return reply
-
-
-def _is_own(meant: Intent) -> bool:
-    """What concerns the box itself is not asked of others."""
-    return meant.name in WORDLESS | ANSWERS or meant.name.startswith((SWITCH, PAIRING))
 
 
 def _aloud(call: ToolCall, result: ToolResult, intent: Intent | None) -> Speak:

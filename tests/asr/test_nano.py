@@ -18,9 +18,11 @@ from numpy.typing import NDArray
 
 from agentbox import inference
 from agentbox.asr import guards, nano_llm
+from agentbox.asr.belief import Decoding
 from agentbox.asr.engine import Aborted, Hints, Spelling
 from agentbox.asr.features import Fbank, stacked
-from agentbox.asr.nano import MIN_SAMPLES, Decoding, Nano, thinned_rows
+from agentbox.asr.nano import Nano, thinned_rows
+from agentbox.asr.sound import MIN_SAMPLES
 from agentbox.errors import InputError, ModelError
 from benchmarks.nano_graphs import Size
 from benchmarks.qwen_table import letters
