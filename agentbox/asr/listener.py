@@ -252,6 +252,11 @@ class Listener:
             self._stream, self._streamed = stream, samples[:end]
         return stream
 
+    def rest(self) -> None:
+        """Nothing has been said for a while: nothing of it is kept, and the engine rests."""
+        self._stream, self._streamed = None, np.zeros(0, dtype=np.float32)
+        self.engine.rest()
+
     def look(self, samples: Samples, wakeful: Wakeful, language: str) -> str | None:
         """The wake phrase that an utterance under way begins with, once it is known."""
         if isinstance(self.engine, Moonshine) and samples.size >= MIN_SAMPLES:

@@ -346,7 +346,7 @@ class InferenceThread:
 
     def _rest(self) -> None:
         # A model that fails is told of when somebody waits for it.
-        self._tried("the speech model could not rest", self.listener.engine.rest)
+        self._tried("the speech model could not rest", self.listener.rest)
 
     def _prepare(self, preparing: Iterator[None]) -> None:
         """One small piece of making a grammar ready. Whatever goes wrong here must not make the box deaf: then the

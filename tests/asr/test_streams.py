@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import itertools
+import weakref
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -113,6 +115,18 @@ def test_what_was_called_off_is_gone_on_with(model: Zipformer) -> None:
     assert engine.samples == 2 * PIECE_SAMPLES
     assert final(listener, samples) == whole(model, samples)
     assert (engine.streams, engine.samples) == (1, samples.size)
+
+
+def test_what_was_said_is_not_kept_at_rest(model: Zipformer) -> None:
+    """Whoever mutes the box amidst a sentence has not said it."""
+    engine = Counted(model)
+    listener, samples = Listener(engine), sound(0, 2.0)
+    listener.partial(samples, language="en")
+    streams = [weakref.ref(kept) for kept in gc.get_objects() if type(kept) is CountedStream]
+    listener.rest()
+    gc.collect()
+    assert [stream() for stream in streams] == [None]
+    assert final(listener, samples) == whole(model, samples)
 
 
 def test_what_failed_is_not_gone_on_with(model: Zipformer) -> None:
