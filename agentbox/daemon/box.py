@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import signal
 import sys
 import time
 from collections.abc import Awaitable, Callable
@@ -25,6 +24,7 @@ from agentbox.control.server import ControlServer, Handler, already_running
 from agentbox.daemon import anew
 from agentbox.daemon.access import guarded
 from agentbox.daemon.at_once import counting
+from agentbox.daemon.by_hand import catch_signals
 from agentbox.daemon.core import Core, open_core
 from agentbox.daemon.entrance import Entrance
 from agentbox.daemon.events import Events, Sink, log_event
@@ -36,7 +36,7 @@ from agentbox.daemon.mute import Mute
 from agentbox.daemon.paired import open_devices
 from agentbox.daemon.pairing_handlers import PairingHandlers
 from agentbox.daemon.sources import MicrophoneSource, Source, echo_way, make_echo, make_source
-from agentbox.daemon.speech_model import Change, InUse, load_speech
+from agentbox.daemon.speech_model import Change, First, InUse, load_first
 from agentbox.daemon.updates import Updates
 from agentbox.errors import AgentboxError, ControlError, ExitCode, StorageError
 from agentbox.messages import JSON, Notice
@@ -121,9 +121,10 @@ class Box:
             self.core = await stack.enter_async_context(open_core(loaded, self.events, services=True, echo=echo))
             for notice in anew_told:
                 self.events.notice(notice)
-            engine, vad = await loading[0]
+            first, vad = await loading[0]
             loading.clear()  # it would hold the model for good, also when another has taken its place
-            self.in_use = InUse(loaded.config)
+            loaded = await self._begin_with(first)
+            engine = first.engine
             self.worker = InferenceThread(
                 engine,
                 loaded.config.language,
@@ -134,7 +135,7 @@ class Box:
             self.worker.start()
             stack.push_async_callback(self.worker.stop)
             self.hearing = self._hearing_of(loaded.config, engine, vad)
-            del engine
+            del engine, first
             self._prepare()
             self.health = Health(self.worker, self.source)
             # What the sound does is told at once, not at the next look.
@@ -143,13 +144,27 @@ class Box:
             )
             await self._open_ways_in(socket, stack)
             await self._open_metrics(stack)
-            self._catch_signals(stack)
+            by_hand = None if self._source_name == "-" else sys.stdin
+            catch_signals(self, self.events, self._stop, stack, keys=by_hand)
             self.events.emit("box", "started", timings={"start_ms": (time.monotonic() - began_s) * 1000})
             notify(f"READY=1\nSTATUS={self.health.state}")
             code = await self._live()
             notify("STOPPING=1\nSTATUS=stopping")
             self.events.emit("box", "stopping")
         return code
+
+    async def _begin_with(self, first: First) -> Loaded:
+        """With another model than the one that is wanted, where that cannot be loaded: told, and tried again when the
+        configuration is read anew."""
+        loaded = self._loaded
+        if first.problem is None:
+            self.in_use = InUse(first.config)
+            return loaded
+        self.in_use = InUse(first.config, wanted=loaded.config)
+        self.events.notice(first.problem)
+        self._loaded = loaded._replace(config=first.config)
+        await self.core.reload(self._loaded)
+        return self._loaded
 
     def _hearing_of(self, config: Config, engine: Engine, vad: SileroVad) -> Hearing:
         return Hearing(
@@ -329,12 +344,6 @@ class Box:
             what, todo = f"Changes of {', '.join(later)} count from the next start on.", "Restart agentbox."
             self.events.notice(Notice(code="restart_needed", what=what, todo=todo, level="info"))
 
-    def _press_by_hand(self) -> None:
-        try:
-            self.press()
-        except ControlError as error:
-            self.events.notice(Notice(code=error.code, what=error.what, todo=error.todo, level="info"))
-
     def restart(self) -> None:
         """End soon with `ExitCode.RESTART`: the service manager, or `agentbox run` itself, begins anew."""
         self._code = ExitCode.RESTART
@@ -343,44 +352,9 @@ class Box:
     def last_log(self, limit: int) -> JSON:
         return self._last_log.lines(limit)
 
-    async def _reload_on_signal(self) -> None:
-        try:
-            await self.reload()
-        except AgentboxError as error:
-            self.events.notice(Notice(code=error.code, what=error.what, todo=error.todo, level="error"))
 
-    def _catch_signals(self, stack: contextlib.AsyncExitStack) -> None:
-        loop = asyncio.get_running_loop()
-        reloads: set[asyncio.Task[None]] = set()
-
-        def reload() -> None:
-            # The loop keeps only weak references to its tasks.
-            task = loop.create_task(self._reload_on_signal())
-            reloads.add(task)
-            task.add_done_callback(reloads.discard)
-
-        for number, action in (
-            (signal.SIGTERM, self._stop.set),
-            (signal.SIGINT, self._stop.set),
-            (signal.SIGHUP, reload),
-            (signal.SIGUSR1, self._press_by_hand),
-        ):
-            loop.add_signal_handler(number, action)
-            stack.callback(loop.remove_signal_handler, number)
-        if self._source_name != "-" and sys.stdin is not None and sys.stdin.isatty():
-            # In the foreground the Enter key is the talk key.
-            loop.add_reader(sys.stdin.fileno(), self._key)
-            stack.callback(loop.remove_reader, sys.stdin.fileno())
-
-    def _key(self) -> None:
-        if sys.stdin.readline():
-            self._press_by_hand()
-        else:
-            asyncio.get_running_loop().remove_reader(sys.stdin.fileno())
-
-
-def _load_models(config: Config) -> tuple[Engine, SileroVad]:
-    return load_speech(config), load_vad(config)
+def _load_models(config: Config) -> tuple[First, SileroVad]:
+    return load_first(config), load_vad(config)
 
 
 def load_vad(config: Config) -> SileroVad:

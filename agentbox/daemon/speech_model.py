@@ -16,7 +16,7 @@ from agentbox.asr.pull import Progress
 from agentbox.config import Asr, Config
 from agentbox.daemon.measured import threads_of
 from agentbox.daemon.model_process import Process, Wanted, opened
-from agentbox.errors import AgentboxError
+from agentbox.errors import AgentboxError, ModelError
 from agentbox.languages import normal_language
 from agentbox.messages import Notice
 
@@ -33,6 +33,34 @@ def load_speech(
     threads = threads_of(config, model)
     folder = paths.models_dir(config)
     return load_engine(model, config.language, folder, threads, fetch_missing=fetch_missing, progress=progress)
+
+
+class First(NamedTuple):
+    """What the box begins to hear with."""
+
+    engine: Engine
+    config: Config
+    """With the model that was loaded."""
+    problem: Notice | None = None
+    """Why it is not the one that the owner wants."""
+
+
+def load_first(config: Config, *, progress: Progress | None = None) -> First:
+    """`asr.model`; where that cannot be loaded, the default model if it is there and knows the language: a box that
+    hears less well is worth more than a deaf one. Raises as `load_engine` does for the first."""
+    try:
+        return First(load_speech(config, progress=progress), config)
+    except ModelError as error:
+        asr = msgspec.structs.replace(config.asr, model=Asr().model, threads=None)
+        instead = msgspec.structs.replace(config, asr=asr)
+        if asr.model == config.asr.model:
+            raise
+        try:
+            engine = load_speech(instead, fetch_missing=False)
+        except AgentboxError:
+            raise error from None
+        what = f"{error.what} Until that is mended the box hears with {asr.model}."
+        return First(engine, instead, Notice(code=error.code, what=what, todo=error.todo, level="error"))
 
 
 def try_speech(config: Config, begun: Callable[[Process], None] = lambda _: None) -> Engine:
@@ -62,10 +90,11 @@ class Change(NamedTuple):
 class InUse:
     """Which speech model the box hears with. One change at a time."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, wanted: Config | None = None) -> None:
+        """`wanted`: what could not be loaded."""
         self.asr = config.asr
         self._loaded = _which(config)
-        self._failed: tuple[object, ...] | None = None
+        self._failed = _which(wanted) if wanted is not None else None
         """What could not be loaded the last time."""
 
     async def change(self, config: Config, *, anew: bool = False) -> Change:

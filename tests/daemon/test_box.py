@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import soundfile
 
 from agentbox.audio.files import read_file
@@ -349,15 +350,25 @@ def test_a_plugin_of_the_owners_is_spoken_to_in_its_own_sentences(home: Home) ->
     assert "tool_module_broken" in done.stderr
 
 
-def test_a_damaged_model_is_told_and_not_run(home: Home, tmp_path: Path) -> None:
+@pytest.mark.parametrize("default_is_there", [True, False])
+def test_a_damaged_model_is_told_and_the_default_one_hears(home: Home, tmp_path: Path, default_is_there: bool) -> None:
+    models = home.models_dir
     folder = tmp_path / "model"
-    shutil.copytree(home.models_dir / "moonshine-tiny-en", folder)
+    shutil.copytree(models / "moonshine-tiny-en", folder)
     (folder / "tokenizer.bin").write_bytes(b"\xff" * 1000)
-    home.configure({"asr": {"models_dir": str(home.models_dir), "model": str(folder)}})
+    if not default_is_there:
+        models = tmp_path / "models"
+        shutil.copytree(home.models_dir / "silero-vad-16k", models / "silero-vad-16k")
+    home.configure(ALWAYS | {"asr": {"models_dir": str(models), "model": str(folder)}})
     done = home.run("run", "--source", str(SAMPLE), "--fast", "--exit-when-done")
-    assert done.returncode == 4
     assert "model_damaged" in done.stderr
     assert "Traceback" not in done.stderr
+    if not default_is_there:
+        assert done.returncode == 4
+        return
+    assert done.returncode == 0
+    assert "Until that is mended the box hears with moonshine-tiny-en." in done.stderr
+    assert "HassStartTimer" in [turn["intent"] for turn in home.turns()]
 
 
 def test_a_file_that_is_no_sound_ends_it_with_a_code(home: Home, tmp_path: Path) -> None:
