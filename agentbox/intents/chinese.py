@@ -28,13 +28,8 @@ _ZERO_AND_A_HALF = re.compile(r"(?<![\d.点])(?:零点五|0\.5)个?(?=小时|钟
 _SPOKEN_HALF = re.compile(r"(?<![点十百\d])([一二两三四五六七八九十])点五个?(?=小时|钟头)")
 _HALF = re.compile(r"(?<![\d.])(\d{1,2})\.5个?(?=小时|钟头)")
 _ONE_AND_A_HALF = re.compile(r"(?<![一二两三四五六七八九十百\d])一个半(?=小时|钟头)")
-_MIDNIGHT = re.compile(r"(?:今晚|今夜|晚上|夜里|半夜|午夜|深夜)(?:十二|12|零|0)点")
-_SMALL_HOURS = re.compile(
-    r"(?:半夜|午夜|深夜|夜里)(?=(?:一|两|二|三|四|五|[1-5])点)"
-    r"|(?<![天今明后一二三四五六日])晚上(?=(?:一|两|二|三|四|[1-4])点)"
-)
-"""晚上五点 is five in the evening. After a day it is left alone: the small hours would be those before that day."""
-_NIGHT = re.compile(r"(?:半夜|深夜|夜里)(?=(?:七|八|九|十|十一|[7-9]|1[01])点)")
+_SMALL_HOURS = re.compile(r"(?:半夜|午夜|深夜|夜里)(?=(?:一|两|二|三|四|五|[1-5])点)")
+_NIGHT = re.compile(r"(?:半夜|午夜|深夜|夜里|(?<=今)夜)(?=(?:七|八|九|十|十一|十二|零|[7-9]|1[0-2]|0)点)")
 
 _WORDS_TO_19 = (
     "one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
@@ -74,7 +69,6 @@ def chinese(text: str) -> str:
     text = _SPOKEN_HALF.sub(lambda found: "1个半" if found[1] == "一" else f"{found[1]}个半", text)
     text = _HALF.sub(r"\1个半", text)
     text = _ONE_AND_A_HALF.sub("1个半", text)
-    text = _MIDNIGHT.sub("0点", text)
     text = _SMALL_HOURS.sub("凌晨", text)
     return _NIGHT.sub("晚上", text)
 

@@ -59,8 +59,8 @@ def normalise(text: str, language: str) -> str:
     English (`en`): "7.30 p.m." -> "7:30 pm", "at 730" -> "at 7:30", "1.5 hours" -> "1 and a half hours",
     "8 oz" -> "8 ounce", "to morrow" -> "tomorrow"; "um" and the like go. Chinese, Japanese and Korean: punctuation
     and spaces between characters become one space, which hassil ignores. Chinese (`zh`): "1.5小时" and "一个半小时"
-    -> "1个半小时", "一百零五分钟" -> "105分钟", "ten 分钟" -> "10分钟"; twelve at night, which is no noon,
-    "晚上十二点" -> "0点"; quotation marks and brackets go.
+    -> "1个半小时", "一百零五分钟" -> "105分钟", "ten 分钟" -> "10分钟", "半夜两点" -> "凌晨两点"; quotation
+    marks and brackets go.
     """
     # What one rule leaves may be what another looks for; two rounds are the most that was ever needed.
     for _ in range(_MAX_ROUNDS):

@@ -4,6 +4,7 @@ import random
 
 import pytest
 
+from agentbox.intents.normalise import normalise
 from agentbox.intents.numbers import NumberWords
 from agentbox.intents.reading import read
 from agentbox.intents.understand import Understander
@@ -77,6 +78,8 @@ def test_the_beginning_of_a_longer_sentence_is_never_complete(
         whole = read(grammar, joined(parts), context, numbers)
         for length in range(1, len(parts)):
             begun = read(grammar, joined(parts[:length]), context, numbers)
+            if not normalise(joined(parts[:length]), language):
+                continue  # "um" is no word yet, though it may stand where a word may be left out
             if begun is None or whole is None or (begun.name, begun.slots) == (whole.name, whole.slots):
                 continue
             if begun.name != whole.name or not set(whole.slots) <= set(begun.slots):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from typing import cast, get_args
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from agentbox.errors import ToolError
-from agentbox.tools.timers.moments import Day, Period, hours_meant, moved, resolve
+from agentbox.tools.timers.moments import SMALL_HOURS, Day, Period, hours_meant, moved, resolve
 
 BERLIN = ZoneInfo("Europe/Berlin")
 NEW_YORK = ZoneInfo("America/New_York")
@@ -42,6 +43,18 @@ SATURDAY = datetime(2026, 11, 21, 10, 0, tzinfo=BERLIN)
         (11, 0, "am", "saturday", "2026-11-21T11:00"),
         (9, 0, None, "monday", "2026-11-23T09:00"),
         (9, 0, None, "friday", "2026-11-27T09:00"),
+        (9, 0, "am", "in_three_days", "2026-11-24T09:00"),
+        (9, 0, "am", "monday_next_week", "2026-11-23T09:00"),
+        (9, 0, "am", "sunday_next_week", "2026-11-29T09:00"),
+        (8, 0, "night", None, "2026-11-21T20:00"),
+        (5, 0, "night", "tomorrow", "2026-11-22T17:00"),
+        (12, 0, "night", None, "2026-11-22T00:00"),
+        (12, 0, "night", "today", "2026-11-22T00:00"),
+        (1, 0, "night", "today", "2026-11-22T01:00"),
+        (1, 0, "night", "tomorrow", "2026-11-23T01:00"),
+        (1, 30, "night", "saturday", "2026-11-22T01:30"),
+        (1, 30, "night", "friday", "2026-11-28T01:30"),
+        (21, 0, "night", "friday", "2026-11-27T21:00"),
     ],
 )
 def test_what_is_meant(hour: int, minute: int, period: Period | None, day: Day | None, expected: str) -> None:
@@ -78,6 +91,8 @@ def test_there_is_no_such_time(hour: int, minute: int, period: Period | None) ->
         ("2026-11-22T19:15", None, 0, None, "monday", "2026-11-23T19:15"),  # the time stays
         ("2026-11-23T00:10", None, 0, None, "tomorrow", "2026-11-22T00:10"),
         ("2026-11-21T19:00", None, 0, "am", None, "2026-11-22T07:00"),
+        ("2026-11-23T23:00", 1, 0, "night", None, "2026-11-24T01:00"),
+        ("2026-11-23T07:00", None, 0, "night", None, "2026-11-23T19:00"),
     ],
 )
 def test_what_another_time_means(
@@ -86,6 +101,13 @@ def test_what_another_time_means(
     was = datetime.fromisoformat(before).replace(tzinfo=BERLIN)
     at = moved(SATURDAY, was, hour, minute, period, day, by_day=False)
     assert at.isoformat(timespec="minutes")[:16] == expected
+
+
+def test_tonight_said_after_midnight_is_this_night() -> None:
+    late = datetime(2026, 11, 22, 0, 30, tzinfo=BERLIN)
+    for day in ("today", "saturday"):
+        assert resolve(late, 1, 0, "night", cast(Day, day), by_day=False).isoformat()[:13] == "2026-11-22T01"
+    assert resolve(late, 11, 0, "night", "today", by_day=False).isoformat()[:13] == "2026-11-22T23"
 
 
 def test_another_time_has_to_be_said() -> None:
@@ -121,8 +143,8 @@ _FROM, _TO = datetime(2025, 1, 1), datetime(2028, 1, 1)  # noqa: DTZ001 - hypoth
     now=st.datetimes(_FROM, _TO, timezones=st.sampled_from([UTC, BERLIN, NEW_YORK, LORD_HOWE])),
     hour=st.integers(0, 24),
     minute=st.integers(0, 59),
-    period=st.sampled_from([None, "am", "pm"]),
-    day=st.sampled_from([None, "today", "tomorrow", "day_after_tomorrow", "monday", "saturday", "sunday"]),
+    period=st.sampled_from([None, *get_args(Period)]),
+    day=st.sampled_from([None, *get_args(get_args(Day)[0]), "monday", "saturday", "sunday_next_week"]),
     by_day=st.booleans(),
 )
 @example(datetime(2026, 10, 25, 2, 59, tzinfo=BERLIN), 2, 30, None, None, False)
@@ -143,10 +165,16 @@ def test_it_is_later_than_now_on_the_right_day_at_the_right_time_and_the_first_s
     assert at.tzinfo is now.tzinfo
     assert at.minute == minute
     assert at.hour in hours_meant(hour, minute, period)
-    assert 0 < ahead_s < (8.1 if day else 2.1) * 86400
+    assert 0 < ahead_s < (15.1 if day else 2.1) * 86400
     if day is None and period is None and 1 <= hour <= 12:
         assert ahead_s <= 13 * 3600  # a clock face shows it twice a day
-    if day in ("today", "tomorrow", "day_after_tomorrow"):
-        assert (at.date() - now.date()).days == ("today", "tomorrow", "day_after_tomorrow").index(day)
+    evening = at.date()
+    if period == "night" and at.hour < SMALL_HOURS:
+        evening -= timedelta(days=1)
+        if day == "today" and evening < now.date():
+            return  # said in the small hours of the same night
+    if day in (days := get_args(get_args(Day)[0])):
+        assert (evening - now.date()).days == days.index(day)
     elif day is not None:
-        assert at.strftime("%A").lower() == day
+        assert evening.strftime("%A").lower() == day.removesuffix("_next_week")
+        assert (evening.isocalendar()[:2] == (now + timedelta(days=7)).isocalendar()[:2]) or "next" not in day

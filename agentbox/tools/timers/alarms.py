@@ -22,7 +22,7 @@ from agentbox.tools.timers.countdowns import (
     restoring,
     told,
 )
-from agentbox.tools.timers.moments import Day, Period, days_meant, hours_meant, moved, resolve
+from agentbox.tools.timers.moments import SMALL_HOURS, Day, Period, days_meant, hours_meant, moved, resolve
 from agentbox.tools.timers.ringer import Ringer
 from agentbox.tools.timers.wording import all_called, called, when
 
@@ -227,7 +227,8 @@ def _is_at(entry: Entry, ringer: Ringer, hour: int | None, minute: int, period: 
     """Whether it rings at the time and on the day that were said."""
     now = ringer.now()
     at = entry.rings_at(now)
-    if day is not None and at.date() not in days_meant(now.wall.date(), day):
+    late = period == "night" and at.hour < SMALL_HOURS
+    if day is not None and at.date() not in days_meant(now.wall.date(), day, after_midnight=late):
         return False
     return hour is None or (at.minute == minute and at.hour in hours_meant(hour, minute, period))
 
