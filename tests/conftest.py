@@ -33,6 +33,7 @@ LONG = (
     *("page/test_settings", "page/test_malformed", "daemon/test_model_swap", "daemon/test_stopping"),
 )
 
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     folder = Path(__file__).parent
     assert not [name for name in REAL_TIME if not (folder / f"{name}.py").is_file()], "there are no such tests"
