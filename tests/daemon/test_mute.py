@@ -62,8 +62,9 @@ async def test_it_is_told_once_and_forgotten_when_it_is_over(kept: Kept, tmp_pat
 
 
 async def test_a_pause_ends_by_itself(kept: Kept) -> None:
-    await kept.mute.mute(0.001)
+    await kept.mute.mute(10)
     assert "until" in kept.mute.state
+    await kept.mute.mute(0.001)
     await asyncio.wait_for(kept.mute.over(), 10)
     assert not kept.mute.muted
     assert kept.seen[-1] == ("capture", "unmuted")
