@@ -34,9 +34,10 @@ def end() -> None:
 
 
 def lend(state: Path, models_dir: Path) -> None:
-    """Put them into a state folder that has none yet. A box never writes into such a file: it replaces it."""
+    """Put them into a state folder that has none yet. A box never writes into such a file: it replaces it. Nothing is
+    lent outside a run of the tests, to a program that uses their boxes."""
     cache = state / "cache"
-    if not cache.exists():
+    if FOLDER in os.environ and not cache.exists():
         kept = _made(models_dir)
         cache.mkdir(mode=0o700, parents=True)
         for file in kept:
