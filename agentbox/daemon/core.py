@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from agentbox import choices, paths
@@ -18,7 +18,7 @@ from agentbox.daemon.attention import Attention, Talk
 from agentbox.daemon.conversation import Conversation
 from agentbox.daemon.events import Events
 from agentbox.daemon.interruption import Interruption
-from agentbox.daemon.mind import Mind, open_mind
+from agentbox.daemon.mind import Mind, Tongue, open_mind
 from agentbox.daemon.questions import Questions
 from agentbox.daemon.speaking import Speaking
 from agentbox.daemon.turn import Turns
@@ -108,7 +108,7 @@ class Core:
             await self._close_models()
             await self._minds.aclose()
             self._minds = contextlib.AsyncExitStack()
-            self.attention.talk = await self._talk()
+            self.attention.talk = await self._talk(self._mind().tongues)
             await self._open_models()
         self.events.emit("box", "reloaded")
 
@@ -185,11 +185,12 @@ class Core:
     def activation(self) -> Activation:
         return self.attention.activation
 
-    async def _talk(self) -> Talk:
-        """A new one, of the configuration as it is now."""
+    async def _talk(self, before: Sequence[Tongue] = ()) -> Talk:
+        """A new one, of the configuration as it is now. `before`: see `open_mind`."""
         config = self.config
+        stores, emit = self.journal.store, self._unasked
         mind = await self._minds.enter_async_context(
-            open_mind(config, self.journal.store, self._unasked, self.conversation, services=self._services)
+            open_mind(config, stores, emit, self.conversation, services=self._services, before=before)
         )
         settings = config.activation
         activation = Activation(

@@ -10,10 +10,6 @@ from typing import Any, Protocol, cast
 from agentbox import paths
 from agentbox.control.client import Client
 from agentbox.control.server import Handler
-from agentbox.daemon.core import open_core
-from agentbox.daemon.events import Events, log_event
-from agentbox.daemon.methods import methods
-from agentbox.daemon.paired import open_devices
 from agentbox.messages import JSON
 from agentbox.settings import Loaded
 
@@ -56,6 +52,12 @@ class LocalBox:
 
     @contextlib.asynccontextmanager
     async def _table(self) -> AsyncIterator[dict[str, Handler]]:
+        # Here and not at the top: with a daemon that runs, a command needs nothing of the box itself.
+        from agentbox.daemon.core import open_core
+        from agentbox.daemon.events import Events, log_event
+        from agentbox.daemon.methods import methods
+        from agentbox.daemon.paired import open_devices
+
         events = Events()
         events.subscribe(log_event)
         async with open_core(self._loaded, events, services=False) as core:

@@ -11,9 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import msgspec
+
 from agentbox.asr.catalogue import Catalogue
 from agentbox.asr.hotwords.index import HotwordIndex
 from agentbox.asr.load import is_folder
+from agentbox.caches import digest
 from agentbox.config import Config
 from agentbox.daemon.conversation import Conversation
 from agentbox.daemon.hotwords import gather
@@ -24,7 +27,7 @@ from agentbox.intents.check.files import files_in
 from agentbox.intents.understand import Understander
 from agentbox.intents.written_in import written_in
 from agentbox.languages import likeliest, primary
-from agentbox.messages import Notice, Reply
+from agentbox.messages import JSON, Notice, Reply
 from agentbox.paths import cache_dir, page_sentences
 from agentbox.tools.isolation import HungError, PluginError
 from agentbox.tools.phrases import Phrases, spoken_language
@@ -53,6 +56,8 @@ class Tongue(NamedTuple):
     understander: Understander
     heard: bool = True
     """Whether the speech model knows it; else it can only be typed."""
+    made_of: str | None = None
+    """A name for all that the sentences were made of; null where a file of them could not be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,12 +98,14 @@ async def open_mind(
     conversation: Conversation,
     *,
     services: bool = True,
+    before: Sequence[Tongue] = (),
 ) -> AsyncIterator[Mind]:
     """Load tools and sentences and run the tools' background services until the block ends.
 
-    What is broken is told through `emit` and left out. `services` false: only answer calls; nothing rings.
+    What is broken is told through `emit` and left out. `services` false: only answer calls; nothing rings. `before`:
+    of the mind whose place this one takes; sentences that are still the same are not made again.
     """
-    registry, tongues, phrases, problems, hotwords = await asyncio.to_thread(_load, config, services)
+    registry, tongues, phrases, problems, hotwords = await asyncio.to_thread(_load, config, services, before)
     runner = Runner(
         registry,
         config.tools,
@@ -163,37 +170,65 @@ def served(registry: Registry) -> set[str]:
     return {intent for tool in registry.tools.values() for intent in tool.intents} | ANSWERS
 
 
+class _Ingredients(NamedTuple):
+    """What an `Understander` is made of."""
+
+    language: str
+    builtin: bool
+    owner_files: list[Path]
+    intents: set[str]
+    likeness: float
+    tool_sentences: Mapping[str, JSON]
+
+    def made(self, cache: Path | None = None) -> Understander:
+        return Understander(**self._asdict(), cache=cache or cache_dir())
+
+    def name(self) -> str | None:
+        """The same for the same sentences, those in the owner's files too; null where one of these cannot be read."""
+        rest = self._replace(owner_files=[], intents=set())
+        parts = [msgspec.json.encode((rest, sorted(self.intents)), order="sorted", enc_hook=str)]
+        try:
+            for file in files_in(self.owner_files):
+                parts += [bytes(file), file.read_bytes()]
+        except OSError:
+            return None
+        return digest(*parts)
+
+
+def _ingredients(config: Config, registry: Registry, language: str) -> _Ingredients:
+    """For what the box can do, in one of the configuration's languages."""
+    return _Ingredients(
+        language,
+        builtin=config.intents.builtin,
+        owner_files=files_of(config, language, sentence_paths(config)),
+        intents=served(registry),
+        likeness=config.intents.likeness,
+        tool_sentences=registry.sentences(language),
+    )
+
+
 def make_understander(
     config: Config, registry: Registry, extra_files: Sequence[Path] = (), cache: Path | None = None
 ) -> Understander:
     """The sentences for what the box can do, in its own language. `extra_files`: sentences besides those of the
     configuration; one in another language is a problem. `cache`: another folder than the usual one."""
-    return Understander(
-        config.language,
-        builtin=config.intents.builtin,
-        owner_files=[*files_of(config, config.language, sentence_paths(config)), *extra_files],
-        intents=served(registry),
-        likeness=config.intents.likeness,
-        tool_sentences=registry.sentences(config.language),
-        cache=cache or cache_dir(),
-    )
+    found = _ingredients(config, registry, config.language)
+    return found._replace(owner_files=[*found.owner_files, *extra_files]).made(cache)
 
 
 def make_understanders(config: Config, registry: Registry) -> list[Understander]:
     """The same for each language of the configuration, its own first."""
-    others = [
-        Understander(
-            language,
-            builtin=config.intents.builtin,
-            owner_files=files_of(config, language, sentence_paths(config)),
-            intents=served(registry),
-            likeness=config.intents.likeness,
-            tool_sentences=registry.sentences(language),
-            cache=cache_dir(),
-        )
-        for language in config.languages[1:]
-    ]
-    return [make_understander(config, registry), *others]
+    return [_ingredients(config, registry, language).made() for language in config.languages]
+
+
+def _make_tongue(config: Config, registry: Registry, language: str, before: Sequence[Tongue]) -> Tongue:
+    """With the very sentences of `before` where they are still the same: to read all of them takes a second, and so
+    does what the speech model is told of them."""
+    ingredients = _ingredients(config, registry, language)
+    name = ingredients.name()  # first: what changes from here on counts at the next reload
+    same = next((one.understander for one in before if name is not None and one.made_of == name), None)
+    heard = language == config.language or hears(config, language)
+    return Tongue(language, same or ingredients.made(), heard, name)
 
 
 def only_sentences(language: str, files: Sequence[Path]) -> Understander:
@@ -254,13 +289,10 @@ class _Loaded(NamedTuple):
     hotwords: HotwordIndex | None
 
 
-def _load(config: Config, speech: bool) -> _Loaded:
+def _load(config: Config, speech: bool, before: Sequence[Tongue]) -> _Loaded:
     registry = load_tools(config)
-    understanders = make_understanders(config, registry)
-    tongues = tuple(
-        Tongue(one.language, one, one.language == config.language or hears(config, one.language))
-        for one in understanders
-    )
+    tongues = tuple(_make_tongue(config, registry, language, before) for language in config.languages)
+    understanders = [tongue.understander for tongue in tongues]
     for tongue in tongues if speech else ():
         if tongue.heard:
             # The graph of all sentences takes some 0.3 s to make: not in the loop, when the first words are heard.

@@ -20,8 +20,8 @@ import pytest
 from agentbox.asr.catalogue import Model
 from agentbox.asr.pull import pull
 from agentbox.errors import ModelError
+from tests.asr.pulling import CLOSED_PORT, FILES, files_in, leftovers, model
 from tests.asr.server import WebServer, serving
-from tests.asr.test_pull import CLOSED_PORT, FILES, files_in, leftovers, model
 
 NPM = {"kind": "npm", "package": "small-model@1.0.0", "folder": "models/small"}
 

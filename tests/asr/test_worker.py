@@ -6,6 +6,7 @@ import threading
 import weakref
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from agentbox.asr.engine import Aborted, Capabilities, Recognition, Samples
 from agentbox.asr.listener import Sentences
 from agentbox.asr.load import load_engine
 from agentbox.asr.wakeful import Wakeful
-from agentbox.asr.worker import InferenceThread
+from agentbox.asr.worker import STUCK_S, InferenceThread
 from agentbox.errors import InputError, ModelError
 from agentbox.messages import Notice
 from agentbox.speech_grammar import SpeechGrammar
@@ -313,12 +314,22 @@ async def test_an_engine_that_cannot_rest_goes_on(
 async def test_a_thread_that_hangs_is_not_alive(
     thread: InferenceThread, gated: GatedEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await asyncio.sleep(0.05)
-    assert thread.alive(limit_s=0.02)  # it waits for something to do
+    now_s = [0.0]
+    monkeypatch.setattr("agentbox.asr.worker.time", SimpleNamespace(monotonic=lambda: now_s[0]))
+
+    async def comes_alive() -> None:
+        """However much time has passed."""
+        now_s[0] += 2 * STUCK_S
+        async with asyncio.timeout(PATIENCE_S):
+            while not thread.alive():
+                await asyncio.sleep(0.002)
+
+    await comes_alive()  # it waits for something to do
     hangs = threading.Event()
 
     def transcribe(*_: object, abort: Callable[[], bool], **__: object) -> Recognition:
-        while not hangs.is_set():  # slow, but it gets somewhere
+        gated.begins.release()
+        while not hangs.wait(0.001):  # slow, but it gets somewhere
             abort()
         gated.begins.release()
         gated.gate.acquire(timeout=PATIENCE_S)
@@ -326,16 +337,17 @@ async def test_a_thread_that_hangs_is_not_alive(
 
     monkeypatch.setattr(gated, "transcribe", transcribe)
     answer = thread.final(sound(1))
-    await asyncio.sleep(0.1)
-    assert thread.alive(limit_s=0.05)
+    await gated.busy()
+    await comes_alive()
     hangs.set()
     await gated.busy()
-    await asyncio.sleep(0.1)
-    assert not thread.alive(limit_s=0.05)
+    now_s[0] += STUCK_S - 1
+    assert thread.alive()
+    now_s[0] += 1
+    assert not thread.alive()
     gated.let()
     assert await text(answer) == "late"
-    await asyncio.sleep(0.1)
-    assert thread.alive(limit_s=0.05)
+    await comes_alive()
 
 
 async def test_a_box_that_is_behind_decodes_nothing_twice(thread: InferenceThread, gated: GatedEngine) -> None:

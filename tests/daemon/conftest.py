@@ -17,6 +17,7 @@ import soundfile
 import yaml
 
 from agentbox.audio.files import read_file
+from tests import warm
 
 SAMPLE = Path(__file__).parents[2] / "agentbox" / "samples" / "commands.flac"
 DATA = Path(__file__).parents[3] / "shared" / "data"
@@ -48,6 +49,8 @@ class Home:
         return self.state / "agentbox.db"
 
     def command(self, *arguments: str) -> list[str]:
+        if arguments[0] == "run":
+            warm.lend(self.state, self.models_dir)
         return [*self.program, *arguments, "--config", str(self.config_file)]
 
     def env(self) -> dict[str, str]:

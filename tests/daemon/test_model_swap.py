@@ -162,13 +162,16 @@ def test_without_a_running_box_the_choice_is_tried_and_written_down(home: Home, 
     assert (unknown.returncode, "[model_unknown]" in unknown.stderr) == (4, True)
 
 
-async def test_a_phone_may_name_models_and_no_folders(
-    tmp_path: Path, models_dir: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def core(tmp_path: Path, models_dir: Path, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """As much of the box as the handlers of models use."""
     monkeypatch.setenv("AGENTBOX_STATE", str(tmp_path))
     (tmp_path / "config.yaml").write_text(yaml.safe_dump({"asr": {"models_dir": str(models_dir)}}))
     loaded = settings.load(tmp_path / "config.yaml")
-    core: Any = SimpleNamespace(loaded=loaded, config=loaded.config)
+    return SimpleNamespace(loaded=loaded, config=loaded.config)
+
+
+async def test_a_phone_may_name_models_and_no_folders(tmp_path: Path, models_dir: Path, core: Any) -> None:
     reloads: list[bool] = []
 
     class Daemon:
@@ -192,13 +195,7 @@ async def test_a_phone_may_name_models_and_no_folders(
     assert reloads == [True, False]
 
 
-async def test_a_folder_by_a_roundabout_path_is_the_one_in_use(
-    tmp_path: Path, models_dir: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("AGENTBOX_STATE", str(tmp_path))
-    (tmp_path / "config.yaml").write_text(yaml.safe_dump({"asr": {"models_dir": str(models_dir)}}))
-    loaded = settings.load(tmp_path / "config.yaml")
-    core: Any = SimpleNamespace(loaded=loaded, config=loaded.config)
+async def test_a_folder_by_a_roundabout_path_is_the_one_in_use(tmp_path: Path, core: Any) -> None:
     anew: list[bool] = []
 
     class Daemon:
@@ -214,14 +211,8 @@ async def test_a_folder_by_a_roundabout_path_is_the_one_in_use(
     assert anew == [False, True]
 
 
-async def test_without_a_running_box_nothing_hears_from_now_on(
-    tmp_path: Path, models_dir: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("AGENTBOX_STATE", str(tmp_path))
-    (tmp_path / "config.yaml").write_text(yaml.safe_dump({"asr": {"models_dir": str(models_dir)}}))
-    loaded = settings.load(tmp_path / "config.yaml")
-    core: Any = SimpleNamespace(loaded=loaded, config=loaded.config)
-    done: Any = await ModelHandlers(core, SettingsHandlers(core), None, "cli").use({"name": loaded.config.asr.model})
+async def test_without_a_running_box_nothing_hears_from_now_on(core: Any) -> None:
+    done: Any = await ModelHandlers(core, SettingsHandlers(core), None, "cli").use({"name": core.config.asr.model})
     assert done["counts"] == "later"
 
 

@@ -62,8 +62,9 @@ async def test_it_is_told_once_and_forgotten_when_it_is_over(kept: Kept, tmp_pat
 
 
 async def test_a_pause_ends_by_itself(kept: Kept) -> None:
-    await kept.mute.mute(0.001)
+    await kept.mute.mute(10)
     assert "until" in kept.mute.state
+    await kept.mute.mute(0.001)
     await asyncio.wait_for(kept.mute.over(), 10)
     assert not kept.mute.muted
     assert kept.seen[-1] == ("capture", "unmuted")
@@ -132,6 +133,7 @@ def captured_by(pulse: Pulse) -> int:
     return sum(source == microphone for _, source, *_ in outputs)
 
 
+@pytest.mark.alone
 def test_the_microphone_is_closed_and_opened_again(
     home: Home, start: Callable[..., Running], tmp_path: Path, spoken_timer: Path
 ) -> None:
@@ -160,6 +162,7 @@ def test_the_microphone_is_closed_and_opened_again(
         assert daemon.stop() == 0
 
 
+@pytest.mark.alone
 def test_muted_amidst_a_sentence_it_forgets_it(
     home: Home, start: Callable[..., Running], tmp_path: Path, spoken_timer: Path
 ) -> None:

@@ -125,7 +125,7 @@ async def test_a_reply_is_said_and_told_of() -> None:
         assert made.speaker.sounds == []
         [ended] = [event for event in made.told if event.state == "ended"]
         assert ended.timings["heard_ms"] == pytest.approx(len("It is noon.") * LETTER_MS, abs=BLOCK_MS)
-        await asyncio.sleep(0.01)
+        await made.speaker.pump(lambda: bool(made.ended))
         assert made.ended == [("It is noon.", True)]
         assert not made.speaking.saying
 
@@ -177,6 +177,7 @@ async def test_it_can_be_stopped_before_its_first_sound() -> None:
         gate.set()
         made.reply("It is one.", turn="2")
         await made.until("ended")
+        await made.speaker.pump(lambda: bool(made.ended))
         assert made.ended == [("It is one.", True)]
 
 
@@ -187,6 +188,7 @@ async def test_an_answer_takes_the_place_of_the_one_before_but_what_rings_is_tol
         made.reply("Your timer is done.", turn="", outcome="alert", sound="timer")
         made.reply("The second answer.", turn="2")
         await made.until("ended", 2)
+        await made.speaker.pump(lambda: len(made.ended) == 3)
         assert made.ended == [("The first answer.", False), ("Your timer is done.", True), ("The second answer.", True)]
         assert made.speaker.sounds == [("timer", "alert", 1.0)]
 
@@ -221,7 +223,7 @@ async def test_a_voice_with_a_fault_as_it_loads_leaves_the_sounds_and_is_told_on
     async with box(load=faulty) as made:
         for turn in ("1", "2"):
             made.reply("It is noon.", turn=turn)
-            await made.speaker.pump(lambda turn=turn: len(made.ended) == int(turn), 1_000)  # type: ignore[misc]
+            await made.speaker.pump(lambda turn=turn: len(made.ended) == int(turn))  # type: ignore[misc]
         assert made.speaker.sounds == [("done", "sound", 1.0)] * 2
         [told] = [event.message for event in made.told if event.stage == "notice"]
         assert isinstance(told, Notice)
@@ -256,6 +258,7 @@ async def test_a_voice_that_fails_ends_what_it_said() -> None:
         assert [event.state for event in made.told if event.stage == "notice"] == ["voice_failed"]
 
 
+@pytest.mark.alone
 async def test_it_knows_what_it_said_when() -> None:
     async with box() as made:
         made.reply("It is noon.")
@@ -335,6 +338,7 @@ async def test_a_voice_with_a_fault_does_not_make_it_mute() -> None:
         await asyncio.sleep(0.01)
         made.reply("This is not.", turn="2")
         await made.until("ended")
+        await made.speaker.pump(lambda: made.ended[-1][0] == "This is not.")
         assert made.ended[-1] == ("This is not.", True)
 
 
@@ -346,6 +350,7 @@ async def test_what_rings_is_told_after_an_interruption() -> None:
         made.reply("Take your pills.", turn="", outcome="alert", sound="timer")
         made.speaking.outdate()
         await made.until("ended")
+        await made.speaker.pump(lambda: len(made.ended) == 2)
         assert made.ended == [("The answer to a question.", False), ("Take your pills.", True)]
 
 

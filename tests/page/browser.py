@@ -19,7 +19,7 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, Request, Viewport
 
 from agentbox.page.render import MENU
 from agentbox.page.topics import STEPS, TOPICS
-from tests.page.conftest import Daemon
+from tests.page.conftest import Daemon, Phone
 
 PLACES = {name: place for name, place, _ in MENU}
 PLACES |= {"editor": "/sentences/edit?file=page.yaml", "pair": "/pair", "error": "/nowhere"}
@@ -77,6 +77,15 @@ def pair(page: Page, daemon: Daemon, role: str = "owner", name: str = "Ann's pho
     page.get_by_label("Name").fill(name)
     page.locator("form#pair button").click()
     page.wait_for_url(f"{daemon.url}/")
+
+
+def admit(page: Page, daemon: Daemon) -> None:
+    """An owner's phone that was paired before it came: it has the cookie."""
+    with daemon.browser() as phone:
+        Phone(phone).pair(daemon.offer()["code"], "Ann's phone")
+        page.context.add_cookies(
+            [{"name": one.name, "value": one.value or "", "url": daemon.url} for one in phone.cookies.jar]
+        )
 
 
 def press(page: Page, button: str) -> None:

@@ -19,10 +19,10 @@ import httpx
 import pytest
 import yaml
 
-from agentbox import paths
-from agentbox.config import Config
 from agentbox.control.client import Client
 from agentbox.errors import ControlError
+from tests import warm
+from tests.models import folder_of_models
 
 START_S = 60.0
 
@@ -40,7 +40,7 @@ class Daemon:
         state.mkdir(parents=True, exist_ok=True)
         page = {"port": 0, "mdns": False, **config.pop("page", {})}
         sections = {
-            "asr": {"models_dir": str(paths.models_dir(Config()))},
+            "asr": {"models_dir": str(folder_of_models())},
             "audio": {"sounds": False},
             "speech": {"verbosity": "sounds"},
             "activation": {"mode": "always"},
@@ -54,6 +54,7 @@ class Daemon:
         self.port = 0
 
     def start(self) -> None:
+        warm.lend(self.state, folder_of_models())
         self.process = subprocess.Popen(
             [sys.executable, "-m", "agentbox", "run", *self._source, "--config", str(self.config)],
             env={**os.environ, "AGENTBOX_STATE": str(self.state), **self.environ},

@@ -21,7 +21,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, WebSocketRoute, expect
 
 from agentbox.pairing.codes import LONG_BYTES, MOST_OPEN
-from tests.page.browser import PLACES, address_of, chromium, pair, press, read, scanned, visit
+from tests.page.browser import PLACES, address_of, admit, chromium, pair, press, read, scanned, visit
 from tests.page.conftest import Daemon, audit_of, running
 
 
@@ -202,7 +202,7 @@ def test_no_page_keeps_anybody_out(
 ) -> None:
     """axe-core's rules (WCAG 2.2 AA and good practice), and nothing wider than the screen."""
     with visit(browser, phone=phone, dark=dark, daemon=daemon) as page:
-        pair(page, daemon)
+        admit(page, daemon)
         page.context.add_cookies([{"name": "agentbox-language", "value": language, "url": daemon.url}])
         daemon.client.call("ask", {"text": "what time is it"})
         page.goto(address_of(daemon, place))

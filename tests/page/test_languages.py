@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from agentbox.config import Config
-from agentbox.paths import models_dir
+from tests.models import folder_of_models
 from tests.page.conftest import running
 
 
 def test_a_page_follows_the_language_of_what_was_typed(tmp_path: Path) -> None:
-    asr = {"models_dir": str(models_dir(Config())), "other_languages": ["zh"]}
+    asr = {"models_dir": str(folder_of_models()), "other_languages": ["zh"]}
     with running(tmp_path, asr=asr) as daemon:
         phone = daemon.phone()
         page = phone.send("/talk", text="现在几点").text

@@ -8,6 +8,7 @@ import socket
 import ssl
 import warnings
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from hypothesis import given, settings
@@ -104,8 +105,11 @@ def test_garbage_as_a_second_request_and_as_a_socket(daemon: Daemon) -> None:
     upgrade = ["Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Version: 13"]
     key = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="
     asked = head(daemon, "GET /live", *upgrade, key, f"Origin: https://127.0.0.1:{daemon.port}", close=False)
-    for frame in (b"\x81\x82abcd" + bytes((0xFF ^ 0x61, 0xFE ^ 0x62)), b"\xff" * 20, b"\x82\x80abcd", b"\x81\x05hello"):
-        assert status(say(daemon, asked, frame)) == 101
+    frames = (b"\x81\x82abcd" + bytes((0xFF ^ 0x61, 0xFE ^ 0x62)), b"\xff" * 20, b"\x82\x80abcd", b"\x81\x05hello")
+    # At once: the box waits 10 s for the answer to its goodbye.
+    with ThreadPoolExecutor(len(frames)) as pool:
+        answers = list(pool.map(lambda frame: say(daemon, asked, frame), frames))
+    assert [status(answer) for answer in answers] == [101] * len(frames)
 
 
 def test_only_a_modern_handshake_is_answered(daemon: Daemon) -> None:
