@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import cast, get_args
+from typing import get_args
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -106,7 +106,7 @@ def test_what_another_time_means(
 def test_tonight_said_after_midnight_is_this_night() -> None:
     late = datetime(2026, 11, 22, 0, 30, tzinfo=BERLIN)
     for day in ("today", "saturday"):
-        assert resolve(late, 1, 0, "night", cast(Day, day), by_day=False).isoformat()[:13] == "2026-11-22T01"
+        assert resolve(late, 1, 0, "night", day, by_day=False).isoformat()[:13] == "2026-11-22T01"
     assert resolve(late, 11, 0, "night", "today", by_day=False).isoformat()[:13] == "2026-11-22T23"
 
 
