@@ -10,7 +10,7 @@ import unicodedata
 from typing import NamedTuple
 
 from agentbox.intents.normalise import UNITS
-from agentbox.intents.numbers import NumberWords
+from agentbox.intents.numbers import number_words
 from agentbox.speech_grammar import is_spaced
 
 LONGEST_SPAN = 3
@@ -42,7 +42,7 @@ class Surfaces:
     """The other spellings of words of one language (BCP-47)."""
 
     def __init__(self, language: str) -> None:
-        self._numbers = NumberWords(language)
+        self._numbers = number_words(language)
         english = language.lower().startswith("en")
         self._of: dict[str, list[str]] = {}
         self._glued: dict[str, list[str]] = {}

@@ -15,7 +15,7 @@ from agentbox.intents.examples import example
 from agentbox.intents.forgiving import Forgiver
 from agentbox.intents.grammar import Grammar
 from agentbox.intents.normalise import MAX_CHARACTERS, normalise
-from agentbox.intents.numbers import NumberWords
+from agentbox.intents.numbers import number_words
 from agentbox.intents.reading import Match, read
 from agentbox.intents.responses import Responses
 from agentbox.intents.spoken import Spoken
@@ -71,7 +71,7 @@ class Understander:
         self.problems: list[Notice] = []
         slot_values = slot_values or {}
         self._list_names = {name.casefold() for name in slot_values.get("name", ())}
-        self._numbers = NumberWords(language)
+        self._numbers = number_words(language)
         our_values = sources.our_values(language) if ours or owner_files else None
         loaded = list(_load_owner(owner_files, language, our_values, intents, slot_values))
         self.problems += [problem for _, one in loaded for problem in one.problems]

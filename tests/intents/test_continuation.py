@@ -5,7 +5,6 @@ import random
 import pytest
 
 from agentbox.intents.normalise import normalise
-from agentbox.intents.numbers import NumberWords
 from agentbox.intents.reading import read
 from agentbox.intents.understand import Understander
 from tests.intents.sampling import joined, say, words

@@ -11,7 +11,6 @@ from hassil import recognize_all
 
 from agentbox.intents.grammar import Grammar, Scope, Template
 from agentbox.intents.normalise import normalise
-from agentbox.intents.numbers import NumberWords
 from agentbox.intents.reading import _is_believable, _rank, read
 from agentbox.intents.spaces import squeezed
 from agentbox.intents.understand import Understander

@@ -13,7 +13,7 @@ from agentbox.intents.check.meaning import Meanings
 from agentbox.intents.check.overlap import Overlap, Overlaps, ambiguous, shadow, unreachable
 from agentbox.intents.check.wording import unsaid, unspellable
 from agentbox.intents.normalise import normalise
-from agentbox.intents.numbers import NumberWords
+from agentbox.intents.numbers import NumberWords, number_words
 from agentbox.intents.responses import Responses
 from agentbox.intents.words import words_of
 from agentbox.messages import JSON
@@ -36,7 +36,7 @@ def check(
     not checked. `edited`: files with the text that is to be in them. Never raises; what cannot be read is a finding.
     """
     slot_values = slot_values or {}
-    numbers = NumberWords(language)
+    numbers = number_words(language)
     shared = sources.our_values(language)
     texts = edited or {}
     checked = [

@@ -11,7 +11,7 @@ from agentbox.intents.check.files import Finding, Located
 from agentbox.intents.check.meaning import Meaning, Meanings, common_context, needed_context
 from agentbox.intents.check.saying import any_word, texts
 from agentbox.intents.grammar import ANYTHING, NUMBER
-from agentbox.intents.numbers import NumberWords
+from agentbox.intents.numbers import number_words
 from agentbox.intents.words import words_of
 
 _TELL_APART = "Change one of the two, or tell them apart with requires_context."
@@ -32,7 +32,7 @@ class Overlaps:
     """Finds overlaps between templates of several origins."""
 
     def __init__(self, templates: Sequence[Located], meanings: Meanings, language: str) -> None:
-        self._numbers = NumberWords(language)
+        self._numbers = number_words(language)
         self._automata = Automata(self._numbers)
         self._meanings = meanings
         self._any_word = any_word(language)
