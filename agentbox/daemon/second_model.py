@@ -33,6 +33,10 @@ Opens: TypeAlias = Callable[[Config, Callable[[Process], None]], Engine]
 """Loads `asr.model` of a configuration; see `try_speech`. Called beside the loop."""
 
 
+NICENESS = 5
+"""The first model, which everybody waits for, goes before it where both have something to do."""
+
+
 class SecondModel:
     """`use` a configuration; `thread` reads with it once it is loaded. All in the event loop."""
 
@@ -100,6 +104,7 @@ class SecondModel:
                 cache=self._cache,
                 languages=config.languages,
                 notify=self._events.notice,
+                niceness=NICENESS,
             )
             self.thread.start()
         self._prepare(self.thread)

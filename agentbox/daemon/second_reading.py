@@ -7,6 +7,7 @@ surely a command never waits. Only what was said to the box is read twice, and n
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -16,7 +17,7 @@ import msgspec
 import numpy as np
 
 from agentbox.asr.engine import Recognition
-from agentbox.asr.listener import Ask
+from agentbox.asr.listener import Ask, Sentences
 from agentbox.asr.worker import Sound
 from agentbox.config import Asr
 from agentbox.daemon.activation import Opened
@@ -26,6 +27,7 @@ from agentbox.daemon.handover import meant_sound
 from agentbox.daemon.hearing import Heard
 from agentbox.daemon.transcript import transcript_of
 from agentbox.intents.decide import Decision
+from agentbox.intents.words import words_of
 from agentbox.messages import Message
 
 SURE, LIKELY, DOUBTFUL, NOTHING = 3, 2, 1, 0
@@ -124,7 +126,7 @@ class SecondReading:
         return bool(tongue.understander.free_slots(intent.text, self._attention.context()))
 
     async def _read(self, decoder: Decoder, first: Reading, now: float) -> tuple[str, Recognition | None]:
-        """What became of it, and the reading where there is one."""
+        """What became of it, and the reading where there is one: of one that was not finished the words alone."""
         utterance = first.heard.utterance
         # Whoever waits counts from their last word. A box that is behind reads nothing twice.
         left_s = first.heard.speech_ended_s + self._settings().second_within_s - now
@@ -132,8 +134,14 @@ class SecondReading:
             return "late", None
         # What was said before the wake phrase is none of the box's business, and may be none of others' either.
         pcm = meant_sound(utterance, first.opened) if first.opened.lead else utterance.pcm
-        asking = self._attention.asking(first.opened.by)
-        answer = decoder.final(np.frombuffer(pcm, dtype="<i2"), utterance.speech_ms, asking)
+        asking, free = self._attention.asking(first.opened.by), list[Recognition]()
+
+        def ask(read: Recognition) -> Sentences | None:
+            # In the inference thread: the words are known here, and decoding under the sentences may take longer.
+            free.append(read)
+            return asking(read)
+
+        answer = decoder.final(np.frombuffer(pcm, dtype="<i2"), utterance.speech_ms, ask)
         self._waiting = answer
         try:
             await asyncio.wait({answer}, timeout=left_s)
@@ -141,12 +149,10 @@ class SecondReading:
             self._waiting = None
             came = answer.done()
             answer.cancel()
-        if not came:
-            return "late", None
-        if answer.cancelled():
-            return "given_up", None
-        # Whoever has the thread was told why.
-        return ("failed", None) if answer.exception() is not None else ("nothing", answer.result())
+        if came and not answer.cancelled():
+            # Whoever has the thread was told why.
+            return ("failed", None) if answer.exception() is not None else ("nothing", answer.result())
+        return "given_up" if came else "late", free[-1] if free else None
 
     def _understood(self, first: Reading, recognition: Recognition) -> Reading | None:
         """The second reading; null where it holds no words for the box."""
@@ -156,7 +162,8 @@ class SecondReading:
             return None
         decision = self._attention.understand(recognition, opened, first.heard.utterance.id)
         languages = [tongue.language for tongue in self._attention.talk.mind.tongues]
-        transcript = transcript_of(recognition, first.heard.utterance, languages)
+        engine = os.path.basename(self._settings().second_model or "")
+        transcript = transcript_of(recognition, first.heard.utterance, languages, engine)
         transcript = msgspec.structs.replace(
             transcript,
             emotion=transcript.emotion or before.emotion,
@@ -167,10 +174,15 @@ class SecondReading:
 
     def _compared(self, first: Reading, second: Reading, as_text: bool) -> str:
         one, other = _rank(first.decision), _rank(second.decision)
-        if first.opened.command == second.opened.command and one == other:
+        if one == other and _words(first.opened.command) == _words(second.opened.command):
             return "same"
         # What the first took for a doubtful command is rather put to others in better words than asked back.
         return "taken" if other >= one or (one == DOUBTFUL and as_text) else "unused"
+
+
+def _words(text: str) -> list[str]:
+    """Without punctuation and capitals."""
+    return [word.text for word in words_of(text)]
 
 
 def _rank(decision: Decision) -> int:
