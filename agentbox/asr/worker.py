@@ -91,8 +91,8 @@ class InferenceThread:
     ) -> None:
         """With nothing to do for `rest_after_s` the engine is told to rest. `cache`: a folder for what takes a while to
         work out. `languages`: all that may be spoken, where they are more than `language`. `notify` is called in the
-        event loop when finals are refused and when the engine raises `ModelError`. `niceness`: by how much it gives way to
-        other threads (setpriority(2)); an engine's own threads, where it has more than one, do not."""
+        event loop when finals are refused and when the engine raises `ModelError`. `niceness`: by how much it gives way
+        to other threads (setpriority(2)); an engine's own threads, where it has more than one, do not."""
         self._cache, self._languages = cache, tuple(languages)
         self.listener = Listener(engine, cache, languages)
         self._language = language

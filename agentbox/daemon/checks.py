@@ -235,7 +235,7 @@ def _second_model(config: Config, running: Status | None) -> Finding:
             return Finding("second model", "fail", f"{name}: {what}", f"agentbox models pull {name}")
     state = running["second_model_state"] if running is not None else "none is running"
     if state == "failed":
-        todo = "agentbox status tells why; agentbox reload tries again."
+        todo = "agentbox status tells why; systemctl reload agentbox tries again."
         return Finding("second model", "fail", f"{name} cannot be used", todo)
     return Finding("second model", "ok", f"{name} ({state})")
 
