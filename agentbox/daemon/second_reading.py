@@ -105,7 +105,7 @@ class SecondReading:
     def _is_wanted(self, first: Reading, as_text: bool) -> bool:
         """Whether the words may be others, and that would matter."""
         by, confidence = first.opened.by, first.heard.recognition.confidence
-        rank, unsure = _rank(first.decision), confidence is None or confidence < self._settings().second_below
+        rank, unsure = rank_of(first.decision), confidence is None or confidence < self._settings().second_below
         if by == "follow_up":
             return False  # nobody called the box
         if rank == SURE:
@@ -173,7 +173,7 @@ class SecondReading:
         return Reading(heard, opened._replace(phrase=first.opened.phrase), decision)
 
     def _compared(self, first: Reading, second: Reading, as_text: bool) -> str:
-        one, other = _rank(first.decision), _rank(second.decision)
+        one, other = rank_of(first.decision), rank_of(second.decision)
         if one == other and _words(first.opened.command) == _words(second.opened.command):
             return "same"
         # What the first took for a doubtful command is rather put to others in better words than asked back.
@@ -185,7 +185,8 @@ def _words(text: str) -> list[str]:
     return [word.text for word in words_of(text)]
 
 
-def _rank(decision: Decision) -> int:
+def rank_of(decision: Decision) -> int:
+    """One of `SURE`, `LIKELY`, `DOUBTFUL`, `NOTHING`."""
     if decision.intent is None or decision.outcome == "none":
         return NOTHING
     if decision.outcome == "ask":

@@ -13,13 +13,15 @@ import numpy as np
 import pytest
 
 from agentbox.asr.engine import Capabilities, Engine, Recognition
+from agentbox.asr.worker import InferenceThread
 from agentbox.config import Asr, Config
 from agentbox.control.client import Client
+from agentbox.daemon import checks
 from agentbox.daemon.at_once import counting
 from agentbox.daemon.events import Events
 from agentbox.daemon.second_model import SecondModel
 from agentbox.errors import AgentboxError, ModelError
-from agentbox.messages import Notice
+from agentbox.messages import Notice, StageEvent
 from tests.daemon.conftest import Home, Running
 from tests.daemon.test_model_swap import Speaker, model_folder
 
@@ -76,7 +78,9 @@ class Beside:
     """The second model of a box, what was told of it, and which threads were made ready."""
 
     def __init__(self) -> None:
-        self.shelf, self.told, self.prepared = Shelf(), [], []  # type: Shelf, list[StageEvent], list[InferenceThread]
+        self.shelf = Shelf()
+        self.told: list[StageEvent] = []
+        self.prepared: list[InferenceThread] = []
         events = Events()
         events.subscribe(self.told.append)
         self.model = SecondModel(events, self.prepared.append, opens=self.shelf)
@@ -193,6 +197,21 @@ def test_its_settings_count_at_once() -> None:
     assert later == ["asr"], "another language does not"
 
 
+@pytest.mark.parametrize(
+    ("second", "state", "found", "what"),
+    [
+        ("moonshine-tiny-en", "off", "warn", "moonshine-tiny-en is the first as well, and reads nothing again"),
+        ("/srv/strong", "ready", "ok", "/srv/strong (ready)"),
+        ("/srv/strong", "failed", "fail", "/srv/strong cannot be used"),
+        ("moonshine-base-en", "failed", "fail", "moonshine-base-en: encoder_model.ort missing"),
+    ],
+)
+def test_what_the_doctor_says(second: str, state: str, found: str, what: str, tmp_path: Path) -> None:
+    config = Config(asr=Asr(second_model=second, models_dir=str(tmp_path)))
+    one = checks._second_model(config, {"second_model_state": state})
+    assert (one.state, one.what[: len(what)]) == (found, what)
+
+
 @pytest.mark.timeout(300)
 def test_a_box_reads_again_with_a_second_model_and_hears_on_without_one(
     home: Home, start: Callable[..., Running], tmp_path: Path
@@ -225,8 +244,6 @@ def test_a_box_reads_again_with_a_second_model_and_hears_on_without_one(
     assert notice["what"].startswith("The second speech model cannot be used.")
     status = client.call("status")
     assert (status["second_model"], status["second_model_state"], status["healthy"]) == (None, "failed", True)
-    [found] = [one for one in client.call("doctor") if one["check"] == "second model"]
-    assert found["state"] == "fail"
     speaker.begin()
     assert "pizza timer" in speaker.end()["text"].lower()
     daemon.until("reply")

@@ -69,6 +69,15 @@ def heard(
     ]
 
 
+def read_again(turn: str, state: str, text: str, *, at: float = NOW, as_read: str = "") -> StageEvent:
+    """What a second speech model made of it (`taken`, `unused`), or (`reheard`) a recogniser elsewhere."""
+    stage: Stage = "transcript" if state == "reheard" else "second"
+    transcript = Transcript(
+        utterance_id=turn, text=text, engine="strong", language="en", confidence=0.97, decode_ms=70.0, as_read=as_read
+    )
+    return event(turn, stage, state, transcript, at=at, second_wait_ms=90.0)
+
+
 def called(turn: str, *, at: float = NOW, words: str = "milk") -> StageEvent:
     call = ToolCall(id=new_id(), utterance_id=turn, tool="list_add", arguments={"item": words}, caller="speech")
     return event(turn, "tool_call", "started", call, at=at)
