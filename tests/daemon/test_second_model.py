@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -19,7 +20,7 @@ from agentbox.control.client import Client
 from agentbox.daemon import checks
 from agentbox.daemon.at_once import counting
 from agentbox.daemon.events import Events
-from agentbox.daemon.second_model import SecondModel
+from agentbox.daemon.second_model import NICENESS, SecondModel
 from agentbox.errors import AgentboxError, ModelError
 from agentbox.messages import Notice, StageEvent
 from tests.daemon.conftest import Home, Running
@@ -48,8 +49,10 @@ class Strong:
     def __init__(self, name: str) -> None:
         self.name = name
         self.rested = threading.Event()
+        self.niceness = 0
 
     def transcribe(self, samples: Any, **_: Any) -> Recognition:
+        self.niceness = os.nice(0)
         return Recognition(f"read by {self.name}", 0.9)
 
     def rest(self) -> None:
@@ -131,6 +134,9 @@ async def test_it_is_loaded_made_ready_rests_and_ends(beside: Beside) -> None:
     assert [(event.stage, event.state) for event in beside.told] == [("box", "second_model_ready")]
     assert await beside.reads() == "read by strong"
     assert beside.prepared == [beside.model.thread]
+    assert beside.shelf.engines["strong"].niceness - os.nice(0) == min(NICENESS, 19 - os.nice(0)), (
+        "the first goes before"
+    )
     assert await asyncio.to_thread(beside.shelf.engines["strong"].rested.wait, PATIENCE_S)
     thread = beside.model.thread
     await beside.use(None)
