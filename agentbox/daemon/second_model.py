@@ -37,6 +37,10 @@ NICENESS = 5
 """The first model, which everybody waits for, goes before it where both have something to do."""
 
 
+HANGS_S = 60.0
+"""It got nowhere for so long. More patience than with the first: that one goes before it."""
+
+
 class SecondModel:
     """`use` a configuration; `thread` reads with it once it is loaded. All in the event loop."""
 
@@ -114,7 +118,7 @@ class SecondModel:
 
     def look(self) -> None:
         """Let go of a thread that hangs: the box can do without it."""
-        if self.thread is None or self.thread.alive():
+        if self.thread is None or self.thread.alive(HANGS_S):
             return
         self._let_go("failed")
         what = "The second speech model hangs. Nothing is read twice any more."

@@ -166,6 +166,7 @@ class SecondReading:
         transcript = transcript_of(recognition, first.heard.utterance, languages, engine)
         transcript = msgspec.structs.replace(
             transcript,
+            command=opened.command,
             emotion=transcript.emotion or before.emotion,
             sound_event=transcript.sound_event or before.sound_event,
         )

@@ -123,6 +123,7 @@ def _transcript(db: Database, event: StageEvent, transcript: Transcript) -> None
             values = read | undertone
             names = ", ".join(f"{name} = ?" for name in values)
             _execute(db, f"UPDATE transcripts SET {names} WHERE turn_id = ?", *values.values(), turn)  # noqa: S608
+            _execute(db, "UPDATE turns SET text = ? WHERE id = ?", transcript.command, turn)
             by, counts = "second", True
         case "second", _:
             by, counts = "second", False

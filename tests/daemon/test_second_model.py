@@ -189,7 +189,7 @@ async def test_one_that_hangs_is_let_go_and_told_once(beside: Beside, monkeypatc
     await beside.use("strong")
     beside.model.look()
     assert beside.model.state == "ready"
-    monkeypatch.setattr(beside.model.thread, "alive", lambda: False)
+    monkeypatch.setattr(beside.model.thread, "alive", lambda limit_s: False)
     beside.model.look()
     beside.model.look()
     assert (beside.notices, beside.model.thread, beside.model.state) == (["second_model_hangs"], None, "failed")

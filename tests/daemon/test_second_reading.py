@@ -219,6 +219,7 @@ async def test_the_better_words_go_to_the_text_model_and_both_readings_are_kept(
         *_, turn = await box.core.read_journal(lambda: list(box.core.journal.export()))
         told: Any = turn
         assert (told["transcript"]["text"], told["transcript"]["engine"]) == (better.text, "strong")
+        assert told["text"] == "why is the sky blue", "without the wake phrase"
         [other] = told["readings"]
         assert (other["kind"], other["text"], other["engine"], other["confidence"]) == (
             "first", "hey computer whites the sky blew", "first", 0.95,

@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 
+import msgspec
+
 from agentbox.messages import (
     Activation,
     Intent,
@@ -75,6 +77,7 @@ def read_again(turn: str, state: str, text: str, *, at: float = NOW, as_read: st
     transcript = Transcript(
         utterance_id=turn, text=text, engine="strong", language="en", confidence=0.97, decode_ms=70.0, as_read=as_read
     )
+    transcript = msgspec.structs.replace(transcript, command=text)
     return event(turn, stage, state, transcript, at=at, second_wait_ms=90.0)
 
 

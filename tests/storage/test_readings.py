@@ -41,6 +41,7 @@ def test_words_that_count_stand_in_the_transcript_and_the_others_beside_it(box: 
     transcript = told["transcript"]
     assert (transcript["text"], transcript["engine"], transcript["confidence"]) == (BETTER, "strong", 0.97)
     assert readings(told) == {"first": (FIRST, "moonshine", 7.0)}
+    assert told["text"] == BETTER
     assert [one["text"] for one in journal.recent()] == [BETTER]
     for words in (FIRST, BETTER):
         assert [one["id"] for one in journal.search(words)] == [turn]
@@ -51,7 +52,7 @@ def test_words_that_count_stand_in_the_transcript_and_the_others_beside_it(box: 
 def test_words_that_do_not_count_only_stand_beside_it(box: Box, state: str, kind: str) -> None:
     turn, journal = new_id(), box.open()
     told = kept(journal, *heard(turn, FIRST), read_again(turn, state, BETTER))
-    assert told["transcript"]["text"] == FIRST
+    assert (told["text"], told["transcript"]["text"]) == (FIRST, FIRST)
     assert readings(told) == {kind: (BETTER, "strong", 70.0)}
     assert [one["id"] for one in journal.search("sky blue")] == [turn]
 

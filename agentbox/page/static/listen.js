@@ -4,7 +4,7 @@
 const key = document.getElementById("listen");
 const state = document.getElementById("heard-state");
 const heard = document.getElementById("heard");
-const PARTS = { transcript: "heard-text", second: "heard-text", intent: "heard-intent", tool_call: "heard-tool", reply: "heard-reply" };
+const PARTS = { transcript: "heard-text", intent: "heard-intent", tool_call: "heard-tool", reply: "heard-reply" };
 
 function tell(name) {
   state.textContent = state.getAttribute("data-" + name.replaceAll("_", "-"));
@@ -21,7 +21,9 @@ function show(event) {
     tell("heard");
   } else if (event.stage === "transcript" && !event.message) {
     tell("not_for_it");
-  } else if (event.stage === "transcript" || event.stage === "reply" || (event.stage === "second" && event.state === "taken")) {
+  } else if (event.stage === "second" && event.state === "taken") {
+    put("transcript", message.text);
+  } else if (event.stage === "transcript" || event.stage === "reply") {
     put(event.stage, message.text);
   } else if (event.stage === "intent" && message.name) {
     const slots = Object.entries(message.slots).map(([name, value]) => name + ": " + value);
