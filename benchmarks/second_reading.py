@@ -61,7 +61,7 @@ def main() -> None:
     clips = clips[:: max(1, len(clips) // given.clips)][: given.clips]
     noise = as_floats(read_sound(given.data / "kitchen-noise.flac"))
     print(
-        "| sound | commands | right by the first | read again | right with both | acted on wrongly | processor s for the second |"
+        "| sound | commands | right by the first | read again | right with both | wrongly acted on | processor s for it |"
     )
     print("|---|---|---|---|---|---|---|")
     for snr_db in CONDITIONS:
