@@ -60,9 +60,7 @@ def main() -> None:
     clips = clips_of(given.data)
     clips = clips[:: max(1, len(clips) // given.clips)][: given.clips]
     noise = as_floats(read_sound(given.data / "kitchen-noise.flac"))
-    print(
-        "| sound | commands | right by the first | read again | right with both | wrongly acted on | processor s for it |"
-    )
+    print("| sound | commands | first right | read again | both right | wrongly acted on | processor s for it |")
     print("|---|---|---|---|---|---|---|")
     for snr_db in CONDITIONS:
         alone: list[Heard] = []
