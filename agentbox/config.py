@@ -87,6 +87,9 @@ class Asr(Section, frozen=True):
     models_dir: str | None = None
     hotwords: list[Annotated[str, Meta(min_length=1, max_length=60)]] = field(default_factory=list)
     hotwords_file: str | None = None
+    second_model: str | None = None
+    second_below: Annotated[float, Meta(ge=0, le=1)] = 0.9
+    second_within_s: Annotated[float, Meta(ge=0.2, le=10)] = 2.5
 
     def __post_init__(self) -> None:
         others = [primary(language) for language in self.other_languages]

@@ -97,6 +97,10 @@ class Transcript(_Message, frozen=True):
     emotion: str | None = None
     """How it was said (`happy`, `sad`, `angry`, `fearful`, `disgusted`, `surprised`, `neutral`); null where the engine
     does not tell."""
+    command: str = ""
+    """Without the wake phrase, of a second reading; of the first it is told by the activation."""
+    as_read: str = ""
+    """The words before names of the owner's were put right in them; empty where none was."""
     sound_event: str | None = None
     """What was heard besides the words (`speech`: nothing else; `music`, `laughter`, ...: docs/events.md); null where
     the engine does not tell."""
@@ -287,6 +291,7 @@ Stage: TypeAlias = Literal[
     "utterance",
     "partial",
     "transcript",
+    "second",
     "activation",
     "intent",
     "tool_call",

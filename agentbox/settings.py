@@ -25,6 +25,7 @@ Key = tuple[str | int, ...]
 
 _PATHS = (
     ("asr", "model"),
+    ("asr", "second_model"),
     ("asr", "models_dir"),
     ("asr", "hotwords_file"),
     ("intents", "sentences"),
@@ -37,7 +38,7 @@ _PATHS = (
     ("control", "socket"),
     ("page", "certificate"),
 )
-_NAMES = (("asr", "model"), ("speech", "piper_program"))
+_NAMES = (("asr", "model"), ("asr", "second_model"), ("speech", "piper_program"))
 """A model or a program by its name, unless there is a slash in it."""
 
 _MAX_VALUES = 20_000

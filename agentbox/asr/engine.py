@@ -77,6 +77,8 @@ class Recognition:
     """What else was heard (`speech`, `music`, `applause`, `laughter` ...), where the model tells."""
     corrections: tuple[Correction, ...] = ()
     """The owner's names that were put right in `text`, in their order; `tokens` are of what was read before."""
+    as_read: str = ""
+    """`text` before that; empty where nothing was put right."""
     hotwords_ms: float | None = None
     """Time for looking for them; null where that was not done."""
     sentences_in: str | None = None

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+import os
 import threading
 import time
 from collections import deque
@@ -86,16 +88,19 @@ class InferenceThread:
         cache: Path | None = None,
         languages: Sequence[str] = (),
         notify: Callable[[Notice], None] | None = None,
+        niceness: int = 0,
     ) -> None:
         """With nothing to do for `rest_after_s` the engine is told to rest. `cache`: a folder for what takes a while to
         work out. `languages`: all that may be spoken, where they are more than `language`. `notify` is called in the
-        event loop when finals are refused and when the engine raises `ModelError`."""
+        event loop when finals are refused and when the engine raises `ModelError`. `niceness`: by how much it gives way
+        to other threads (nice(2)); an engine's own threads, where it has more than one, do not."""
         self._cache, self._languages = cache, tuple(languages)
         self.listener = Listener(engine, cache, languages)
         self._language = language
         self._max_waiting = max_waiting
         self._rest_after_s = rest_after_s
         self._notify = notify
+        self._niceness = niceness
         self._changed = threading.Condition()
         self._queues: dict[Priority, deque[_Job]] = {priority: deque() for priority in Priority}
         self._running: _Job | None = None
@@ -288,6 +293,8 @@ class InferenceThread:
     # From here on: the inference thread.
 
     def _work(self) -> None:
+        with contextlib.suppress(OSError):  # a sandbox may forbid it; then the thread is as any other
+            os.nice(self._niceness)  # of this thread alone: so it is on Linux
         while (job := self._next()) is not None:
             started = time.monotonic()
             result = self._tried("an utterance could not be decoded", partial(job.run, partial(self._asked, job)))

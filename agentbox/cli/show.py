@@ -22,7 +22,14 @@ from agentbox.messages import (
     Transcript,
 )
 
-_COLOURS = {"notice": "yellow", "transcript": "cyan", "intent": "green", "reply": "bright_white", "partial": "blue"}
+_COLOURS = {
+    "notice": "yellow",
+    "transcript": "cyan",
+    "second": "cyan",
+    "intent": "green",
+    "reply": "bright_white",
+    "partial": "blue",
+}
 
 
 def echo_event(event: StageEvent, *, words: bool) -> None:
@@ -51,6 +58,10 @@ def describe(event: StageEvent, *, words: bool) -> str | None:
         return f"not for the box (decoded in {figures['decode_ms']:.0f} ms)"
     if event.stage == "transcript" and event.state == "suppressed":
         return f"no words in it (decoded in {figures['decode_ms']:.0f} ms)"
+    if event.stage == "second":
+        read = f"“{message.text}”" if words and isinstance(message, Transcript) else ""
+        waited = f"(read again, {event.state.replace('_', ' ')}, waited {figures['second_wait_ms']:.0f} ms)"
+        return f"{read}  {waited}".strip()
     if message is None:
         return None
     text = _words(message) if words else event.state.replace("_", " ")

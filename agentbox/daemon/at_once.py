@@ -9,7 +9,10 @@ from agentbox.config import Asr, Config
 FIXED = ("audio", "storage", "control", "metrics", "log")
 """Sections that count from the next start on; all others count at once."""
 
-AT_ONCE = {"audio": ("input_device", "output_device", "sounds"), "asr": ("hotwords", "hotwords_file")}
+AT_ONCE = {
+    "audio": ("input_device", "output_device", "sounds"),
+    "asr": ("hotwords", "hotwords_file", "second_model", "second_below", "second_within_s"),
+}
 """Keys that count at once all the same, whatever becomes of their section."""
 
 

@@ -35,6 +35,7 @@ from agentbox.daemon.methods import methods
 from agentbox.daemon.mute import Mute
 from agentbox.daemon.paired import open_devices
 from agentbox.daemon.pairing_handlers import PairingHandlers
+from agentbox.daemon.second_model import SecondModel, read_twice
 from agentbox.daemon.sources import MicrophoneSource, Source, echo_way, make_echo, make_source
 from agentbox.daemon.speech_model import Change, First, InUse, load_first
 from agentbox.daemon.updates import Updates
@@ -98,6 +99,7 @@ class Box:
         self.health: Health
         self.entrance: Entrance
         self.in_use: InUse
+        self.second: SecondModel
 
     async def run(self) -> int:
         began_s = time.monotonic()
@@ -136,8 +138,10 @@ class Box:
             stack.push_async_callback(self.worker.stop)
             self.hearing = self._hearing_of(loaded.config, engine, vad)
             del engine, first
-            self._prepare()
-            self.health = Health(self.worker, self.source)
+            self._prepare(self.worker)
+            self.second = SecondModel(self.events, self._prepare, cache=paths.cache_dir())
+            stack.push_async_callback(self.second.close)
+            self.health = Health(self.worker, self.source, tend=self.second.look)
             # What the sound does is told at once, not at the next look.
             stack.callback(
                 self.events.subscribe(lambda event: self.health.look() if event.stage == "capture" else None)
@@ -147,6 +151,7 @@ class Box:
             by_hand = None if self._source_name == "-" else sys.stdin
             catch_signals(self, self.events, self._stop, stack, keys=by_hand)
             self.events.emit("box", "started", timings={"start_ms": (time.monotonic() - began_s) * 1000})
+            read_twice(self.core, self.hearing, self.second)
             notify(f"READY=1\nSTATUS={self.health.state}")
             code = await self._live()
             notify("STOPPING=1\nSTATUS=stopping")
@@ -179,12 +184,12 @@ class Box:
             streamed=engine.capabilities.streaming,
         )
 
-    def _prepare(self) -> None:
+    def _prepare(self, worker: InferenceThread) -> None:
         """Have the sentences and the owner's names ready before somebody says one."""
         mind = self.core.attention.talk.mind
-        self.worker.use_hotwords(mind.hotwords)
+        worker.use_hotwords(mind.hotwords)
         every = [tongue.understander.spoken for tongue in mind.tongues if tongue.heard]
-        self.worker.prepare(*(Sentences(spoken.grammar, tuple(spoken.active({}))) for spoken in every))
+        worker.prepare(*(Sentences(spoken.grammar, tuple(spoken.active({}))) for spoken in every))
 
     async def _open_ways_in(self, path: Path, stack: contextlib.AsyncExitStack) -> None:
         """For commands, and for paired devices."""
@@ -307,6 +312,7 @@ class Box:
             "speaking": self.hearing.speaking,
             "cloud_uses": self.figures.cloud_uses,
             "inference": self.worker.alive(),
+            **self.second.status(),
             "queue": self.worker.behind,
             "healthy": self.health.problem() is None,
             "up_s": round(self.figures.up_s, 1),
@@ -334,7 +340,8 @@ class Box:
                 self.events.emit("box", "model_changed", timings={"load_ms": found.load_ms})
             self.in_use.taken(found, config)
             self.hearing.pace(partials=config.asr.partials, streamed=self.worker.listener.streams)
-            self._prepare()
+            self._prepare(self.worker)
+            self.second.use(config)
             await self.entrance.configure(config)
         finally:
             notify("READY=1")

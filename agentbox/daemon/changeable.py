@@ -35,6 +35,9 @@ CHANGEABLE: dict[str, Changeable] = {
     "persona.manner": Changeable("how it talks"),
     "asr.language": Changeable("the language of hearing and speaking; together with a model that knows it", True),
     "asr.model": Changeable("a model of the catalogue, by its name; a folder stays with who has a shell", True),
+    "asr.second_model": Changeable("a second one that reads what the first is not sure of; again by its name"),
+    "asr.second_below": Changeable("how sure the first must be"),
+    "asr.second_within_s": Changeable("how long an answer waits for the second"),
     "asr.hotwords": Changeable("names and terms to listen for; the path of a file stays with who has a shell"),
     "activation.mode": Changeable("when what is heard is for the box"),
     "activation.phrases": Changeable("the wake phrases"),
@@ -107,21 +110,26 @@ def _without_defaults(backend: Backend) -> dict[str, Any]:
 def check(config: Config, before: Config) -> None:
     """What would keep the box from its next start, and no check of the file can know. Raises `ConfigError` and
     `ModelError` as `check_language`, `InputError` `config_value`."""
-    if config.asr.model != before.asr.model and is_folder(config.asr.model):
+    asr, former = config.asr, before.asr
+    if asr.model != former.model and is_folder(asr.model):
         raise InputError("config_value", "asr.model must be a name.", "Run: agentbox models list")
-    if (config.asr.model, config.asr.language) != (before.asr.model, before.asr.language) and not is_folder(
-        config.asr.model
-    ):
-        catalogue = Catalogue.load()
-        model = catalogue.get(config.asr.model)
-        check_language(model, config.language, catalogue)
-        if not is_installed(model, models_dir(config)):
-            # It would be fetched at the next start, which a box without internet does not survive.
-            raise ModelError(
-                "model_missing",
-                f"The model {model.name} is not on this box.",
-                f"Run: agentbox models pull {model.name}",
-            )
+    if (asr.model, asr.language) != (former.model, former.language) and not is_folder(asr.model):
+        _check_model(asr.model, config)
+    if asr.second_model is not None and asr.second_model != former.second_model:
+        if is_folder(asr.second_model):
+            raise InputError("config_value", "asr.second_model must be a name.", "Run: agentbox models list")
+        _check_model(asr.second_model, config)
+
+
+def _check_model(name: str, config: Config) -> None:
+    catalogue = Catalogue.load()
+    model = catalogue.get(name)
+    check_language(model, config.language, catalogue)
+    if not is_installed(model, models_dir(config)):
+        # The first would be fetched at the next start, which a box without internet does not survive; the second never.
+        raise ModelError(
+            "model_missing", f"The model {model.name} is not on this box.", f"Run: agentbox models pull {model.name}"
+        )
 
 
 def is_installed(model: Model, folder: Path) -> bool:

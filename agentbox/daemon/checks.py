@@ -44,6 +44,8 @@ QUIET_DBFS = -85.0
 """Below this a microphone is most likely muted: even a quiet room is louder."""
 LOUD_DBFS = -20.0
 
+CHOOSE_SECOND = "Set asr.second_model to another one, or to nothing."
+
 
 class Finding(NamedTuple):
     check: str
@@ -84,6 +86,8 @@ def look(config: Config, running: Status | None, problems: Callable[[], Iterable
         "disk": _disk,
         "clock": lambda _: _clock(time.time()),
     }
+    if config.asr.second_model is not None:
+        checks["second model"] = lambda config: _second_model(config, running)
     for name, check_one in checks.items():
         try:
             yield check_one(config)
@@ -216,6 +220,24 @@ def _model(config: Config) -> Finding:
             what = "; ".join(f"{one.file} {one.what}" for one in problems)
             return Finding("model", "fail", f"{name}: {what}", f"agentbox models pull {name}")
     return Finding("model", "ok", f"{config.asr.model} for {config.language}, whole")
+
+
+def _second_model(config: Config, running: Status | None) -> Finding:
+    name = config.asr.second_model or ""
+    if name == config.asr.model:
+        return Finding("second model", "warn", f"{name} is the first as well, and reads nothing again", CHOOSE_SECOND)
+    if not is_folder(name):
+        catalogue = Catalogue.load()
+        model = catalogue.get(name)
+        check_language(model, config.language, catalogue)
+        if problems := check(model, folder_of(model, paths.models_dir(config))):
+            what = "; ".join(f"{one.file} {one.what}" for one in problems)
+            return Finding("second model", "fail", f"{name}: {what}", f"agentbox models pull {name}")
+    state = running["second_model_state"] if running is not None else "none is running"
+    if state == "failed":
+        todo = "agentbox status tells why; systemctl reload agentbox tries again."
+        return Finding("second model", "fail", f"{name} cannot be used", todo)
+    return Finding("second model", "ok", f"{name} ({state})")
 
 
 def _database(config: Config) -> Finding:

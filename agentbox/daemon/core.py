@@ -113,12 +113,19 @@ class Core:
         self.events.emit("box", "reloaded")
 
     async def ask(self, text: str, caller: Caller = "cli", guest: str = "") -> Reply | None:
+        self._next_up()
         async with self.turn_lock:
             return await self.turns.asked(text, caller, guest)
 
     async def call(self, tool: str, arguments: dict[str, JSON], caller: Caller = "cli") -> ToolResult:
+        self._next_up()
         async with self.turn_lock:
             return await self.turns.call(tool, arguments, caller)
+
+    def _next_up(self) -> None:
+        """Whoever comes next waits for no second reading."""
+        if self.turns.second is not None:
+            self.turns.second.give_up()
 
     async def read_journal(self, work: Callable[[], T]) -> T:
         """Ask the journal beside the loop, after everything said so far is in it. Raises `StorageError`."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, Protocol
 
@@ -88,6 +88,13 @@ class Switch(Protocol):
         ...
 
     async def take(self, turn: Handover, host: Host, local: Callable[[], Awaitable[None]]) -> bool: ...
+
+
+def goes_as_text(others: Sequence[Switch], brain: Switch | None) -> bool:
+    """Whether the words of a turn that `others` are asked about, one after the other, are what the first to answer is
+    given: a cloud model hears the sound itself."""
+    first = next((other for other in others if other.answers), None)
+    return first is not None and first is brain
 
 
 class Cloud(Switch, Protocol):

@@ -29,12 +29,15 @@ class Health:
         worker: InferenceThread,
         source: Source,
         *,
+        tend: Callable[[], None] = lambda: None,
         notify: Callable[[str], bool] = notify,
         interval_s: float | None = None,
     ) -> None:
+        """`tend`: sees to what the box can do without; called as often as is looked."""
         self._worker = worker
         self._source = source
         self._notify = notify
+        self._tend = tend
         asked_s = watchdog_s()
         # Twice in time: one look may come late on a busy machine.
         self._interval_s = interval_s or (LOOK_S if asked_s is None else min(LOOK_S, asked_s / 3))
@@ -62,6 +65,7 @@ class Health:
 
     def look(self) -> None:
         """Once: feed the watchdog if all is well, and tell what the box is doing where that has changed."""
+        self._tend()
         problem = self.problem()
         if problem != self._problem:
             self._problem = problem

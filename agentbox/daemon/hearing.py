@@ -32,8 +32,8 @@ from agentbox.audio.segment import (
 )
 from agentbox.daemon.activation import Activation
 from agentbox.daemon.events import Events
+from agentbox.daemon.transcript import transcript_of
 from agentbox.errors import AgentboxError
-from agentbox.languages import likeliest
 from agentbox.messages import SAMPLE_RATE_HZ, ActivatedBy, PartialTranscript, Transcript, Utterance, new_id
 
 AWAITED_MS = 96
@@ -156,6 +156,8 @@ class Hearing:
         self._open: dict[int, _Open] = {}
         self._listened = False
         self.turns: asyncio.Queue[Awaitable[Heard] | None] = asyncio.Queue()
+        self.decoded: Callable[[Heard], object] = lambda heard: None
+        """Told of each utterance as soon as its words are known, also while an earlier turn goes on."""
 
     def hear(self, block: Samples, presence: Samples | None = None) -> None:
         """Take the next block: int16, 16 kHz, any length. `presence`: see `Ear.hear`."""
@@ -367,18 +369,7 @@ class Hearing:
             # The inference thread has told the owner why.
             self._events.emit("utterance", "failed", utterance_id=utterance.id)
             raise
-        transcript = Transcript(
-            utterance_id=utterance.id,
-            text=recognition.text,
-            engine=recognition.engine or self._engine,
-            language=likeliest(recognition.text, self._languages, heard=recognition.language)[0],
-            confidence=recognition.confidence,
-            audio_ms=utterance.audio_ms,
-            decode_ms=recognition.decode_ms,
-            suppressed=recognition.suppressed,
-            emotion=recognition.emotion,
-            sound_event=recognition.sound_event,
-        )
+        transcript = transcript_of(recognition, utterance, self._languages, self._engine)
         timings = {
             "audio_ms": utterance.audio_ms,
             "decode_ms": recognition.decode_ms,
@@ -389,4 +380,6 @@ class Hearing:
             timings["constrain_ms"] = recognition.constrain_ms
         if recognition.hotwords_ms is not None:
             timings["hotwords_ms"] = recognition.hotwords_ms
-        return Heard(utterance, transcript, by, ended_s - utterance.silence_ms / 1000, timings, recognition)
+        heard = Heard(utterance, transcript, by, ended_s - utterance.silence_ms / 1000, timings, recognition)
+        self.decoded(heard)
+        return heard

@@ -16,10 +16,11 @@ from agentbox.daemon.attention import UNASKED, Attention, Talk
 from agentbox.daemon.conversation import Conversation
 from agentbox.daemon.events import Events
 from agentbox.daemon.for_cloud import ForCloud
-from agentbox.daemon.handover import Cloud, Handover, Switch, Written, answer_by, meant_sound, undertone
+from agentbox.daemon.handover import Cloud, Handover, Switch, Written, answer_by, goes_as_text, meant_sound, undertone
 from agentbox.daemon.hearing import Heard
 from agentbox.daemon.mind import ANSWERS, YES_OR_NO, Mind
 from agentbox.daemon.own_intents import WORDLESS, is_own
+from agentbox.daemon.second_reading import Reading, SecondReading
 from agentbox.intents.decide import Decision
 from agentbox.languages import is_in_letters_of
 from agentbox.messages import (
@@ -73,6 +74,8 @@ class Turns:
         """Null: the owner's policy is that nothing leaves the box."""
         self.brain: Switch | None = None
         """A text model for what nobody else understood; null: there is none."""
+        self.second: SecondReading | None = None
+        """A stronger speech model for what was not surely understood; null: there is none."""
         self._written: deque[str] = deque(maxlen=MOST_WRITTEN)
         """Turns that were typed: who typed reads the answer."""
 
@@ -96,7 +99,7 @@ class Turns:
         if self._attention.confiding(heard):
             # Of words that are kept nowhere none is kept because it was heard again.
             utterance = msgspec.structs.replace(utterance, pcm=b"")
-            transcript = msgspec.structs.replace(transcript, text=opened.command)
+            transcript = msgspec.structs.replace(transcript, text=opened.command, as_read="")
         self._events.emit("utterance", "kept", utterance_id=utterance.id, message=utterance)
         self._events.emit("transcript", "final", utterance_id=utterance.id, message=transcript, timings=heard.timings)
         self._attention.activation.answered()
@@ -106,6 +109,10 @@ class Turns:
         decision = self._attention.understand(recognition, opened, utterance.id)
         amidst = state == "own_voice"
         sound = meant_sound(utterance, opened) if self.cloud is not None and not amidst else b""
+        if self.second is not None and utterance.pcm and not amidst:
+            as_text = goes_as_text(self._others(None, opened.by), self.brain)
+            reading = await self.second.of(Reading(heard, opened, decision), as_text=as_text)
+            transcript, opened, decision = reading.heard.transcript, reading.opened, reading.decision
         answer_by_s = answer_by(heard.speech_ended_s, self._monotonic())
         turn = Handover(
             utterance.id, opened.command, sound, True, heard.speech_ended_s, answer_by_s, undertone(transcript)

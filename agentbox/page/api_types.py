@@ -48,6 +48,8 @@ class Status(msgspec.Struct, frozen=True):
     config: str | None = None
     memory_mb: float | None = None
     last_error: str | None = None
+    second_model: str | None = None
+    second_model_state: str = "off"
 
 
 class Asked(msgspec.Struct, frozen=True):
@@ -237,6 +239,7 @@ class WholeTurn(msgspec.Struct, frozen=True):
     activated_by: str
     text: str
     transcript: dict[str, JSON] | None
+    readings: list[dict[str, JSON]]
     intent: dict[str, JSON] | None
     tool_calls: list[dict[str, JSON]]
     replies: list[dict[str, JSON]]

@@ -33,6 +33,10 @@ def _phrases(text: str) -> JSON:
     return [one for part in re.split(r"[\n,，、;；]", text) if (one := " ".join(part.split()))] or None
 
 
+def _text_or_none(text: str) -> JSON:
+    return text.strip() or None
+
+
 def _names(text: str) -> JSON:
     """One a line, or with commas between them."""
     return _phrases(text) or []
@@ -46,6 +50,7 @@ TOPICS: dict[str, dict[str, Callable[[str], JSON]]] = {
         "activation.phrases": _phrases,
         "activation.sensitivity": _number,
         "activation.listen_after": _text,
+        "asr.second_model": _text_or_none,
     },
     "names": {"asr.hotwords": _names},
     "voice": {

@@ -57,6 +57,7 @@ def _whole(database: Database, turn_id: str) -> dict[str, JSON] | None:
     return {
         **turn,
         "transcript": next(iter(rows("transcripts", "turn_id")), None),
+        "readings": rows("readings", "kind"),
         "intent": next(iter(rows("intents", "turn_id")), None),
         "tool_calls": rows("tool_calls", "started_at, id"),
         "replies": rows("replies", "id"),

@@ -62,14 +62,7 @@ def write(db: Database, event: StageEvent, sound: bytes | None = None) -> None:
             if sound is not None:
                 _insert(db, "audio", {"turn_id": turn, "flac": sound})
         case Transcript():
-            row = _fields(message, "text", "engine", "language", "confidence", "decode_ms", "emotion", "sound_event")
-            _insert(db, "transcripts", {"turn_id": turn, **row})
-            _execute(
-                db,
-                "UPDATE search SET words = ? WHERE rowid = (SELECT number FROM turns WHERE id = ?)",
-                indexed(message.text),
-                turn,
-            )
+            _transcript(db, event, message)
         case Intent():
             row = _fields(message, "name", "source", "match", "score", "sentence", "language")
             _insert(db, "intents", {"turn_id": turn, "slots": as_json(message.slots), **row})
@@ -115,6 +108,37 @@ def _utterance(db: Database, event: StageEvent, utterance: Utterance) -> None:
     values["audio_ms"] = int(event.timings.get("audio_ms", values["audio_ms"]))
     names = ", ".join(f"{name} = ?" for name in values)
     _execute(db, f"UPDATE turns SET {names} WHERE id = ?", *values.values(), event.utterance_id)  # noqa: S608
+
+
+def _transcript(db: Database, event: StageEvent, transcript: Transcript) -> None:
+    """The words that the box goes by are the turn's transcript; what else they were read as stands beside it."""
+    turn = event.utterance_id
+    read = _fields(transcript, "text", "engine", "language", "confidence", "decode_ms")
+    undertone = _fields(transcript, "emotion", "sound_event")
+    match event.stage, event.state:
+        case "second", "taken":
+            columns = ", ".join(read)
+            sql = f"SELECT turn_id, 'first', {columns} FROM transcripts WHERE turn_id = ?"  # noqa: S608
+            _execute(db, f"INSERT OR IGNORE INTO readings (turn_id, kind, {columns}) {sql}", turn)
+            values = read | undertone
+            names = ", ".join(f"{name} = ?" for name in values)
+            _execute(db, f"UPDATE transcripts SET {names} WHERE turn_id = ?", *values.values(), turn)  # noqa: S608
+            _execute(db, "UPDATE turns SET text = ? WHERE id = ?", transcript.command, turn)
+            by, counts = "second", True
+        case "second", _:
+            by, counts = "second", False
+        case _, "reheard":
+            by, counts = "elsewhere", False
+        case _:
+            _insert(db, "transcripts", {"turn_id": turn, **read, **undertone})
+            by, counts = "first", True
+    if not counts:
+        _insert(db, "readings", {"turn_id": turn, "kind": by, **read})
+    if transcript.as_read:
+        _insert(db, "readings", {"turn_id": turn, "kind": f"{by}_as_read", **read, "text": transcript.as_read})
+    every = "SELECT text FROM transcripts WHERE turn_id = ? UNION SELECT text FROM readings WHERE turn_id = ?"
+    words = " ".join(indexed(text) for (text,) in _execute(db, every, turn, turn).fetchall())
+    _execute(db, "UPDATE search SET words = ? WHERE rowid = (SELECT number FROM turns WHERE id = ?)", words, turn)
 
 
 def _result(db: Database, result: ToolResult) -> None:

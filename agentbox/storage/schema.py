@@ -195,6 +195,25 @@ def m007_reply_language(db: Database) -> None:
     db.executescript("ALTER TABLE replies ADD COLUMN language TEXT NOT NULL DEFAULT '';")
 
 
+@migrations()
+def m008_readings(db: Database) -> None:
+    """What else a turn's words were read as, beside its transcript. It holds words, and goes with its turn."""
+    db.executescript(
+        """
+        CREATE TABLE readings (
+            turn_id TEXT NOT NULL REFERENCES turns (id) ON DELETE CASCADE,
+            kind TEXT NOT NULL,
+            text TEXT NOT NULL,
+            engine TEXT NOT NULL,
+            language TEXT NOT NULL,
+            confidence REAL,
+            decode_ms REAL NOT NULL,
+            PRIMARY KEY (turn_id, kind)
+        ) STRICT, WITHOUT ROWID;
+        """
+    )
+
+
 KNOWN = frozenset(
     (
         "m001_turns",
@@ -204,6 +223,7 @@ KNOWN = frozenset(
         "m005_audit",
         "m006_undertone",
         "m007_reply_language",
+        "m008_readings",
     )
 )
 

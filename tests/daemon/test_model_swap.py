@@ -283,14 +283,12 @@ def test_sentences_are_made_ready_in_the_languages_that_are_heard(heard: bool, r
 
     prepared: list[str] = []
     mind = SimpleNamespace(hotwords=None, tongues=(tongue("en", True), tongue("zh-CN", heard)))
-    box: Any = SimpleNamespace(
-        core=SimpleNamespace(attention=SimpleNamespace(talk=SimpleNamespace(mind=mind))),
-        worker=SimpleNamespace(
-            use_hotwords=lambda _: None,
-            prepare=lambda *sentences: prepared.extend(one.grammar for one in sentences),
-        ),
+    box: Any = SimpleNamespace(core=SimpleNamespace(attention=SimpleNamespace(talk=SimpleNamespace(mind=mind))))
+    worker: Any = SimpleNamespace(
+        use_hotwords=lambda _: None,
+        prepare=lambda *sentences: prepared.extend(one.grammar for one in sentences),
     )
-    Box._prepare(box)
+    Box._prepare(box, worker)
     assert prepared == ready
 
 

@@ -9,7 +9,7 @@ import msgspec
 
 from agentbox.messages import Egress, StageEvent
 from agentbox.storage.journal import Journal
-from tests.storage.talk import whole_turn
+from tests.storage.talk import read_again, whole_turn
 
 
 def fill(
@@ -19,14 +19,16 @@ def fill(
     *,
     emotion: str | None = None,
     sound_event: str | None = None,
+    read_as: str = "",
 ) -> list[str]:
-    """Turns with these words, begun then and said so; and what left the box. The turns' ids."""
+    """Turns with these words, begun then and said so (`read_as` by a second model), and what left the box. The turns'
+    ids."""
     journal = Journal.open(state / "agentbox.db")
     ids = []
     for at, text in texts:
         turn, events = whole_turn(text, at=at, emotion=emotion, sound_event=sound_event)
         ids.append(turn)
-        for event in events:
+        for event in (*events, *([read_again(turn, "taken", read_as, at=at)] if read_as else ())):
             journal.record(event)
     for at, use in uses:
         begun = msgspec.structs.replace(use, outcome="")

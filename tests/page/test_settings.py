@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from starlette.requests import HTTPConnection
 
 from agentbox.cli import main
-from agentbox.errors import ControlError
+from agentbox.errors import AgentboxError, ControlError
 from agentbox.page.box import Asker
 from agentbox.page.render import LANGUAGES, Words
 from agentbox.page.topics import STEPS, TOPICS, after, changes, hearings
@@ -106,6 +106,19 @@ def test_a_value_that_does_not_fit_is_told_in_plain_words(box: Daemon, owner: Ph
     code, text = sent(owner, "/settings/voice", **{"speech.pace": "fast"})
     assert code == 400
     assert settings_of(box) == before
+
+
+@pytest.mark.parametrize(("second", "told"), [("moonshine-base-en", "model_missing"), ("/srv/models/own", "")])
+def test_a_second_model_is_one_that_is_on_the_box(box: Daemon, owner: Phone, second: str, told: str) -> None:
+    assert 'id="asr.second_model"' in owner.see("/settings/listening")
+    assert 'id="asr.second_model"' not in owner.see("/setup/listening")
+    before = settings_of(box)
+    code, text = sent(owner, "/settings/listening", **{"asr.second_model": second})
+    assert code == 400, text
+    assert settings_of(box) == before
+    with pytest.raises(AgentboxError) as caught:
+        box.client.call("config.set", {"key": "asr.second_model", "value": second})
+    assert caught.value.code == (told or "config_value")
 
 
 def test_what_was_typed_is_shown_as_text(owner: Phone) -> None:
@@ -232,6 +245,10 @@ def test_what_did_not_change_is_not_written_down() -> None:
     assert changes("listening", {"model": "a en"}, values) == {}
     assert changes("listening", {"model": "b zh"}, values) == {"asr.model": "b", "asr.language": "zh"}
     assert changes("listening", {"model": "a zh"}, values) == {"asr.model": "a", "asr.language": "zh"}
+    second = {"asr.second_model": "b"}
+    assert changes("listening", second, {"asr.second_model": None}) == second
+    assert changes("listening", {"asr.second_model": ""}, {"asr.second_model": None}) == {}
+    assert changes("listening", {"asr.second_model": ""}, second) == {"asr.second_model": None}
     values = {"asr.model": "a", "asr.language": "en-GB"}
     assert changes("listening", {"model": "a en"}, values) == {}
     assert changes("listening", {"model": "b en"}, values) == {"asr.model": "b", "asr.language": "en-GB"}

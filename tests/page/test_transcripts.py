@@ -144,6 +144,18 @@ def test_how_it_was_said_is_shown_where_the_model_told(tmp_path: Path, box: Daem
     assert "Also heard" not in silent
 
 
+def test_what_was_read_first_is_shown_where_a_second_model_read_otherwise(tmp_path: Path) -> None:
+    [turn] = fill(tmp_path, [(time.time() - 60, "whites the sky blew")], read_as="why is the sky blue")
+    with running(tmp_path) as daemon:
+        phone = daemon.phone()
+        page = phone.see(f"/transcripts/{turn}")
+        table = phone.send("/transcripts/export", format="csv")
+    assert '<dd lang="en">why is the sky blue</dd>' in page
+    assert '<dt>Read first as</dt><dd lang="en">whites the sky blew (moonshine)</dd>' in page
+    [row] = csv.DictReader(io.StringIO(table.content.decode("utf-8-sig"), newline=""))
+    assert (row["heard"], row["other_readings"]) == ("why is the sky blue", "whites the sky blew")
+
+
 def test_the_home_page_links_each_turn_and_says_how_long_it_took(owner: Phone) -> None:
     answer = owner.send("/talk", text="what time is it")
     assert re.search(r'/transcripts/[0-9a-f]{32}"><time>.*\n.*answered after \d+\.\d\d s', answer.text)
@@ -292,6 +304,7 @@ class _Endless:
                     "started_at": 0.0,
                     "activated_by": "control",
                     "text": "x",
+                    "readings": [],
                     "latency": {
                         "silence_ms": None,
                         "decode_ms": None,

@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 
+import msgspec
+
 from agentbox.messages import (
     Activation,
     Intent,
@@ -67,6 +69,16 @@ def heard(
         event(turn, "utterance", "kept", utterance, at=at),
         event(turn, "transcript", "final", transcript, at=at, decode_ms=7.0),
     ]
+
+
+def read_again(turn: str, state: str, text: str, *, at: float = NOW, as_read: str = "") -> StageEvent:
+    """What a second speech model made of it (`taken`, `unused`), or (`reheard`) a recogniser elsewhere."""
+    stage: Stage = "transcript" if state == "reheard" else "second"
+    transcript = Transcript(
+        utterance_id=turn, text=text, engine="strong", language="en", confidence=0.97, decode_ms=70.0, as_read=as_read
+    )
+    transcript = msgspec.structs.replace(transcript, command=text)
+    return event(turn, stage, state, transcript, at=at, second_wait_ms=90.0)
 
 
 def called(turn: str, *, at: float = NOW, words: str = "milk") -> StageEvent:

@@ -81,7 +81,18 @@ def test_delete_all_leaves_only_what_tools_keep(box: Box, keep: Keep) -> None:
     assert journal.recent() == []
     assert journal.store("lists").get("shopping") == ["bread"]
     with sqlite3.connect(box.path) as database:
-        for table in ("turns", "transcripts", "intents", "tool_calls", "replies", "stage_times", "audio", "notices"):
+        words = (
+            "turns",
+            "transcripts",
+            "readings",
+            "intents",
+            "tool_calls",
+            "replies",
+            "stage_times",
+            "audio",
+            "notices",
+        )
+        for table in words:
             assert database.execute(f"SELECT count(*) FROM {table}").fetchone() == (0,), table
 
 

@@ -44,7 +44,7 @@ def test_a_copy_is_whole_while_the_journal_is_in_use_and_leaves_devices_out(jour
     journal.close()
 
 
-@pytest.mark.parametrize("step", ["m002_tool_store", "m005_audit", "m006_undertone"])
+@pytest.mark.parametrize("step", ["m002_tool_store", "m005_audit", "m006_undertone", "m008_readings"])
 def test_the_journal_of_an_older_box_is_taken_and_brought_up_to_date(tmp_path: Path, step: str) -> None:
     """As it was before `step`."""
     file = tmp_path / "old.db"

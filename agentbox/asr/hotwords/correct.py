@@ -128,7 +128,7 @@ def written(read: Recognition, proven: Sequence[Weighed]) -> Recognition:
         text = _with(text, near)
     in_order = sorted(taken, key=lambda near: near.start)
     corrections = tuple(Correction(read.text[near.start : near.end], near.hotword) for near in in_order)
-    return replace(read, text=text, corrections=corrections)
+    return replace(read, text=text, corrections=corrections, as_read=read.text)
 
 
 def _with(text: str, near: Near) -> str:

@@ -21,6 +21,8 @@ function show(event) {
     tell("heard");
   } else if (event.stage === "transcript" && !event.message) {
     tell("not_for_it");
+  } else if (event.stage === "second" && event.state === "taken") {
+    put("transcript", message.text);
   } else if (event.stage === "transcript" || event.stage === "reply") {
     put(event.stage, message.text);
   } else if (event.stage === "intent" && message.name) {
