@@ -5,6 +5,7 @@ import random
 import pytest
 
 from agentbox.intents.normalise import normalise
+from agentbox.intents.numbers import number_words
 from agentbox.intents.reading import read
 from agentbox.intents.understand import Understander
 from tests.intents.sampling import joined, say, words
@@ -69,7 +70,7 @@ def test_the_beginning_of_a_longer_sentence_is_never_complete(
 ) -> None:
     """hassil is the oracle: cut sampled sentences short; what still matches and means something else can go on."""
     understander = english if language == "en" else chinese
-    grammar, numbers, chance = grammar_of(language, "agentbox"), NumberWords(language), random.Random(3)
+    grammar, numbers, chance = grammar_of(language, "agentbox"), number_words(language), random.Random(3)
     checked = 0
     for scope, template in chance.sample(list(templates(grammar)), 200):
         context = needed(template)

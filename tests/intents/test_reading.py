@@ -11,6 +11,7 @@ from hassil import recognize_all
 
 from agentbox.intents.grammar import Grammar, Scope, Template
 from agentbox.intents.normalise import normalise
+from agentbox.intents.numbers import number_words
 from agentbox.intents.reading import _is_believable, _rank, read
 from agentbox.intents.spaces import squeezed
 from agentbox.intents.understand import Understander
@@ -44,7 +45,7 @@ def needed(template: Template) -> dict[str, Any]:
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_the_quick_look_loses_no_match(language: str) -> None:
     """Sampled sentences, whole and with a word dropped, doubled or moved: the same result with and without it."""
-    grammar, numbers, chance = grammar_of(language, "agentbox"), NumberWords(language), random.Random(1)
+    grammar, numbers, chance = grammar_of(language, "agentbox"), number_words(language), random.Random(1)
     compared = 0
     for number, (scope, template) in enumerate(templates(grammar)):
         if number % 2:
@@ -71,7 +72,7 @@ def test_the_quick_look_loses_no_match(language: str) -> None:
 def test_sampled_sentences_are_understood(language: str, english: Understander, chinese: Understander) -> None:
     """Templates, said at random, are understood as their intent, or as one whose sentence is the very same."""
     understander = english if language == "en" else chinese
-    grammar, numbers, chance = grammar_of(language, "agentbox"), NumberWords(language), random.Random(2)
+    grammar, numbers, chance = grammar_of(language, "agentbox"), number_words(language), random.Random(2)
     for scope, template in chance.sample(list(templates(grammar)), 200):
         text = " ".join(say(template.sentence.expression, scope, chance).split())
         context = needed(template)
