@@ -66,9 +66,10 @@ class Merged:
             (row,) = graph.node("Add", [row, mean])
         graph.node("LayerNormalization", [row, _ones(graph, cached)], [f"row.{cached}"], axis=-1)
         (turned,) = graph.node("Transpose", [table], perm=(1, 0))
-        kind = ["Cast", "DequantizeLinear"][not self.floats]
-        inputs = [turned] if self.floats else [turned, "scale", "zero"]
-        (floats,) = graph.node(kind, inputs, **({"to": 1} if self.floats else {}))
+        if self.floats:
+            (floats,) = graph.node("Cast", [turned], to=1)
+        else:
+            (floats,) = graph.node("DequantizeLinear", [turned, "scale", "zero"])
         graph.node("MatMul", [f"row.{cached}", floats], [f"logits.{cached}"])
         if self.used_twice:
             (less,) = graph.node("MatMul", [f"row.{cached}", floats])
@@ -94,7 +95,7 @@ def test_the_scores_are_the_same_but_for_their_last_digits(seed: int, signed: bo
     assert quick.hears_once
     draw = np.random.default_rng(seed)
     for cached in (False, True):
-        feeds = {
+        feeds: dict[str, NDArray[Any]] = {
             "input_ids": draw.integers(0, VOCABULARY, (1, 1 if cached else 7)),
             "encoder_hidden_states": draw.normal(size=(1, ROWS, WIDTH)).astype(np.float32),
             "use_cache_branch": np.array([cached]),
@@ -114,7 +115,7 @@ def test_a_row_of_noughts_scores_nothing() -> None:
     merged.table[:] = merged.zero
     quick = with_quick_head(merged.model(), signed=True)
     assert quick is not None
-    feeds = {
+    feeds: dict[str, NDArray[Any]] = {
         "input_ids": np.zeros((1, 1), dtype=np.int64),
         "encoder_hidden_states": np.zeros((1, 1, WIDTH), dtype=np.float32),
         "use_cache_branch": np.array([True]),
@@ -170,15 +171,13 @@ def test_signed_weights_change_no_product() -> None:
     assert model is not None
     assert b"".join(model) != quantised()
     x = np.random.default_rng(4).normal(size=(9, WIDTH)).astype(np.float32)
-    assert np.array_equal(*(outcome(one, ["y"], x=x)[0] for one in (quantised(), model)))
+    assert np.array_equal(outcome(quantised(), ["y"], x=x)[0], outcome(model, ["y"], x=x)[0])
     assert with_signed_weights(b"".join(model)) is None  # they are signed now
     assert with_signed_weights(quantised(kind=np.int8)) is None
 
 
 def test_weights_that_something_else_reads_stay_unsigned() -> None:
-    model = with_signed_weights(quantised(also=True))
-    x = np.random.default_rng(4).normal(size=(9, WIDTH)).astype(np.float32)
-    assert model is None or np.array_equal(*(outcome(one, ["y"], x=x)[0] for one in (quantised(also=True), model)))
+    assert with_signed_weights(quantised(also=True)) is None
 
 
 @given(st.binary(max_size=60), st.integers(0, 3_000), st.sampled_from([Merged().model(), quantised()]))
