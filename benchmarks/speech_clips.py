@@ -57,7 +57,8 @@ known."""
 
 
 def chinese(count: int) -> Iterator[Said]:
-    for (package, file), (text, source) in list(CHINESE.items())[:count]:
+    """All there are, if `count` is not 0."""
+    for (package, file), (text, source) in CHINESE.items() if count else ():
         folder = fetch_sdist(package) if package == FUNASR else fetch_wheel(package)
         yield Said(f"{package.partition('=')[0]}/{Path(file).stem}", read_sound(folder / file, LONGEST_S), text, source)
 

@@ -127,7 +127,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--models", nargs="*", default=MODELS)
     parser.add_argument("--sets", nargs="*", default=["commands", "words", "telephone", "read", "chinese"])
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
-    parser.add_argument("--clips", type=int, default=20, help="at most so many of each set")
+    parser.add_argument("--clips", type=int, default=20, help="at most so many of each English set")
     parser.add_argument("--texts", action="store_true", help="say what was written where it is wrong")
     parser.add_argument("--memory", action="store_true")
     parser.add_argument("--measure", help=argparse.SUPPRESS)
@@ -146,7 +146,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             row = Row(model, clips)
             hear(row, programs, "zh" if name == "chinese" else "en")
             rows[name].append(row)
-            print(f"{model}, {name}: ratio {row.ratio():.2f}", file=sys.stderr, flush=True)
+            print(name, *list(report([row], chinese=name == "chinese"))[2:], file=sys.stderr, flush=True)
     for name, heard in rows.items():
         print(f"\n{name}\n", *report(heard, chinese=name == "chinese"), sep="\n", flush=True)
         if options.texts:

@@ -27,12 +27,15 @@ Piece: TypeAlias = bytes | memoryview
 _GRAPH = 7
 """onnx.proto3, ModelProto."""
 
-_NODE, _INITIALIZER, _OUTPUT = 1, 5, 12
+_NODE, _INITIALIZER, _INPUT, _OUTPUT = 1, 5, 11, 12
 """GraphProto."""
 
 _DTYPES: dict[int, type[np.generic]] = {1: np.float32, 2: np.uint8, 3: np.int8}
 
 _STRIPE = 1024
+
+_FIRST = 1_000_000
+"""So that no name of ours is one of the exporter's."""
 
 _HEAD = "agentbox.head"
 _MIDDLE = 128
@@ -64,7 +67,8 @@ def with_signed_weights(model: Piece) -> list[Piece] | None:
         if number == _INITIALIZER and (values := _array(one)).dtype == np.uint8:
             bytes_of[_text(one, 8)] = values
     products: list[set[str]] = []
-    others: set[str] = set()
+    # Old exports list the weights among the inputs, with their types.
+    others = {_text(one, 1) for number, _, one in fields(graph) if number == _INPUT}
     for node in _nodes(graph):
         weights = set(node.inputs[1::2]) if node.kind == "MatMulInteger" else set()
         products.append(weights)
@@ -132,7 +136,7 @@ def _with_head(graph: memoryview, signed: bool) -> list[Piece]:
     matrix, scale, zero = (_array(tensors[name]) for name in wanted)
     if matrix.dtype not in (np.uint8, np.int8) or matrix.ndim != 2 or scale.size != 1 or zero.size != 1:
         raise _UnlikeError
-    new = Graph()
+    new = Graph(_count=_FIRST)
     if signed and matrix.dtype == np.uint8:
         matrix, zero = _signed(matrix), _signed(zero)
     _score(new, matrix, float(scale.reshape(-1)[0]), zero.reshape(()))

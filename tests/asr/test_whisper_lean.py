@@ -147,13 +147,15 @@ def test_a_step_that_looks_at_the_sound_gets_it() -> None:
     assert not quick.hears_once
 
 
-def quantised(*, also: bool = False, kind: type[np.generic] = np.uint8) -> bytes:
-    """A product with bytes. `also`: its weights are used for something else as well."""
+def quantised(*, also: bool = False, listed: bool = False, kind: type[np.generic] = np.uint8) -> bytes:
+    """A product with bytes. `also`: its weights are used for something else as well. `listed`: they are an input."""
     draw = np.random.default_rng(3)
     graph = Graph()
     graph.input("x", "float32", ("n", WIDTH))
     weights = graph.constant("weights", draw.integers(0, 120, (WIDTH, 40)).astype(kind))
     zero = graph.constant("zero", np.array(119, dtype=kind))
+    if listed:
+        graph.input("zero", kind.__name__, ())
     row, scale, middle = graph.node("DynamicQuantizeLinear", ["x"], 3)
     (product,) = graph.node("MatMulInteger", [row, weights, middle, zero])
     if also:
@@ -178,6 +180,7 @@ def test_signed_weights_change_no_product() -> None:
 
 def test_weights_that_something_else_reads_stay_unsigned() -> None:
     assert with_signed_weights(quantised(also=True)) is None
+    assert with_signed_weights(quantised(listed=True)) is None
 
 
 @given(st.binary(max_size=60), st.integers(0, 3_000), st.sampled_from([Merged().model(), quantised()]))
