@@ -78,7 +78,9 @@ def errors(row: Row, program: str, rows: Sequence[Row], *, chinese: bool) -> Err
     """Null where there is nothing that the model can be held to."""
     total = Errors(0, 0)
     for at, (clip, heard) in enumerate(zip(row.clips, row.texts[program], strict=True)):
-        said = clip.text or (None if chinese or row.model in JUDGES else agreed(rows, at))
+        if clip.source == "agreed" and row.model in JUDGES:
+            continue
+        said = clip.text or (None if chinese else agreed(rows, at))
         if said:
             total += character_errors(said, simplified(heard)) if chinese else word_errors(said, heard)
     return total if total.words else None

@@ -17,6 +17,7 @@ _SIGNS = {"&": " and ", "%": " percent ", "@": " at ", "#": " pound ", "*": " st
 _HALF_DAY = re.compile(r"(?<![a-z])([ap])\.? ?m\b\.?")
 _NUMBER = re.compile(r"(\d[\d,]*(?:\.\d+)?)(st|nd|rd|th)?\b")
 
+_MOST_FIGURES = 4
 _FIGURES = re.compile(r"\d+(?:,\d{3})*(?:\.\d+)?")
 
 
@@ -55,13 +56,20 @@ def word_errors(reference: str, heard: str) -> Errors:
 
 def normal_characters(text: str) -> list[str]:
     """Chinese text as the characters that are said: no punctuation and no spaces, full-width letters and digits as
-    narrow ones, Latin letters small, numbers in characters ("10" is 十), 零 as 〇.
+    narrow ones, Latin letters small, numbers in characters ("10" is 十, and more than four figures without a comma are
+    read one by one), 零 as 〇.
 
     Traditional characters stay: which script was wanted is for the caller to know.
     """
     text = unicodedata.normalize("NFKC", text.replace("\uff0c", " ")).lower()
-    text = _FIGURES.sub(lambda found: _say(found.group().replace(",", ""), ordinal=False, language="zh"), text)
+    text = _FIGURES.sub(lambda found: _chinese(found.group()), text)
     return [letter for letter in text.replace("零", "〇") if letter.isalnum()]
+
+
+def _chinese(figures: str) -> str:
+    if figures.isdecimal() and len(figures) > _MOST_FIGURES:
+        return "".join(_say(figure, ordinal=False, language="zh") for figure in figures)
+    return _say(figures.replace(",", ""), ordinal=False, language="zh")
 
 
 def character_errors(reference: str, heard: str) -> Errors:

@@ -15,7 +15,7 @@ from benchmarks.voices import Sound
 
 
 def clip(text: str, seconds: float = 1.0) -> Said:
-    return Said("a", np.zeros(int(seconds * 16_000), dtype=np.float32), text, "given")
+    return Said("a", np.zeros(int(seconds * 16_000), dtype=np.float32), text, "given" if text else "agreed")
 
 
 def row(model: str, clips: list[Said], mine: list[str], theirs: list[str] | None = None) -> Row:
