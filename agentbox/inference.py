@@ -11,7 +11,9 @@ from __future__ import annotations
 import ctypes
 import functools
 import os
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TypeAlias
 
 import onnxruntime
 from onnxruntime.capi import onnxruntime_pybind11_state as state
@@ -31,6 +33,9 @@ OnnxError = (
     state.RuntimeException,
 )
 """What onnxruntime raises; its exceptions have no base of their own."""
+
+Content: TypeAlias = bytes | Sequence[bytes | memoryview]
+"""A model, whole or in pieces."""
 
 GIVE_BACK = onnxruntime.RunOptions()
 """For a run after which the arena returns what it no longer needs."""
@@ -73,7 +78,7 @@ def _share_arena() -> None:
     onnxruntime.create_and_register_allocator(where, onnxruntime.OrtArenaCfg(as_requested))
 
 
-def open_session(path: Path, threads: int, content: bytes | None = None) -> onnxruntime.InferenceSession:
+def open_session(path: Path, threads: int, content: Content | None = None) -> onnxruntime.InferenceSession:
     """Load an `.onnx` or `.ort` file, or `content`, which was made of it. Raises `ModelError` `model_damaged` when
     onnxruntime cannot."""
     _tame_heap()
@@ -95,7 +100,7 @@ def open_session(path: Path, threads: int, content: bytes | None = None) -> onnx
             return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         # onnxruntime would keep the bytes for as long as the session lives; of a file it keeps the name.
         with os.fdopen(os.memfd_create("model"), "wb") as file:
-            file.write(content)
+            file.writelines([content] if isinstance(content, bytes) else content)
             file.flush()
             name = f"/proc/self/fd/{file.fileno()}"
             return onnxruntime.InferenceSession(name, options, providers=["CPUExecutionProvider"])

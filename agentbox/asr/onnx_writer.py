@@ -65,16 +65,16 @@ class Graph:
 
     def input(self, name: str, kind: str, shape: Shape) -> str:
         """Name an input of type `kind` (as numpy calls it)."""
-        self._inputs.append(_value(name, kind, shape))
+        self._inputs.append(value_info(name, kind, shape))
         return name
 
     def output(self, name: str, kind: str, shape: Shape) -> None:
         """Make a value an output."""
-        self._outputs.append(_value(name, kind, shape))
+        self._outputs.append(value_info(name, kind, shape))
 
     def model(self, metadata: Mapping[str, str] | None = None) -> bytes:
         """The whole as a ModelProto, with what an exporter tells about it in `metadata`."""
-        pieces = self._pieces()
+        pieces = [_GRAPH_NAME, *self.pieces()]
         graph = _head(7, sum(map(len, pieces)))
         properties = [_bytes(14, _text(1, key) + _text(2, value)) for key, value in (metadata or {}).items()]
         return b"".join([_number(1, _IR_VERSION), _opsets(_OPSETS), *properties, graph, *pieces])
@@ -82,11 +82,11 @@ class Graph:
     def branch(self) -> bytes:
         """The graph as an attribute of an `If`: it may use the outer graph's values by their names, and its own must
         have others."""
-        return b"".join(self._pieces())
+        return b"".join([_GRAPH_NAME, *self.pieces()])
 
-    def _pieces(self) -> list[bytes | memoryview]:
+    def pieces(self) -> list[bytes | memoryview]:
+        """The fields of the GraphProto but its name, to be written one after the other."""
         pieces: list[bytes | memoryview] = [_bytes(1, node) for node in self._nodes]
-        pieces.append(_text(2, "graph"))
         for head, values in self._constants:
             begun = head + _head(9, values.nbytes)
             pieces += [_head(5, len(begun) + values.nbytes), begun, values.reshape(-1).view(np.uint8).data]
@@ -99,7 +99,8 @@ def _opsets(versions: Mapping[str, int]) -> bytes:
     return b"".join(_bytes(8, _text(1, domain) + _number(2, version)) for domain, version in versions.items())
 
 
-def _value(name: str, kind: str, shape: Shape) -> bytes:
+def value_info(name: str, kind: str, shape: Shape) -> bytes:
+    """A ValueInfoProto, as a graph has it for each input and output."""
     dims = b"".join(_bytes(1, _text(2, size) if isinstance(size, str) else _number(1, size)) for size in shape)
     tensor = _number(1, _TYPES[kind]) + _bytes(2, dims)
     return _text(1, name) + _bytes(2, _bytes(1, tensor))
@@ -140,6 +141,8 @@ def _bytes(field_number: int, value: bytes) -> bytes:
 def _text(field_number: int, value: str) -> bytes:
     return _bytes(field_number, value.encode())
 
+
+_GRAPH_NAME = _text(2, "graph")
 
 field_head = _head
 """For whoever puts a model together from pieces of another."""

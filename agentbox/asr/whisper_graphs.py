@@ -22,7 +22,9 @@ from onnxruntime import OrtValue
 from agentbox.asr.features import Features
 from agentbox.asr.graph_files import GraphFile, Port, damaged, failed, find_graph
 from agentbox.asr.onnx_outputs import without_outputs
-from agentbox.inference import GIVE_BACK, OnnxError
+from agentbox.asr.onnx_read import mapped
+from agentbox.asr.whisper_lean import Decoder, with_quick_head, with_signed_weights
+from agentbox.inference import GIVE_BACK, Content, OnnxError, has_vnni
 
 Floats: TypeAlias = NDArray[np.float32]
 
@@ -69,8 +71,9 @@ class WhisperGraphs:
             threads,
             [Port("input_features", _FLOATS, (None, bands, None))],
             [Port(_HIDDEN, _FLOATS, (None, None, None))],
-            content=without_outputs(encoder, {_HIDDEN}),
+            content=_lean_encoder(encoder),
         )
+        lean = _lean_decoder(decoder)
         self._decoder = GraphFile(
             decoder,
             threads,
@@ -81,6 +84,7 @@ class WhisperGraphs:
             ],
             [Port("logits", _FLOATS, (None, None, None))],
             more=True,
+            content=None if lean is None else lean.model,
         )
         pasts = [name for name in self._decoder.more_inputs if name.startswith("past_key_values.")]
         self._own = [name for name in pasts if ".decoder." in name]
@@ -101,6 +105,9 @@ class WhisperGraphs:
         self._width = self._decoder.shape("encoder_hidden_states")[2]
         nothing = np.zeros((1, sizes[1], 0, sizes[3]), dtype=kind(self._own[0]))
         self._nothing = OrtValue.ortvalue_from_numpy(nothing)
+        once = lean is not None and lean.hears_once and self._width is not None
+        self._no_sound = _value(np.zeros((1, 1, self._width or 0), dtype=self._hidden_kind)) if once else None
+        """What is given to a step instead of the sound, where it does not look at that."""
         self._branch = [OrtValue.ortvalue_from_numpy(np.array([cached])) for cached in (False, True)]
 
     @property
@@ -125,7 +132,8 @@ class WhisperGraphs:
 
     def step(self, token: int, cache: Cache) -> tuple[Floats, Cache]:
         """The logits after one more token, [vocabulary]. Raises `ModelError` `model_failed`."""
-        logits, *present = self._decode([token], cache.hidden, {**cache.sound, **cache.own}, self._own, cached=True)
+        hidden = self._no_sound or cache.hidden
+        logits, *present = self._decode([token], hidden, {**cache.sound, **cache.own}, self._own, cached=True)
         own = dict(zip(self._own, present, strict=True))
         return _numbers(logits)[0, -1], Cache(cache.hidden, cache.sound, own)
 
@@ -165,6 +173,27 @@ class WhisperGraphs:
         except OnnxError as error:
             raise failed(self.name) from error
         return found
+
+
+def _lean_encoder(file: Path) -> Content | None:
+    """What is opened instead of the file; null where it is the file itself."""
+    less = without_outputs(file, {_HIDDEN})
+    model = mapped(file) if less is None else less
+    if model is None or not has_vnni():
+        return less
+    try:
+        return with_signed_weights(model) or less
+    except (ValueError, IndexError):
+        return less
+
+
+def _lean_decoder(file: Path) -> Decoder | None:
+    """Likewise."""
+    model = mapped(file)
+    try:
+        return None if model is None else with_quick_head(model, signed=has_vnni())
+    except (ValueError, IndexError):
+        return None
 
 
 def _kind(graph: GraphFile, name: str) -> type[np.generic]:

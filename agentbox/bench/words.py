@@ -1,9 +1,10 @@
-"""Word error rate: texts brought to one form, and the edits between them counted."""
+"""Word and character error rate: texts brought to one form, and the edits between them counted."""
 
 from __future__ import annotations
 
 import functools
 import re
+import unicodedata
 from dataclasses import dataclass
 
 from rapidfuzz.distance import Levenshtein
@@ -16,10 +17,13 @@ _SIGNS = {"&": " and ", "%": " percent ", "@": " at ", "#": " pound ", "*": " st
 _HALF_DAY = re.compile(r"(?<![a-z])([ap])\.? ?m\b\.?")
 _NUMBER = re.compile(r"(\d[\d,]*(?:\.\d+)?)(st|nd|rd|th)?\b")
 
+_MOST_FIGURES = 4
+_FIGURES = re.compile(r"\d+(?:,\d{3})*(?:\.\d+)?")
+
 
 @dataclass(frozen=True, slots=True)
 class Errors:
-    """Edits (words wrong, missing or too many) against the words that should be there."""
+    """Edits (words wrong, missing or too many) against the words that should be there; or characters."""
 
     edits: int
     words: int
@@ -29,7 +33,7 @@ class Errors:
 
     @property
     def rate(self) -> float:
-        """Word error rate, 0.0 for none; may pass 1."""
+        """0.0 for none; may pass 1."""
         return self.edits / self.words if self.words else 0.0
 
 
@@ -50,11 +54,34 @@ def word_errors(reference: str, heard: str) -> Errors:
     return Errors(Levenshtein.distance(wanted, normal_words(heard)), len(wanted))
 
 
-def _say(number: str, *, ordinal: bool) -> str:
+def normal_characters(text: str) -> list[str]:
+    """Chinese text as the characters that are said: no punctuation and no spaces, full-width letters and digits as
+    narrow ones, Latin letters small, numbers in characters ("10" is 十, and more than four figures without a comma are
+    read one by one), 零 as 〇.
+
+    Traditional characters stay: which script was wanted is for the caller to know.
+    """
+    text = unicodedata.normalize("NFKC", text.replace("\uff0c", " ")).lower()
+    text = _FIGURES.sub(lambda found: _chinese(found.group()), text)
+    return [letter for letter in text.replace("零", "〇") if letter.isalnum()]
+
+
+def _chinese(figures: str) -> str:
+    if figures.isdecimal() and len(figures) > _MOST_FIGURES:
+        return "".join(_say(figure, ordinal=False, language="zh") for figure in figures)
+    return _say(figures.replace(",", ""), ordinal=False, language="zh")
+
+
+def character_errors(reference: str, heard: str) -> Errors:
+    wanted = normal_characters(reference)
+    return Errors(Levenshtein.distance(wanted, normal_characters(heard)), len(wanted))
+
+
+def _say(number: str, *, ordinal: bool, language: str = "en") -> str:
     purpose = FormatPurpose.ORDINAL if ordinal else FormatPurpose.CARDINAL
-    return _numbers().format_number(number, purpose).text
+    return _numbers(language).format_number(number, purpose).text
 
 
 @functools.cache
-def _numbers() -> RbnfEngine:
-    return RbnfEngine.for_language("en")
+def _numbers(language: str) -> RbnfEngine:
+    return RbnfEngine.for_language(language)

@@ -6,9 +6,11 @@ import functools
 from pathlib import Path
 
 import numpy as np
+import onnxruntime
 import pytest
 from numpy.typing import NDArray
 from onnx_asr.models.whisper import WhisperHf
+from onnx_asr.onnx import OnnxSessionOptions
 from onnx_asr.preprocessors.numpy_preprocessor import WhisperPreprocessorNumpy
 
 from agentbox.asr.engine import Opening
@@ -77,7 +79,10 @@ def test_token_for_token_as_onnx_asr(seed: int, tmp_path: Path) -> None:
     names = {"vocab": "vocab.json", "added_tokens": "added_tokens.json", "config": "config.json"}
     files = {part: folder / name for part, name in names.items()}
     files |= {"encoder": folder / "encoder_model.onnx", "decoder": folder / "decoder_model_merged.onnx"}
-    theirs = WhisperHf(files, lambda _: THEIR_VIEW, {"providers": ["CPUExecutionProvider"]})
+    one_thread = onnxruntime.SessionOptions()
+    one_thread.intra_op_num_threads = 1  # more of them wait by spinning: half of the time of all these tests
+    options: OnnxSessionOptions = {"providers": ["CPUExecutionProvider"], "sess_options": one_thread}
+    theirs = WhisperHf(files, lambda _: THEIR_VIEW, options)
     ours = opened(folder)
     for at, clip in enumerate(CLIPS):
         encoded = theirs._encode(clip[None], np.array([clip.size]))
