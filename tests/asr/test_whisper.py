@@ -80,7 +80,7 @@ def test_token_for_token_as_onnx_asr(seed: int, tmp_path: Path) -> None:
     files = {part: folder / name for part, name in names.items()}
     files |= {"encoder": folder / "encoder_model.onnx", "decoder": folder / "decoder_model_merged.onnx"}
     one_thread = onnxruntime.SessionOptions()
-    one_thread.intra_op_num_threads = 1  # more of them wait by spinning: half of the time of all these tests
+    one_thread.intra_op_num_threads = 1  # more of them wait by spinning
     options: OnnxSessionOptions = {"providers": ["CPUExecutionProvider"], "sess_options": one_thread}
     theirs = WhisperHf(files, lambda _: THEIR_VIEW, options)
     ours = opened(folder)
