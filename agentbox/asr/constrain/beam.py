@@ -10,18 +10,16 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Generic, NamedTuple
 
 import numpy as np
 
 from agentbox.asr.constrain.keys import longer, whole
+from agentbox.asr.constrain.model import E, S, StepModel
 from agentbox.asr.constrain.network import Alike, Network, State
-from agentbox.asr.constrain.prior import Context, Prior, context_of
-from agentbox.asr.decoders import Floats, Ints
+from agentbox.asr.constrain.prior import Context, Expectation, context_of
 from agentbox.asr.engine import Aborted
-from agentbox.asr.logits import log_softmax
-from agentbox.asr.moonshine import Encoding, Moonshine
-from agentbox.asr.tokens import END
+from agentbox.asr.logits import Floats, Ints, log_softmax
 
 PRIOR_WEIGHT = 0.55
 """How much of the prior is taken out where the model is not sure of what it hears. 0.5 to 0.7 did as well on the drink
@@ -106,12 +104,12 @@ class _Ways(NamedTuple):
 
 
 @dataclass(slots=True)
-class Search:
+class Search(Generic[E, S]):
     """One decoding. `steps` and `learnt` (contexts of the prior that were new) tell what it cost."""
 
-    model: Moonshine
+    model: StepModel[E, S]
     network: Network
-    prior: Prior
+    prior: Expectation
     beam: int
     weight: float = PRIOR_WEIGHT
     steps: int = 0
@@ -120,7 +118,7 @@ class Search:
 
     def run(
         self,
-        encoding: Encoding,
+        encoding: E,
         start: State,
         cap: int,
         *,
@@ -147,7 +145,7 @@ class Search:
             logprobs = log_softmax(logits)
             for row, prior, one in zip(logprobs, priors, live, strict=True):
                 if one.state.accepts:
-                    ended = self._ended(one, float(row[END]), float(prior[-1]))
+                    ended = self._ended(one, float(row[self.model.end]), float(prior[-1]))
                     _merge(done, ended)
                     if ended.score > best:
                         best, best_logprob, best_at = ended.score, ended.logprob, self.steps
