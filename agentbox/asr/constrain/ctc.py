@@ -30,7 +30,7 @@ _NEVER = -math.inf
 _SILENT = math.log(0.999)
 """Where the blank is so probable nothing begins."""
 
-MARGIN = 16.0
+MARGIN = 12.0
 """What is less probable than the best by so much (natural logarithm) after a frame is not followed."""
 
 

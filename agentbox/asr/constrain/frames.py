@@ -16,7 +16,7 @@ from agentbox.asr.engine import Recognition, Samples
 from agentbox.asr.tokens import TokenTable
 from agentbox.speech_grammar import Candidate, FreeReading, SpeechGrammar
 
-BEAM = 16
+BEAM = 12
 """Beginnings of sentences that are followed at a time."""
 
 _MOST_BEFORE = 2

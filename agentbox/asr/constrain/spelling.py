@@ -8,7 +8,7 @@ tokens in 155, taking the longest piece from the left in 56.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from itertools import pairwise
 
@@ -23,6 +23,9 @@ _LONGEST_SHOUTED = 4
 
 class Cases:
     """What may stand for a word, whatever it is spelled with."""
+
+    bare = False
+    """The first word may have no space before it."""
 
     def encode(self, text: str) -> tuple[int, ...]:
         """The tokens of `text`. A leading space counts."""
@@ -50,12 +53,32 @@ class Cases:
             written = f" {case}" if spaced else case
             yield self.encode(written)
             yield self.longest_first(written)
+            if first and spaced and self.bare:
+                yield self.encode(case)
+
+
+class BpeTable:
+    """A tokenizer as `constrain.model.Table`."""
+
+    def __init__(self, pieces: Bpe) -> None:
+        self._pieces = pieces
+
+    def __len__(self) -> int:
+        return len(self._pieces)
+
+    def text_of(self, token: int) -> bytes:
+        return self._pieces.bytes_of(token)
+
+    def decode(self, tokens: Iterable[int]) -> str:
+        return self._pieces.decode(tokens).strip()
 
 
 class BpeSpeller(Cases):
     """Spells words with a tokenizer of its own."""
 
-    def __init__(self, table: Bpe) -> None:
+    def __init__(self, table: Bpe, *, bare: bool = False) -> None:
+        """`bare`: see `Cases`."""
+        self.bare = bare
         self._encode = lru_cache(maxsize=2_048)(lambda text: tuple(table.encode(text)))
 
     def encode(self, text: str) -> tuple[int, ...]:
@@ -69,6 +92,7 @@ class Speller(Cases):
         # Where a single byte is also a piece of its own, the piece is what the tokenizer writes.
         self._ids = {piece: number for number, piece in enumerate(table.pieces) if not table.is_special(number)}
         self._space = _MARK if any(piece.startswith(_MARK.encode()) for piece in self._ids) else " "
+        self.bare = self._space == " "
         self._longest = max(map(len, self._ids))
         self._encode_word = lru_cache(maxsize=2_048)(self._merge)
 
