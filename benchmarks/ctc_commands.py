@@ -60,6 +60,8 @@ class Said(NamedTuple):
     free: str
     held: Held
     decision: Decision
+    right: bool
+    """The likeliest meaning is that of the command."""
     took_s: float
 
 
@@ -113,7 +115,10 @@ def hear(
     started = time.process_time()
     held = decoder.hold(sentences, read, frames, read.text)
     took_s = time.process_time() - started
-    return Said(text, read.text, held, decide(understander, held.candidates, held.free), took_s)
+    decision, meant = decide(understander, held.candidates, held.free), understander.read(text)
+    told = decision.intent
+    right = meant is not None and told is not None and (meant.name, meant.slots) == (told.name, told.slots)
+    return Said(text, read.text, held, decision, right, took_s)
 
 
 def run(language: str, texts: Sequence[str], wrong: float, size: int = VOCABULARY) -> list[Said]:
@@ -134,15 +139,15 @@ def main() -> None:
         for share in (0.0, options.wrong):
             found = run(language, texts, share)
             free = sum(one.free == one.text for one in found)
-            first = sum(bool(one.held.candidates) and one.text in one.held.candidates[0].readings for one in found)
-            acted = sum(one.decision.outcome == "act" for one in found)
+            right = sum(one.right for one in found)
+            acted = sum(one.right and one.decision.outcome == "act" for one in found)
             times = sorted(one.took_s for one in found)
             print(
-                f"{language}, {share:.0%} of the tokens drowned: of {len(found)} read freely {free}, the first sentence"
-                f" {first}, acted on {acted}; {statistics.median(times) * 1000:.0f} ms, at most {times[-1] * 1000:.0f}"
+                f"{language}, {share:.0%} of the tokens drowned: of {len(found)} read freely {free}, understood"
+                f" {right}, acted on {acted}; {statistics.median(times) * 1000:.0f} ms, at most {times[-1] * 1000:.0f}"
             )
             for one in found:
-                if not one.held.candidates or one.decision.outcome != "act":
+                if not one.right or one.decision.outcome != "act":
                     heard = one.held.candidates[0].readings if one.held.candidates else ()
                     print(f"    {one.text!r}: {one.free!r}, {heard}, {one.decision.outcome}")
 

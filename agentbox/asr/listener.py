@@ -194,10 +194,15 @@ class Listener:
         language: str,
         speech_ms: int | None = None,
         abort: Callable[[], bool] | None = None,
+        told: Callable[[str], None] | None = None,
     ) -> Recognition:
-        """The words so far of an utterance under way, without scores where the engine streams. Raises as `hear`."""
+        """The words so far of an utterance under way, without scores where the engine streams. `told`: of an engine
+        that writes one token after the other, what it has written by then. Raises as `hear`."""
         if not can_stream(self.engine):
-            return self.hear(samples, language=language, speech_ms=speech_ms, abort=abort, names=False)
+            how = How(
+                language=self._wanted(language), speech_ms=speech_ms, abort=abort, hints=self._hints, partial=told
+            )
+            return replace(self._transcribed(samples, how), engine=self.engine.name)
         started = time.perf_counter()
         text = self._fed(self.engine, samples, language, abort).partial(abort=abort)
         decode_ms = (time.perf_counter() - started) * 1000

@@ -41,6 +41,8 @@ class Sentence:
     tokens: Prefix
     logprob: float
     """Of all alignments of these tokens together; another spelling of the same words is another sentence."""
+    score: float
+    """The same, less what free text costs."""
 
 
 @dataclass(slots=True)
@@ -50,6 +52,8 @@ class _Way:
     state: State
     blank: float = _NEVER
     token: float = _NEVER
+    free: int = 0
+    """How many of its tokens only free text can be."""
 
     @property
     def total(self) -> float:
@@ -102,44 +106,56 @@ def search(
     beam: int,
     blank: int,
     *,
+    free_cost: float = 0.0,
     abort: Callable[[], bool] | None = None,
 ) -> list[Sentence]:
     """The likeliest sentences of the rules `roots`, the best first, at most `beam`; none where none fits the frames.
 
     `logprobs`: [frames, tokens], float32, in the numbers of the network's token table; `blank` is the number of the
     blank among them. `beam`: prefixes that are followed; whole sentences are kept besides as many more, so that the
-    beginnings of longer ones cannot push them out. Raises `Aborted` when `abort()` becomes true.
+    beginnings of longer ones cannot push them out. `free_cost`: what each token of free text must be likelier by than
+    one of the sentences', else free text wins wherever the sound is not clear.
+
+    Raises `Aborted` when `abort()` becomes true.
     """
     ways: dict[Prefix, _Way] = {(): _Way(network.start(roots), blank=0.0)}
     for frame in logprobs.astype(np.float64):
         if abort is not None and abort():
             raise Aborted
-        ways = _pruned(_step(ways, _Frame(frame, network, 2 * beam, blank), beam), beam)
+        ways = _pruned(_step(ways, _Frame(frame, network, 2 * beam, blank, free_cost), beam), beam)
     whole = [prefix for prefix, way in ways.items() if prefix and way.state.accepts]
     scores = forward_logprobs(logprobs, whole, blank)
-    sentences = [Sentence(tokens, float(score)) for tokens, score in zip(whole, scores, strict=True)]
+    sentences = [
+        Sentence(tokens, float(score), float(score) - free_cost * ways[tokens].free)
+        for tokens, score in zip(whole, scores, strict=True)
+    ]
     sentences = [sentence for sentence in sentences if sentence.logprob > _NEVER]
-    return sorted(sentences, key=lambda sentence: (-sentence.logprob, sentence.tokens))[:beam]
+    return sorted(sentences, key=lambda sentence: (-sentence.score, sentence.tokens))[:beam]
 
 
 class _Frame:
     """One frame, and what may go on in it."""
 
-    def __init__(self, scores: Scores, network: Network, most: int, blank: int) -> None:
+    def __init__(self, scores: Scores, network: Network, most: int, blank: int, free_cost: float) -> None:
         """`most`: tokens that a prefix is gone on with."""
         self.scores = scores
         self.network = network
         self.blank = blank
+        self.free_cost = free_cost
         self.silent = bool(scores[blank] > _SILENT)
         self._most = most
-        self._free: dict[int, Ids] = {}
+        self._free: dict[int, list[int]] = {}
 
-    def likely(self, state: State) -> list[int]:
-        """The likeliest tokens that lead on from a state."""
-        tokens = state.tokens
-        if state.free:
-            tokens = np.union1d(self._best(tokens), self._freely(state.free))
-        return [int(token) for token in self._best(tokens)]
+    def likely(self, state: State) -> list[tuple[int, bool]]:
+        """The likeliest tokens that lead on from a state, and whether only free text can hold them."""
+        own = self._best(state.tokens).tolist()
+        if not state.free:
+            return [(token, False) for token in own]
+        known = set(state.tokens.tolist())
+        return [
+            *((token, False) for token in own),
+            *((token, True) for token in self._freely(state.free) if token not in known),
+        ]
 
     def _best(self, tokens: Ids) -> Ids:
         tokens = tokens[(tokens < len(self.scores)) & (tokens != self.blank)]
@@ -147,17 +163,17 @@ class _Frame:
             tokens = tokens[np.argpartition(self.scores[tokens], -self._most)[-self._most :]]
         return tokens
 
-    def _freely(self, kind: int) -> Ids:
+    def _freely(self, kind: int) -> list[int]:
         """The likeliest tokens of free text, whichever state it is in."""
         found = self._free.get(kind)
         if found is None:
-            found = self._free[kind] = self._best(self.network.tokens_of[kind])
+            found = self._free[kind] = self._best(self.network.tokens_of[kind]).tolist()
         return found
 
 
 def _step(ways: dict[Prefix, _Way], frame: _Frame, beam: int) -> dict[Prefix, _Way]:
     """All prefixes after one more frame, and the `beam` likeliest new ones."""
-    after = {prefix: _Way(way.state) for prefix, way in ways.items()}
+    after = {prefix: _Way(way.state, free=way.free) for prefix, way in ways.items()}
     scores, blank = frame.scores, float(frame.scores[frame.blank])
     for prefix, way in ways.items():
         stay = after[prefix]
@@ -167,22 +183,24 @@ def _step(ways: dict[Prefix, _Way], frame: _Frame, beam: int) -> dict[Prefix, _W
     if frame.silent:
         return after
     least = max(way.total for way in after.values()) - MARGIN
-    fresh: list[tuple[float, Prefix, int]] = []
+    fresh: list[tuple[float, Prefix, int, bool]] = []
     for prefix, way in ways.items():
         total = way.total
-        for token in frame.likely(way.state):
+        for token, free in frame.likely(way.state):
             # The same token twice needs a blank between.
             score = float(scores[token]) + (way.blank if prefix and token == prefix[-1] else total)
+            score -= frame.free_cost * free
             known = after.get((*prefix, token))
             if known is not None:
                 known.token = _log_add(known.token, score)
             elif score > least:
-                fresh.append((score, prefix, token))
+                fresh.append((score, prefix, token, free))
     # A state that was never met takes up to some 10 ms: only what may stay in the beam gets one.
-    for score, prefix, token in heapq.nlargest(beam, fresh):
-        state = frame.network.step(ways[prefix].state, token)
+    for score, prefix, token, free in heapq.nlargest(beam, fresh):
+        way = ways[prefix]
+        state = frame.network.step(way.state, token)
         if state is not None:
-            after[(*prefix, token)] = _Way(state, token=score)
+            after[(*prefix, token)] = _Way(state, token=score, free=way.free + free)
     return after
 
 
