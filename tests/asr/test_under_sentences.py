@@ -77,7 +77,7 @@ def test_the_language_models_candidates_have_their_exact_scores(nano: Nano, seed
     assert heard.candidates
     for candidate in heard.candidates:
         tokens = nano.table.encode(candidate.text)
-        assert candidate.score >= candidate.logprob
+        assert candidate.score >= candidate.logprob - 1e-3
         if heard.candidates.index(candidate) == 0:
             assert len(tokens) == candidate.tokens
             # A prompt in one run and in pieces comes to the same but for rounding.

@@ -7,6 +7,7 @@ import weakref
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -464,11 +465,11 @@ async def test_the_real_model_in_the_thread(models_dir: Path, recordings: dict[s
     assert heard[1].suppressed == "too_short"
 
 
-async def test_the_words_grow_while_an_engine_writes_them(gated: GatedEngine) -> None:
+async def test_the_words_grow_while_an_engine_writes_them() -> None:
     class Writing(GatedEngine):
-        def transcribe(self, samples: Samples, *, partial: Callable[[str], None], **how: Any) -> Recognition:  # type: ignore[override]
-            partial("what")
-            partial("what time")
+        def transcribe(self, samples: Samples, **how: Any) -> Recognition:
+            for text in ("what", "what time"):
+                how["partial"](text)
             return super().transcribe(samples, **how)
 
     engine = Writing()
