@@ -88,8 +88,9 @@ class FrameSentences:
 
     def prepare(self, sentences: Sentences) -> Iterator[None]:
         """See `SentenceDecoder`."""
-        self._network(sentences.grammar).start(sentences.roots)
-        yield
+        network = self._network(sentences.grammar)
+        yield from network.spell_all()
+        network.start(sentences.roots)
 
     def _network(self, grammar: SpeechGrammar) -> Network:
         known = self._networks.get(grammar.language)

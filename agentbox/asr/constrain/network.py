@@ -8,7 +8,7 @@ so a list of a thousand names is not copied into each of the hundred sentences t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from typing import NamedTuple, TypeAlias
@@ -346,6 +346,14 @@ class Network:
         lengths = np.array([len(group) for group in groups], dtype=np.int32)
         together = np.array([place for group in groups for place in group], dtype=np.int32)
         return Alike(together, np.cumsum(lengths, dtype=np.int32) - lengths, lengths)
+
+    def spell_all(self) -> Iterator[None]:
+        """Spell all words before they are met, in small pieces."""
+        for word in range(len(self.words)):
+            for first in (False, True):
+                self.spelled(word, first=first)
+            if word % 32 == 0:
+                yield
 
     def spelled(self, word: int, *, first: bool = False) -> int:
         """The first spelling node of a word; its spellings are worked out when it is first met. `first`: it begins a

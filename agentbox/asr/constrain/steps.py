@@ -90,6 +90,7 @@ class StepSentences(Generic[E, S]):
         decoder, prior = self._ready(sentences.grammar)
         yield
         if prior is None:
+            yield from decoder.network.spell_all()
             return
         name = caches.digest(self._fingerprint, *sentences.roots, msgspec.msgpack.encode(sentences.grammar))
         kept = caches.read(self._cache, _KIND, name, Kept) if self._cache is not None else None
