@@ -68,6 +68,9 @@ class Listener:
         self.novel = self._decoder is not None and self._decoder.learns
         """In the last utterance decoded under sentences there was much that was not met before, which takes longer. It
         never is so where the engine cannot decode under sentences, or learns nothing by it."""
+        self.partial_again_s = 0.0
+        """When the next partial may begin (`time.monotonic`): an engine that hears all anew each time rests for as long
+        as the last one took, else a slow one would do nothing else."""
         self._learnt = 0
         self._stream: Stream | None = None
         self._streamed: Samples = np.zeros(0, dtype=np.float32)
@@ -199,10 +202,12 @@ class Listener:
         """The words so far of an utterance under way, without scores where the engine streams. `told`: of an engine
         that writes one token after the other, what it has written by then. Raises as `hear`."""
         if not can_stream(self.engine):
-            how = How(
-                language=self._wanted(language), speech_ms=speech_ms, abort=abort, hints=self._hints, partial=told
-            )
-            return replace(self._transcribed(samples, how), engine=self.engine.name)
+            began, wanted = time.monotonic(), self._wanted(language)
+            how = How(language=wanted, speech_ms=speech_ms, abort=abort, hints=self._hints, partial=told)
+            try:
+                return replace(self._transcribed(samples, how), engine=self.engine.name)
+            finally:
+                self.partial_again_s = 2 * time.monotonic() - began
         started = time.perf_counter()
         text = self._fed(self.engine, samples, language, abort).partial(abort=abort)
         decode_ms = (time.perf_counter() - started) * 1000

@@ -28,6 +28,7 @@ from agentbox.asr.constrain.steps import StepSentences
 from agentbox.asr.engine import NO_HINTS, Aborted, Capabilities, Hints, Opening, Recognition, Samples
 from agentbox.asr.features import Fbank, Features, stacked
 from agentbox.asr.graph_files import GraphFile, Port, damaged, failed, fingerprint, senseless
+from agentbox.asr.logits import best_of_those_left
 from agentbox.asr.nano_convention import REFERENCE, SHERPA_COMPAT, Convention, thinned_rows
 from agentbox.asr.nano_files import NEEDED, graph_of, is_model_folder, llm_of, tokenizer_of
 from agentbox.asr.nano_llm import Floats, Llm, LlmState
@@ -238,7 +239,7 @@ class Nano:
                     encoding.written.append(tokens[-1])
                     if mask is None:
                         encoding.free.went(tokens[-1], logits)
-                token, logprob = _best(logits, logits if mask is None else mask(tokens, logits))
+                token, logprob = best_of_those_left(logits, logits if mask is None else mask(tokens, logits))
                 if not math.isfinite(logprob):
                     raise failed(self.name)
                 if token in self._chat.ends:
@@ -394,12 +395,3 @@ class Nano:
 def _words(text: str) -> str:
     """`text` without what stands for no words."""
     return _NO_WORDS.sub("", text).strip()
-
-
-def _best(logits: Floats, left: Floats) -> tuple[int, float]:
-    """The likeliest token of those that are left, and the logarithm of its probability among all of them; NaN where
-    there is none. Both [vocabulary]."""
-    token, highest = int(left.argmax()), logits.max()
-    if left[token] == -np.inf:
-        return token, math.nan
-    return token, float(logits[token] - highest) - math.log(float(np.exp(logits - highest).sum()))

@@ -107,7 +107,6 @@ class InferenceThread:
         self._refused = 0
         self._worked_s = 0.0
         """How long the thread has worked since the engine rested."""
-        self._partial_next_s = 0.0
         self._preparing: Iterator[None] | None = None
         self._thread = threading.Thread(target=self._work, name="inference", daemon=True)
 
@@ -175,12 +174,10 @@ class InferenceThread:
         self, sound: Sound, speech_ms: int | None = None, told: Callable[[str], None] | None = None
     ) -> Answer | None:
         """The words so far of an utterance under way, of which a streaming engine only hears what is new; null when the
-        thread has something better to do. Others rest between two for as long as the last took: else a slow one did
-        nothing else. `told` is called in the event loop with what an engine that writes word by word wrote by then.
-
-        The future is cancelled when a newer partial, a speculative or a final job comes before it is done.
-        """
-        if self._busy() or (time.monotonic() < self._partial_next_s and not self.listener.streams):
+        thread has something better to do, or the engine is to rest (`Listener.partial_again_s`). `told` is called in
+        the event loop with what an engine that writes word by word wrote by then. The future is cancelled when a newer
+        partial, a speculative or a final job comes before it is done."""
+        if self._busy() or time.monotonic() < self.listener.partial_again_s:
             return None
         loop = asyncio.get_running_loop()
 
@@ -189,12 +186,8 @@ class InferenceThread:
                 if told is not None and not abort():
                     loop.call_soon_threadsafe(told, text)
 
-            started = time.monotonic()
-            try:
-                heard, language = _as_float(sound), self._language
-                return self.listener.partial(heard, language=language, speech_ms=speech_ms, abort=abort, told=tell)
-            finally:
-                self._partial_next_s = 2 * time.monotonic() - started
+            heard, language = _as_float(sound), self._language
+            return self.listener.partial(heard, language=language, speech_ms=speech_ms, abort=abort, told=tell)
 
         return self._submit(Priority.PARTIAL, run)
 
