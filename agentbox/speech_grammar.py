@@ -96,3 +96,5 @@ class FreeReading(msgspec.Struct, frozen=True):
     """On the same scale as the candidates'."""
     logprob: float
     tokens: int
+    plain: bool = False
+    """The scores, the candidates' too, are log-probabilities: the model's own expectation is not taken out."""

@@ -13,6 +13,7 @@ import re
 import unicodedata
 from array import array
 from collections.abc import Iterable
+from itertools import pairwise
 from pathlib import Path
 
 import msgspec
@@ -32,6 +33,10 @@ _SPACES = "\t\x0b\x0c\x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(map
 """White space by Unicode's property, without the space itself and the ends of lines. (`str.isspace` has four more.)"""
 
 _CLASS_OF = {" ": "_", "\r": "R", "\n": "R", **dict.fromkeys(_SPACES, "S")}
+
+_NO_RANK = 1 << 40
+_MOST_MET = 20_000
+"""Pairs that are remembered, 0.1 kB each."""
 
 
 class _AddedToken(msgspec.Struct):
@@ -78,6 +83,9 @@ class Bpe:
         self._pairs: NDArray[np.int64] = np.array(keys)[order]
         self._rank: NDArray[np.int32] = order.astype(np.int32)
         self._merged: NDArray[np.int32] = np.array(merged)[order]
+        self._met: dict[tuple[int, int], int] = {}
+        self._merged_at: dict[int, int] = {}
+        """By rank."""
 
     @classmethod
     def read(cls, folder: Path) -> Bpe:
@@ -118,18 +126,29 @@ class Bpe:
 
     def encode_word(self, word: bytes) -> list[int]:
         """The tokens of one word: what a pattern cut out of the text."""
-        tokens = np.array([self._of_byte[byte] for byte in word], dtype=np.int64)
-        while tokens.size > 1 and self._pairs.size:
-            pairs = tokens[:-1] << 32 | tokens[1:]
-            found = np.minimum(np.searchsorted(self._pairs, pairs), self._pairs.size - 1)
-            known = self._pairs[found] == pairs
-            if not known.any():
+        tokens = [self._of_byte[byte] for byte in word]
+        while len(tokens) > 1:
+            rank, at = min((self._rank_of(pair), at) for at, pair in enumerate(pairwise(tokens)))
+            if rank == _NO_RANK:
                 break
-            ranks = np.where(known, self._rank[found], np.iinfo(np.int32).max)
-            at = int(ranks.argmin())
-            tokens[at] = self._merged[found[at]]
-            tokens = np.delete(tokens, at + 1)
-        return [int(token) for token in tokens]
+            tokens[at : at + 2] = [self._merged_at[rank]]
+        return tokens
+
+    def _rank_of(self, pair: tuple[int, int]) -> int:
+        """Which merge makes one token of two, the lowest first; `_NO_RANK` for none. Those met are remembered: to look
+        one up takes ten times as long."""
+        rank = self._met.get(pair)
+        if rank is None:
+            key = pair[0] << 32 | pair[1]
+            found = min(int(np.searchsorted(self._pairs, key)), self._pairs.size - 1)
+            known = found >= 0 and int(self._pairs[found]) == key
+            rank = int(self._rank[found]) if known else _NO_RANK
+            if known:
+                self._merged_at[rank] = int(self._merged[found])
+            if len(self._met) >= _MOST_MET:
+                self._met.clear()
+            self._met[pair] = rank
+        return rank
 
     def bytes_of(self, token: int) -> bytes:
         """The bytes of one token; none for a mark of the model, or a number past the table."""

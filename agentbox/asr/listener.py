@@ -5,16 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-import msgspec
 import numpy as np
 
-from agentbox import caches
-from agentbox.asr.constrain.decoder import GrammarDecoder
-from agentbox.asr.constrain.prior import Kept, Prior
-from agentbox.asr.constrain.warm import warm
+from agentbox.asr.constrain.sentences import How, Sentences, TakesSentences
 from agentbox.asr.engine import (
     NO_HINTS,
     Aborted,
@@ -28,22 +25,16 @@ from agentbox.asr.engine import (
 )
 from agentbox.asr.hotwords.correct import in_candidates
 from agentbox.asr.hotwords.names import Names
-from agentbox.asr.moonshine import Encoding, Moonshine
 from agentbox.asr.sound import MIN_SAMPLES
 from agentbox.asr.wake import PhraseScorer
 from agentbox.asr.wakeful import Wakeful, with_phrase
 from agentbox.messages import SAMPLE_RATE_HZ
-from agentbox.speech_grammar import SpeechGrammar, is_spaced
+from agentbox.speech_grammar import is_spaced
 
+if TYPE_CHECKING:
+    from agentbox.asr.moonshine import Moonshine
 
-class Sentences(NamedTuple):
-    """What to decode under: a grammar, and its rules that count."""
-
-    grammar: SpeechGrammar
-    roots: tuple[str, ...]
-    after: int = 0
-    """How many characters of the free reading were said before them (a wake phrase)."""
-
+__all__ = ["Ask", "Listener", "Sentences"]
 
 NOVEL_CONTEXTS = 24
 """Contexts of the prior that an utterance may be the first to hold without being called novel: some 60 ms. A handful is
@@ -54,9 +45,6 @@ UNDETERMINED = "und"
 
 PIECE_SAMPLES = SAMPLE_RATE_HZ // 4
 """After so much sound a stream that works off more can be called off."""
-
-_KIND = "priors"
-"""The kind of file that keeps what was worked out (see `caches`)."""
 
 Ask: TypeAlias = Callable[[Recognition], Sentences | None]
 """Which sentences count for what was heard, judged by the free reading; null: nobody wants to know. Called in the
@@ -72,16 +60,17 @@ class Listener:
         self.engine = engine
         spoken = tuple(language for language in languages if engine.capabilities.speaks(language))
         self._hints = Hints(languages=spoken) if len(spoken) > 1 else NO_HINTS
-        self._cache = cache
-        self._decoders: dict[str, GrammarDecoder] = {}
-        """By the language of their sentences, each with a prior of its own: what a prior keeps for good is what belongs
-        to one grammar."""
+        self._decoder = engine.sentence_decoder(cache) if isinstance(engine, TakesSentences) else None
+        """Null where the engine only reads."""
         self._scorer: PhraseScorer | None = None
         self.names = Names()
         """The owner's."""
-        self.novel = isinstance(engine, Moonshine)
+        self.novel = self._decoder is not None and self._decoder.learns
         """In the last utterance decoded under sentences there was much that was not met before, which takes longer. It
-        never is so where the engine cannot decode under sentences."""
+        never is so where the engine cannot decode under sentences, or learns nothing by it."""
+        self.partial_again_s = 0.0
+        """When the next partial may begin (`time.monotonic`): an engine that hears all anew each time rests for as long
+        as the last one took, else a slow one would do nothing else."""
         self._learnt = 0
         self._stream: Stream | None = None
         self._streamed: Samples = np.zeros(0, dtype=np.float32)
@@ -112,90 +101,94 @@ class Listener:
 
         A streaming engine only hears what it has not heard yet (`partial`).
         """
-        recognition = self._hear(samples, language, speech_ms, abort, ask, wakeful, under_way, names)
+        how = How(language=language, speech_ms=speech_ms, abort=abort, hints=self._hints)
+        recognition = self._hear(samples, how, ask, wakeful, under_way, names)
         return replace(recognition, engine=self.engine.name)
 
     def _hear(
         self,
         samples: Samples,
-        language: str,
-        speech_ms: int | None,
-        abort: Callable[[], bool] | None,
+        how: How,
         ask: Ask | None,
         wakeful: Wakeful | None,
         under_way: bool,
         names: bool,
     ) -> Recognition:
-        if not isinstance(self.engine, Moonshine):
-            read = self._read(samples, language, speech_ms, abort)
-            if not names or not self.names.hotwords:
-                return read
-            sentences = ask(read) if ask is not None else None
-            if ask is not None and sentences is None:
-                return read
-            return self.names.told(
-                self.engine.capabilities,
-                read,
-                lambda told: self._read(samples, language, speech_ms, abort, told),
-                after=sentences.after if sentences is not None else 0,
-            )
-        recognition, encoding = self.engine.listen(samples, speech_ms=speech_ms, abort=abort)
-        if wakeful is not None and encoding is not None:
-            scorer = self._scorer_of(self.engine, wakeful.phrases, language)
-            wakeful.look(scorer, samples, encoding, last=True)
+        recognition, sound = self._listened(samples, how)
+        scorer = self._decoder.scored_by if self._decoder is not None and sound is not None else None
+        if wakeful is not None and scorer is not None:
+            phrases = self._scorer_of(scorer, wakeful.phrases, how.language)
+            wakeful.look(phrases, samples, sound, last=True)
             recognition = with_phrase(
-                self.engine, scorer, wakeful, recognition, encoding, speech_ms=speech_ms, abort=abort
+                scorer, phrases, wakeful, recognition, sound, speech_ms=how.speech_ms, abort=how.abort
             )
-        if encoding is None:
+        if sound is None and not self.names.hotwords:
             return recognition
         sentences = ask(recognition) if ask is not None else None
         named = recognition
         if names and (ask is None or sentences is not None):
             after = sentences.after if sentences is not None else 0
-            named = self.names.scored(self.engine, recognition, encoding, after=after, abort=abort)
-        if sentences is None or not sentences.roots:
+            if scorer is not None:
+                named = self.names.scored(scorer, recognition, sound, after=after, abort=how.abort)
+            else:
+                again = partial(self._told, samples, how)
+                named = self.names.told(self.engine.capabilities, recognition, again, after=after)
+        if sound is None or sentences is None or not sentences.roots:
             return named
-        return self._under(sentences, recognition, named, encoding, under_way=under_way, abort=abort)
+        return self._held(sentences, recognition, named, sound, under_way=under_way, abort=how.abort)
 
-    def _under(
+    def _listened(self, samples: Samples, how: How) -> tuple[Recognition, Any]:
+        """What was read, and the sound to be held against sentences; null where it cannot be."""
+        if can_stream(self.engine):
+            stream = self._fed(self.engine, samples, how.language, how.abort)
+            return stream.finish(speech_ms=how.speech_ms, abort=how.abort), None
+        how = replace(how, language=self._wanted(how.language))
+        if self._decoder is not None:
+            return self._decoder.read(samples, how)
+        return self._transcribed(samples, how), None
+
+    def _transcribed(self, samples: Samples, how: How) -> Recognition:
+        return self.engine.transcribe(
+            samples,
+            language=how.language,
+            speech_ms=how.speech_ms,
+            abort=how.abort,
+            hints=how.hints,
+            partial=how.partial,
+        )
+
+    def _told(self, samples: Samples, how: How, names: tuple[str, ...]) -> Recognition:
+        """Read once more, with names that may have been said."""
+        hints = replace(how.hints, hotwords=names)
+        if can_stream(self.engine):
+            return self._listened(samples, how)[0]
+        return self._transcribed(samples, replace(how, language=self._wanted(how.language), hints=hints, partial=None))
+
+    def _held(
         self,
         sentences: Sentences,
         recognition: Recognition,
         named: Recognition,
-        encoding: Encoding,
+        sound: Any,
         *,
         under_way: bool,
         abort: Callable[[], bool] | None,
     ) -> Recognition:
         """`named`, which is `recognition` with names put right, and what it can be of the sentences."""
-        assert isinstance(self.engine, Moonshine)
-        decoder = self._ready(self.engine, sentences.grammar)
-        before = self._tokens_before(recognition, sentences.after)
+        assert self._decoder is not None
         started = time.perf_counter()
-        decoded = decoder.decode(
-            encoding,
-            sentences.roots,
-            said=recognition.tokens[:before],
-            free_logprob=sum(recognition.token_logprobs[before:]),
-            free=recognition.tokens[before:],
-            confidence=recognition.confidence or 0.0,
-            under_way=under_way,
-            abort=abort,
-        )
-        self._learnt += decoded.learnt
+        # Where it was read anew with names, the wake phrase may have come out otherwise.
+        same = named.text[: sentences.after] == recognition.text[: sentences.after]
+        text = (named if same else recognition).text[sentences.after :]
+        held = self._decoder.hold(sentences, recognition, sound, text, under_way=under_way, abort=abort)
+        self._learnt += held.learnt
         if under_way:
             return named
         self.novel, self._learnt = self._learnt > NOVEL_CONTEXTS, 0
-        free = decoder.free_reading(
-            named.text[sentences.after :],
-            recognition.tokens[before:],
-            recognition.token_logprobs[before:],
-            recognition.confidence or 0.0 if decoded.candidates else None,
-        )
-        candidates = in_candidates(decoded.candidates, named.corrections)
+        candidates = in_candidates(held.candidates, named.corrections)
         constrain_ms = (time.perf_counter() - started) * 1000
         language = sentences.grammar.language
-        return replace(named, candidates=candidates, free=free, constrain_ms=constrain_ms, sentences_in=language)
+        return replace(named, candidates=candidates, free=held.free, constrain_ms=constrain_ms, sentences_in=language)
 
     def partial(
         self,
@@ -204,30 +197,21 @@ class Listener:
         language: str,
         speech_ms: int | None = None,
         abort: Callable[[], bool] | None = None,
+        told: Callable[[str], None] | None = None,
     ) -> Recognition:
-        """The words so far of an utterance under way, without scores where the engine streams. Raises as `hear`."""
+        """The words so far of an utterance under way, without scores where the engine streams. `told`: of an engine
+        that writes one token after the other, what it has written by then. Raises as `hear`."""
         if not can_stream(self.engine):
-            return self.hear(samples, language=language, speech_ms=speech_ms, abort=abort, names=False)
+            began, wanted = time.monotonic(), self._wanted(language)
+            how = How(language=wanted, speech_ms=speech_ms, abort=abort, hints=self._hints, partial=told)
+            try:
+                return replace(self._transcribed(samples, how), engine=self.engine.name)
+            finally:
+                self.partial_again_s = 2 * time.monotonic() - began
         started = time.perf_counter()
         text = self._fed(self.engine, samples, language, abort).partial(abort=abort)
         decode_ms = (time.perf_counter() - started) * 1000
         return Recognition(text, audio_ms=samples.size * 1000 // SAMPLE_RATE_HZ, decode_ms=decode_ms)
-
-    def _read(
-        self,
-        samples: Samples,
-        language: str,
-        speech_ms: int | None,
-        abort: Callable[[], bool] | None,
-        told: tuple[str, ...] = (),
-    ) -> Recognition:
-        """By an engine that only reads; `told`: names that may have been said."""
-        if can_stream(self.engine):
-            return self._fed(self.engine, samples, language, abort).finish(speech_ms=speech_ms, abort=abort)
-        hints = replace(self._hints, hotwords=told)
-        return self.engine.transcribe(
-            samples, language=self._wanted(language), speech_ms=speech_ms, abort=abort, hints=hints
-        )
 
     def _wanted(self, language: str) -> str:
         """What an engine that can tell languages apart is told, where `language` is the box's own."""
@@ -259,8 +243,9 @@ class Listener:
 
     def look(self, samples: Samples, wakeful: Wakeful, language: str) -> str | None:
         """The wake phrase that an utterance under way begins with, once it is known."""
-        if isinstance(self.engine, Moonshine) and samples.size >= MIN_SAMPLES:
-            wakeful.look(self._scorer_of(self.engine, wakeful.phrases, language), samples)
+        scorer = self._decoder.scored_by if self._decoder is not None else None
+        if scorer is not None and samples.size >= MIN_SAMPLES:
+            wakeful.look(self._scorer_of(scorer, wakeful.phrases, language), samples)
         return wakeful.phrase
 
     def _scorer_of(self, model: Moonshine, phrases: tuple[str, ...], language: str) -> PhraseScorer:
@@ -268,36 +253,7 @@ class Listener:
             self._scorer = PhraseScorer(model, phrases, spaced=is_spaced(language))
         return self._scorer
 
-    def _tokens_before(self, recognition: Recognition, characters: int) -> int:
-        """How many tokens the first `characters` of the free reading take; a space at their end belongs to the rest."""
-        assert isinstance(self.engine, Moonshine)
-        table, tokens = self.engine.table, recognition.tokens
-        wanted = len(recognition.text[:characters].rstrip())
-        return next((n for n in range(len(tokens)) if len(table.decode(tokens[:n])) >= wanted), len(tokens))
-
     def prepare(self, sentences: Sentences) -> Iterator[None]:
-        """Make a grammar ready before it is needed, in small pieces; nothing where the engine cannot decode under one.
-
-        What was found is kept in the cache.
-        """
-        if not isinstance(self.engine, Moonshine):
-            return
-        decoder = self._ready(self.engine, sentences.grammar)
-        yield
-        name = caches.digest(self.engine.fingerprint, *sentences.roots, msgspec.msgpack.encode(sentences.grammar))
-        kept = caches.read(self._cache, _KIND, name, Kept) if self._cache is not None else None
-        if kept is not None:
-            decoder.prior.restore(kept)
-            return
-        decoder.prior.keep((yield from warm(decoder.network, decoder.prior, sentences.roots)))
-        decoder.network.forget()  # states take much memory and little time
-        if self._cache is not None:
-            caches.write(self._cache, _KIND, name, decoder.prior.dump())
-
-    def _ready(self, model: Moonshine, grammar: SpeechGrammar) -> GrammarDecoder:
-        """With a prior for each language: what is kept in it is of the sentences of one."""
-        decoder = self._decoders.get(grammar.language)
-        if decoder is None or decoder.network.grammar is not grammar:
-            prior = Prior(model) if decoder is None else decoder.prior
-            self._decoders[grammar.language] = decoder = GrammarDecoder(model, grammar, prior)
-        return decoder
+        """Make a grammar ready before it is needed, in small pieces; nothing where the engine cannot be held to one."""
+        if self._decoder is not None:
+            yield from self._decoder.prepare(sentences)

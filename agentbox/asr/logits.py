@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TypeAlias
 
 import numpy as np
@@ -37,3 +38,12 @@ def best_of_rows(logits: Floats) -> tuple[Ints, Floats]:
         shifted = logits[at : at + _ROWS] - highest[at : at + _ROWS, None]
         logprobs[at : at + _ROWS] = -np.log(np.exp(shifted).sum(axis=1))
     return tokens, logprobs
+
+
+def best_of_those_left(logits: Floats, left: Floats) -> tuple[int, float]:
+    """The likeliest token of those that are left, and the logarithm of its probability among all of them; NaN where
+    there is none. Both [vocabulary]."""
+    token, highest = int(left.argmax()), logits.max()
+    if left[token] == -np.inf:
+        return token, math.nan
+    return token, float(logits[token] - highest) - math.log(float(np.exp(logits - highest).sum()))

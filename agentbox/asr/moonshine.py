@@ -18,6 +18,10 @@ from numpy.typing import NDArray
 
 from agentbox.asr import guards
 from agentbox.asr.belief import Decoding, believed
+from agentbox.asr.constrain.prior import Prior
+from agentbox.asr.constrain.sentences import How
+from agentbox.asr.constrain.spelling import Speller
+from agentbox.asr.constrain.steps import StepSentences
 from agentbox.asr.decoders import DecoderState, Floats, Ints, open_decoder
 from agentbox.asr.engine import NO_HINTS, Aborted, Capabilities, Hints, Opening, Recognition, Samples
 from agentbox.asr.graph_files import GraphFile, Port, failed, find_graph, fingerprint, senseless
@@ -71,6 +75,8 @@ def is_model_folder(folder: Path) -> bool:
 
 class Moonshine:
     """A Moonshine model from a folder with encoder_model, decoder_model_merged (`.ort` or `.onnx`), tokenizer.bin."""
+
+    end = END
 
     def __init__(
         self,
@@ -128,6 +134,24 @@ class Moonshine:
         Raises `ModelError` `model_failed`.
         """
         return self._append(np.array(tokens, dtype=np.int64, ndmin=2).T, state)
+
+    def speller(self) -> Speller:
+        """See `StepModel`."""
+        return Speller(self.table)
+
+    def sentence_decoder(self, cache: Path | None) -> StepSentences[Encoding, DecoderState]:
+        """See `TakesSentences`."""
+        return StepSentences(
+            self,
+            self._read,
+            cache=cache,
+            prior_of=lambda: Prior(self),
+            fingerprint=self.fingerprint,
+            scored_by=self,
+        )
+
+    def _read(self, samples: Samples, how: How) -> tuple[Recognition, Encoding | None]:
+        return self.listen(samples, speech_ms=how.speech_ms, abort=how.abort)
 
     def begin_after(self, encoding: Encoding, tokens: Sequence[int]) -> tuple[Floats, DecoderState]:
         """One hypothesis that has said `START` and `tokens` already, in one run: as `step` returns it."""

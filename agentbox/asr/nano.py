@@ -14,7 +14,7 @@ import math
 import re
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeAlias
 
@@ -22,18 +22,34 @@ import numpy as np
 
 from agentbox.asr import bpe, guards
 from agentbox.asr.belief import Decoding, believed
+from agentbox.asr.constrain.one_by_one import Ways
+from agentbox.asr.constrain.sentences import How
+from agentbox.asr.constrain.steps import StepSentences
 from agentbox.asr.engine import NO_HINTS, Aborted, Capabilities, Hints, Opening, Recognition, Samples
 from agentbox.asr.features import Fbank, Features, stacked
 from agentbox.asr.graph_files import GraphFile, Port, damaged, failed, fingerprint, senseless
+from agentbox.asr.logits import best_of_those_left
+from agentbox.asr.nano_convention import REFERENCE, SHERPA_COMPAT, Convention, thinned_rows
 from agentbox.asr.nano_files import NEEDED, graph_of, is_model_folder, llm_of, tokenizer_of
 from agentbox.asr.nano_llm import Floats, Llm, LlmState
 from agentbox.asr.nano_prompt import Chat, user_prompt
+from agentbox.asr.nano_steps import BEAM, Encoding, steps_of
 from agentbox.asr.sound import check_finite, too_short
 from agentbox.errors import ModelError
 from agentbox.inference import return_free_memory
 from agentbox.messages import SAMPLE_RATE_HZ
 
-__all__ = ["NEEDED", "Nano", "is_model_folder", "open_model"]
+__all__ = [
+    "NEEDED",
+    "REFERENCE",
+    "SHERPA_COMPAT",
+    "Convention",
+    "Encoding",
+    "Nano",
+    "is_model_folder",
+    "open_model",
+    "thinned_rows",
+]
 
 
 _STACKED, _SHIFT = 7, 6
@@ -52,37 +68,6 @@ _NO_WORDS = re.compile(r"<[^<>]*>|\[[^\[\]]*\]|/sil|endofbreak")
 
 Mask: TypeAlias = Callable[[Sequence[int], Floats], Floats]
 """The logits to choose the next token by, float32 [vocabulary], from the tokens so far and the model's own."""
-
-
-@dataclass(frozen=True, slots=True)
-class Convention:
-    """What becomes of the sound before the language model gets it, and where its answer begins."""
-
-    fbank: Fbank
-    padded: bool
-    """See `features.stacked`."""
-    thinned: bool
-    """Only the first eighth of the encoder's rows is given on: the language model was trained so."""
-    gap: int
-    """How many positions are left out between the prompt and the answer."""
-
-
-REFERENCE = Convention(Fbank(), padded=True, thinned=True, gap=0)
-"""As FunASR does it."""
-
-SHERPA_COMPAT = Convention(Fbank(high_hz=-400.0, snip_edges=False), padded=False, thinned=False, gap=1)
-"""As sherpa-onnx 2.0.1 does it: for comparing with it token for token, and for nothing else. The model is said to
-repeat itself when it gets all rows."""
-
-
-@dataclass(frozen=True, slots=True)
-class Encoding:
-    """Sound and prompt after the encoder and the language model, to be decoded as often as wanted."""
-
-    begun: LlmState
-    logits: Floats
-    """For the first token."""
-    audio_s: float
 
 
 def open_model(folder: Path, opening: Opening) -> Nano:
@@ -242,13 +227,19 @@ class Nano:
         cap = min(cap, self._llm.most_rows - rows + self._convention.gap)
         tokens: list[int] = []
         logprobs: list[float] = []
+        encoding.written.clear()
+        if mask is None:
+            encoding.free.begin(logits)
         try:
             while len(tokens) < cap and not stuck(tokens):
                 if abort is not None and abort():
                     raise Aborted
                 if tokens:
                     logits = self.step(tokens[-1], state)
-                token, logprob = _best(logits, logits if mask is None else mask(tokens, logits))
+                    encoding.written.append(tokens[-1])
+                    if mask is None:
+                        encoding.free.went(tokens[-1], logits)
+                token, logprob = best_of_those_left(logits, logits if mask is None else mask(tokens, logits))
                 if not math.isfinite(logprob):
                     raise failed(self.name)
                 if token in self._chat.ends:
@@ -272,24 +263,63 @@ class Nano:
         partial: Callable[[str], None] | None = None,
     ) -> Recognition:
         """See `Engine.transcribe`."""
+        return self.listen(
+            samples, How(language=language, speech_ms=speech_ms, abort=abort, hints=hints, partial=partial)
+        )[0]
+
+    def sentence_decoder(self, cache: Path | None) -> StepSentences[Encoding, Ways[Encoding]]:
+        """See `TakesSentences`."""
+        return StepSentences(steps_of(self, self._chat.end), self.listen, beam=BEAM)
+
+    def room_after(self, encoding: Encoding) -> int:
+        """How many tokens may follow the prompt."""
+        return self._llm.most_rows - encoding.begun.rows + self._convention.gap
+
+    @property
+    def vocabulary(self) -> int:
+        """How many tokens are scored."""
+        return self._llm.vocabulary
+
+    def after(self, encoding: Encoding, tokens: Sequence[int]) -> Floats:
+        """The logits for the token after `tokens`, at least one, [vocabulary]: one run for what was not written before.
+
+        Raises `ModelError` `model_failed`.
+        """
+        state, written = encoding.begun, encoding.written
+        rows = state.rows
+        pairs = zip(written, tokens[:-1], strict=False)
+        same = next((at for at, (one, other) in enumerate(pairs) if one != other), min(len(written), len(tokens) - 1))
+        del written[same:]
+        state.rows = rows + same
+        try:
+            logits = self._llm.append(self._embed(tokens[same:]), state)
+        finally:
+            state.rows = rows
+        written += tokens[same:]
+        return logits
+
+    def listen(self, samples: Samples, how: How) -> tuple[Recognition, Encoding | None]:
+        """`transcribe`, and the sound to be held against sentences; null where it is too short."""
         if (short := too_short(samples.size)) is not None:
-            return short
+            return short, None
+        speech_ms, abort, partial = how.speech_ms, how.abort, how.partial
         audio_ms = samples.size * 1000 // SAMPLE_RATE_HZ
         check_finite(samples)
         started = time.perf_counter()
-        encoding = self.encode(samples, language=language, hints=hints, abort=abort)
+        encoding = self.encode(samples, language=how.language, hints=how.hints, abort=abort)
         encoded = time.perf_counter()
         decoding = self.decode(encoding, abort=abort, heard=None if partial is None else self._teller(partial))
         speech_s = encoding.audio_s if speech_ms is None else speech_ms / 1000
         recognition = self.believed(decoding, speech_s)
         if not decoding.tokens and not decoding.capped and speech_s >= guards.SECOND_LOOK_S:
             recognition = self._second_look(encoding, speech_s, abort)
-        return replace(
+        recognition = replace(
             recognition,
             audio_ms=audio_ms,
             encode_ms=(encoded - started) * 1000,
             decode_ms=(time.perf_counter() - started) * 1000,
         )
+        return recognition, encoding
 
     def _teller(self, partial: Callable[[str], None]) -> Callable[[int], None]:
         so_far = bpe.TextSoFar(self.table)
@@ -362,23 +392,6 @@ class Nano:
             raise senseless(self.name)
 
 
-def thinned_rows(count: int) -> int:
-    """How many of `count` rows the language model gets: halved three times, rounded up (FunASR: fun_asr_nano/model.py,
-    data_load_speech)."""
-    for _ in range(3):
-        count = (count + 1) // 2
-    return count
-
-
 def _words(text: str) -> str:
     """`text` without what stands for no words."""
     return _NO_WORDS.sub("", text).strip()
-
-
-def _best(logits: Floats, left: Floats) -> tuple[int, float]:
-    """The likeliest token of those that are left, and the logarithm of its probability among all of them; NaN where
-    there is none. Both [vocabulary]."""
-    token, highest = int(left.argmax()), logits.max()
-    if left[token] == -np.inf:
-        return token, math.nan
-    return token, float(logits[token] - highest) - math.log(float(np.exp(logits - highest).sum()))

@@ -88,8 +88,10 @@ class Chat:
     head: tuple[int, ...]
     """What every prompt begins with. Then come the task, the rows of the sound, and `tail`."""
     tail: tuple[int, ...]
+    end: int
+    """Ends what is said in the chat."""
     ends: frozenset[int]
-    """The tokens that end the answer."""
+    """The tokens that end the answer: this one, and the end of everything."""
 
     @classmethod
     def of(cls, table: Bpe) -> Chat:
@@ -98,4 +100,4 @@ class Chat:
         line = table.encode("\n")
         head = [start, *table.encode(f"system\n{_SYSTEM}"), end, *line, start, *table.encode("user\n")]
         tail = [end, *line, start, *table.encode("assistant\n")]
-        return cls(tuple(head), tuple(tail), frozenset(table.special[mark] for mark in _ENDS))
+        return cls(tuple(head), tuple(tail), end, frozenset(table.special[mark] for mark in _ENDS))

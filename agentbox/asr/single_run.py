@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from importlib.resources import files
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -14,6 +15,8 @@ import soundfile
 
 from agentbox.asr import guards
 from agentbox.asr.belief import believed
+from agentbox.asr.constrain.frames import FrameSentences
+from agentbox.asr.constrain.sentences import How
 from agentbox.asr.ctc import CtcFrames
 from agentbox.asr.engine import NO_HINTS, Aborted, Capabilities, Hints, Opening, Recognition, Samples
 from agentbox.asr.features import Features
@@ -144,6 +147,15 @@ class SingleRun:
             decode_ms=(time.perf_counter() - started) * 1000,
         )
         return recognition, scores
+
+    def sentence_decoder(self, cache: Path | None) -> FrameSentences | None:
+        """See `TakesSentences`; null where the model has no CTC outputs."""
+        return None if self.reader.blank is None else FrameSentences(self.table, self._read)
+
+    def _read(self, samples: Samples, how: How) -> tuple[Recognition, CtcFrames | None]:
+        language = "und" if len(how.hints.languages) > 1 else how.language
+        read, scores = self.listen(samples, language=language, speech_ms=how.speech_ms, abort=how.abort)
+        return read, None if scores is None else self.frames(scores)
 
     def frames(self, scores: Scores) -> CtcFrames | None:
         """What commands are found on (`constrain.ctc`); null where the model has no CTC outputs. Uses `scores` up."""

@@ -17,13 +17,17 @@ import numpy as np
 
 from agentbox.asr import guards, whisper_graphs
 from agentbox.asr.bpe import TextSoFar
+from agentbox.asr.constrain.one_by_one import Ways
+from agentbox.asr.constrain.sentences import How
+from agentbox.asr.constrain.steps import StepSentences
 from agentbox.asr.engine import NO_HINTS, Aborted, Capabilities, Hints, Opening, Recognition, Samples
 from agentbox.asr.graph_files import damaged, failed, fingerprint, senseless
-from agentbox.asr.log_mel import log_mel
+from agentbox.asr.log_mel import WINDOW_S, log_mel
 from agentbox.asr.sound import check_finite, too_short
 from agentbox.asr.whisper_graphs import Cache, Floats, WhisperGraphs
 from agentbox.asr.whisper_prompt import echoes, prompt_of
 from agentbox.asr.whisper_rules import Rules
+from agentbox.asr.whisper_steps import BEAM, WhisperSound, steps_of
 from agentbox.asr.whisper_tokens import TIMES, Vocabulary, is_whisper
 from agentbox.asr.whisper_windows import after, joined, times_of, together, windows
 from agentbox.errors import ModelError
@@ -70,6 +74,7 @@ class _Decoding:
 class _Task:
     """What is wanted of one window of sound."""
 
+    audio_s: float
     tag: str
     """The language, BCP-47."""
     mark: int | None
@@ -120,6 +125,8 @@ class Whisper:
         self.capabilities = Capabilities(known, streaming=False, token_scores=True, takes_hotwords=takes_hotwords)
         self._last: tuple[Samples, Cache] | None = None
         """The last window, and what the encoder made of it, which takes longest: it may be read again with names."""
+        self._heard: WhisperSound | None = None
+        """The last window, and how it was read."""
         self._tokens_per_second = tokens_per_second
         self._graphs = WhisperGraphs(*files, threads, self.vocabulary.mel_bands)
         size = self.vocabulary.first_time + TIMES
@@ -141,6 +148,7 @@ class Whisper:
         More than half a minute is heard in several windows.
         """
         if (short := too_short(samples.size)) is not None:
+            self._heard = None
             return short
         audio_ms = samples.size * 1000 // SAMPLE_RATE_HZ
         check_finite(samples)
@@ -154,6 +162,23 @@ class Whisper:
             offset_ms = begin * 1000 // SAMPLE_RATE_HZ
             parts.append(replace(part, token_ms=tuple(at + offset_ms for at in part.token_ms)))
         return replace(together(parts), audio_ms=audio_ms)
+
+    def sentence_decoder(self, cache: Path | None) -> StepSentences[WhisperSound, Ways[WhisperSound]]:
+        """See `TakesSentences`."""
+        return StepSentences(steps_of(self._graphs, self.vocabulary), self._read, beam=BEAM)
+
+    def _read(self, samples: Samples, how: How) -> tuple[Recognition, WhisperSound | None]:
+        """`transcribe`, and the sound to be held against sentences; null where it takes several windows."""
+        read = self.transcribe(
+            samples,
+            language=how.language,
+            speech_ms=how.speech_ms,
+            abort=how.abort,
+            hints=how.hints,
+            partial=how.partial,
+        )
+        heard, self._heard = self._heard, None
+        return read, heard if samples.size <= WINDOW_S * SAMPLE_RATE_HZ else None
 
     def _hear(
         self,
@@ -173,7 +198,7 @@ class Whisper:
         tag, mark, told = self._language(encoded, language, hints)
         rate = self._rate(tag)
         cap = guards.token_cap(samples.size / SAMPLE_RATE_HZ, rate)
-        task = _Task(tag, mark, cap, hints, abort, partial)
+        task = _Task(samples.size / SAMPLE_RATE_HZ, tag, mark, cap, hints, abort, partial)
         prompt = prompt_of(self.vocabulary, tag, hints)
         decoding = self._decode(encoded, prompt, task)
         found = self._believed(decoding, speech_s, rate, task)
@@ -226,6 +251,9 @@ class Whisper:
         no_speech = self._no_speech(rows[len(prompt)])
         logits = rows[-1].copy()
         del rows  # 40 MB after a long prompt
+        self._heard = heard = WhisperSound(task.audio_s, first, encoded)
+        heard.free.begin(logits)
+        heard.last = cache
         said: list[int] = []
         logprobs: list[float] = []
         text = TextSoFar(words.pieces)
@@ -245,6 +273,8 @@ class Whisper:
                 return self._decoded(said, logprobs, no_speech, None)
             _ask(task.abort)
             logits, cache = self._graphs.step(token, cache)
+            heard.free.went(token, logits)
+            heard.last = cache
 
     def _no_speech(self, logits: Floats) -> float:
         """The probability that nobody speaks; it stands where the language is asked for."""
@@ -313,7 +343,7 @@ class Whisper:
 
     def rest(self) -> None:
         """See `Engine.rest`."""
-        self._last = None
+        self._last = self._heard = None
         self._graphs.rest()
         return_free_memory()
 

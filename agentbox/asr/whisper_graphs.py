@@ -51,6 +51,11 @@ class Cache:
     own: dict[str, OrtValue]
     """Keys and values of the tokens so far, likewise."""
 
+    def until(self, tokens: int) -> Cache:
+        """Where it stood after its first `tokens`."""
+        own = {name: _value(value.numpy()[:, :, :tokens]) for name, value in self.own.items()}
+        return Cache(self.hidden, self.sound, own)
+
 
 def find(folder: Path) -> tuple[Path, Path] | None:
     """The encoder's and the decoder's file: beside the tokenizer, or in `onnx`, as they lie in the hub."""

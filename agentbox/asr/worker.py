@@ -34,15 +34,12 @@ Sound: TypeAlias = NDArray[np.int16] | NDArray[np.float32]
 
 Answer: TypeAlias = asyncio.Future[Recognition]
 
-
 STUCK_S = 20.0
 """A thread that has something to do and got nowhere for so long hangs. The longest piece is the encoding of half a
 minute of sound."""
 
-
 END_S = 0.8
 """How long what runs may take to end when the thread is stopped, and once more after it was told to give up."""
-
 
 REST_AFTER_WORK_S = 1.0
 """After so much work the engine rests in the next gap between two jobs, however short it is: it takes some 10 ms, and
@@ -173,17 +170,24 @@ class InferenceThread:
         """Look whether an utterance under way begins with a wake phrase; the phrase, or null so far."""
         return self._submit(Priority.LOOK, lambda _: self.listener.look(_as_float(sound), wakeful, self._language))
 
-    def partial(self, sound: Sound, speech_ms: int | None = None) -> Answer | None:
+    def partial(
+        self, sound: Sound, speech_ms: int | None = None, told: Callable[[str], None] | None = None
+    ) -> Answer | None:
         """The words so far of an utterance under way, of which a streaming engine only hears what is new; null when the
-        thread has something better to do.
-
-        The future is cancelled when a newer partial, a speculative or a final job comes before it is done.
-        """
-        if self._busy():
+        thread has something better to do, or the engine is to rest (`Listener.partial_again_s`). `told` is called in
+        the event loop with what an engine that writes word by word wrote by then. The future is cancelled when a newer
+        partial, a speculative or a final job comes before it is done."""
+        if self._busy() or time.monotonic() < self.listener.partial_again_s:
             return None
+        loop = asyncio.get_running_loop()
 
         def run(abort: Callable[[], bool]) -> Recognition:
-            return self.listener.partial(_as_float(sound), language=self._language, speech_ms=speech_ms, abort=abort)
+            def tell(text: str) -> None:
+                if told is not None and not abort():
+                    loop.call_soon_threadsafe(told, text)
+
+            heard, language = _as_float(sound), self._language
+            return self.listener.partial(heard, language=language, speech_ms=speech_ms, abort=abort, told=tell)
 
         return self._submit(Priority.PARTIAL, run)
 

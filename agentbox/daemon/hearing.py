@@ -98,7 +98,7 @@ class Decoder(Protocol):
         self, samples: Samples, speech_ms: int, ask: Ask, wakeful: Wakeful | None
     ) -> asyncio.Future[Recognition] | None: ...
     def look(self, samples: Samples, wakeful: Wakeful) -> asyncio.Future[str | None]: ...
-    def partial(self, samples: Samples) -> asyncio.Future[Recognition] | None: ...
+    def partial(self, samples: Samples, *, told: Callable[[str], None]) -> asyncio.Future[Recognition] | None: ...
     def prime(self, samples: Samples, ask: Ask, wakeful: Wakeful | None) -> None: ...
 
 
@@ -120,6 +120,8 @@ class _Open:
     """Whoever said the phrase waited for a sign, as far as could be told."""
     partials: int = 0
     """How often a partial transcript was due."""
+    letters: int = 0
+    """How long the words were that were found last."""
     looks: list[asyncio.Future[str | None]] = field(default_factory=list)
     """Looks for a wake phrase that are not done yet."""
 
@@ -276,13 +278,23 @@ class Hearing:
             self._decoder.prime(event.samples, self._judge.asking(utterance.by), utterance.wakeful)
 
     def _show_partial(self, event: PartialDue, utterance: _Open) -> None:
-        future = self._decoder.partial(event.samples)
-        if future is None:
-            return
         audio_ms = event.samples.size * 1000 // SAMPLE_RATE_HZ
         begin_s = self._monotonic() - audio_ms / 1000
 
-        def show(done: asyncio.Future[Recognition]) -> None:
+        def show(text: str, timings: dict[str, float]) -> None:
+            confided = self._judge.confided(begin_s, self._monotonic())
+            shown = text and not confided and self._judge.activation.decide(text, utterance.by) is not None
+            message = PartialTranscript(utterance_id=utterance.id, text=text, audio_ms=audio_ms) if shown else None
+            utterance.letters = len(text)
+            timings = {"audio_ms": audio_ms, **timings}
+            self._events.emit("partial", "heard", utterance_id=utterance.id, message=message, timings=timings)
+
+        def grow(text: str) -> None:
+            # It is read anew each time: words are not taken back to come again.
+            if event.number in self._open and len(text) > utterance.letters and not self._judge.overheard():
+                show(text, {})
+
+        def ended(done: asyncio.Future[Recognition]) -> None:
             if done.cancelled() or done.exception() is not None or event.number not in self._open:
                 return
             text = done.result().text
@@ -290,18 +302,11 @@ class Hearing:
                 # The box's own speech fills the pause that would end the turn.
                 self._take(self._ear.finish("understood"))
                 return
-            confided = self._judge.confided(begin_s, self._monotonic())
-            shown = text and not confided and self._judge.activation.decide(text, utterance.by) is not None
-            message = PartialTranscript(utterance_id=utterance.id, text=text, audio_ms=audio_ms) if shown else None
-            self._events.emit(
-                "partial",
-                "heard",
-                utterance_id=utterance.id,
-                message=message,
-                timings={"audio_ms": audio_ms, "decode_ms": done.result().decode_ms},
-            )
+            show(text, {"decode_ms": done.result().decode_ms})
 
-        future.add_done_callback(show)
+        future = self._decoder.partial(event.samples, told=grow)
+        if future is not None:
+            future.add_done_callback(ended)
 
     def _pause(self, event: Paused) -> None:
         utterance = self._open[event.number]

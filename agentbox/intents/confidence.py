@@ -60,6 +60,11 @@ def terms(evidence: Evidence) -> tuple[float, ...]:
 WEIGHTS = (0.233, -0.29, -1.166, -1.061, 0.401, 1.199, -0.014, -0.134)
 
 
+PLAIN_WEIGHTS = (-0.5, -3.0, 0.0, 0.0, 0.5, 0.0, 0.0, 0.0)
+"""For models whose own expectation of language is not taken out of the scores: `loss` says what `ratio` says, and
+`gain` only how hard the sound was to hear."""
+
+
 def probability(evidence: Evidence, weights: Sequence[float] = WEIGHTS) -> float:
     """The probability, 0..1, that the likeliest meaning was meant."""
     total = math.fsum(weight * term for weight, term in zip(weights, terms(evidence), strict=True))

@@ -64,7 +64,7 @@ def decide(
         return Decision("none")
     first = meanings[0]
     evidence = _evidence(first, meanings[1:] if exact is None else (), free)
-    probability = confidence.probability(evidence)
+    probability = confidence.probability(evidence, confidence.PLAIN_WEIGHTS if free.plain else confidence.WEIGHTS)
     others: list[dict[str, JSON]] = [
         {
             "name": other.intent.name,

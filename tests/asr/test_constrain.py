@@ -16,11 +16,13 @@ from numpy.typing import NDArray
 from agentbox.asr.constrain.beam import NEAR, Search, _Live
 from agentbox.asr.constrain.decoder import GrammarDecoder
 from agentbox.asr.constrain.prior import CONTEXT_TOKENS, LEAST, Context, Prior, context_of
+from agentbox.asr.constrain.steps import StepSentences
 from agentbox.asr.constrain.warm import warm
+from agentbox.asr.decoders import DecoderState
 from agentbox.asr.engine import Aborted, Capabilities, Recognition, Samples
 from agentbox.asr.listener import Listener, Sentences
 from agentbox.asr.logits import log_softmax
-from agentbox.asr.moonshine import Moonshine
+from agentbox.asr.moonshine import Encoding, Moonshine
 from agentbox.asr.tokens import END, START
 from agentbox.intents.grammar import Grammar
 from agentbox.intents.spoken import Spoken
@@ -127,11 +129,11 @@ def test_the_sentences_of_two_languages_stay_ready_beside_each_other(
 ) -> None:
     made: list[str] = []
 
-    def counted(model: Moonshine, grammar: SpeechGrammar, prior: Prior) -> GrammarDecoder:
+    def counted(model: Moonshine, grammar: SpeechGrammar, *rest: Any) -> GrammarDecoder[Encoding, DecoderState]:
         made.append(grammar.language)
-        return GrammarDecoder(model, grammar, prior)
+        return GrammarDecoder(model, grammar, *rest)
 
-    monkeypatch.setattr("agentbox.asr.listener.GrammarDecoder", counted)
+    monkeypatch.setattr("agentbox.asr.constrain.steps.GrammarDecoder", counted)
     listener = Listener(engine)
     english = spoken(BECKETT)
     british = english._replace(grammar=msgspec.structs.replace(english.grammar, language="en-GB"))
@@ -209,18 +211,26 @@ def test_what_was_prepared_is_kept_for_the_next_start(
 
 def test_what_was_prepared_of_one_language_stays_when_another_is_prepared(engine: Moonshine) -> None:
     german = Spoken("de", [Grammar("test", {**BECKETT, "language": "de"}, {})])
-    listener, sentences = Listener(engine), spoken(MORE)
-    for _ in listener.prepare(sentences):
+    sentences, priors = spoken(MORE), list[Prior]()
+
+    def new() -> Prior:
+        priors.append(Prior(engine))
+        return priors[-1]
+
+    decoder = StepSentences(engine, lambda samples, how: engine.listen(samples), prior_of=new)
+    for _ in decoder.prepare(sentences):
         pass
-    kept = listener._ready(engine, sentences.grammar).prior.dump()
+    kept = priors[0].dump()
     assert kept
-    for _ in listener.prepare(Sentences(german.grammar, tuple(german.active({})))):
+    for _ in decoder.prepare(Sentences(german.grammar, tuple(german.active({})))):
         pass
-    assert listener._ready(engine, sentences.grammar).prior.dump() == kept
+    assert priors[0].dump() == kept
+    assert priors[1].dump()
     # Other sentences of the language take the place of those before.
-    for _ in listener.prepare(spoken(BECKETT)):
+    for _ in decoder.prepare(spoken(BECKETT)):
         pass
-    assert listener._ready(engine, sentences.grammar).prior.dump() != kept
+    assert len(priors) == 2
+    assert priors[0].dump() != kept
 
 
 def _not_again(*_: object) -> None:
@@ -288,7 +298,7 @@ def test_what_was_said_is_neither_kept_nor_remembered_without_bound(
 def test_what_is_forgotten_while_it_is_needed_is_not_missed(engine: Moonshine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("agentbox.asr.constrain.prior.MOST_PASSING", 1)
     monkeypatch.setattr("agentbox.asr.constrain.beam._MOST_PRIORS", 1)
-    decoder = GrammarDecoder(engine, spoken(BECKETT).grammar)
+    decoder = GrammarDecoder(engine, spoken(BECKETT).grammar, Prior(engine))
     search = Search(engine, decoder.network, decoder.prior, beam=2)
     state = decoder.network.start(spoken(BECKETT).roots)
 
@@ -302,7 +312,7 @@ def test_what_is_forgotten_while_it_is_needed_is_not_missed(engine: Moonshine, m
 
 
 def test_hypotheses_far_behind_are_looked_up_by_their_last_token(engine: Moonshine) -> None:
-    decoder = GrammarDecoder(engine, spoken(BECKETT).grammar)
+    decoder = GrammarDecoder(engine, spoken(BECKETT).grammar, Prior(engine))
     search = Search(engine, decoder.network, decoder.prior, beam=2)
     state = decoder.network.start(spoken(BECKETT).roots)
     near, far = (_Live((300, 301, 302), score, 0.0, b"", state) for score in (-1.0, -1.1 - NEAR))

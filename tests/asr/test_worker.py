@@ -7,6 +7,7 @@ import weakref
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -462,3 +463,33 @@ async def test_the_real_model_in_the_thread(models_dir: Path, recordings: dict[s
         await worker.stop()
     assert heard[0].text.startswith("Ever tried, ever failed")
     assert heard[1].suppressed == "too_short"
+
+
+async def test_the_words_grow_while_an_engine_writes_them() -> None:
+    class Writing(GatedEngine):
+        def transcribe(self, samples: Samples, **how: Any) -> Recognition:
+            for text in ("what", "what time"):
+                how["partial"](text)
+            return super().transcribe(samples, **how)
+
+    engine = Writing()
+    worker = InferenceThread(engine, "en")
+    worker.start()
+    grown: list[str] = []
+    shown = worker.partial(sound(1), told=grown.append)
+    await engine.busy()
+    engine.let()
+    assert await text(shown) == "1"
+    assert grown == ["what", "what time"]
+    await worker.stop()
+
+
+async def test_a_slow_engine_rests_between_two_partials(thread: InferenceThread, gated: GatedEngine) -> None:
+    first = thread.partial(sound(1))
+    await gated.busy()
+    await asyncio.sleep(0.3)
+    gated.let(2)
+    assert await text(first) == "1"
+    assert thread.partial(sound(2)) is None
+    await asyncio.sleep(0.4)
+    assert await text(thread.partial(sound(3))) == "3"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -54,7 +55,7 @@ class SlowDecoder:
         self.looks.append(asyncio.get_running_loop().create_future())
         return self.looks[-1]
 
-    def partial(self, samples: Samples) -> None:
+    def partial(self, samples: Samples, *, told: Callable[[str], None]) -> None:
         self.partials += 1
 
     def prime(self, samples: Samples, ask: Ask, wakeful: Wakeful | None) -> None:
@@ -199,8 +200,10 @@ class Kept(InferenceThread):
 
     shown: asyncio.Future[Recognition] | None = None
 
-    def partial(self, sound: Sound, speech_ms: int | None = None) -> asyncio.Future[Recognition] | None:
-        self.shown = super().partial(sound, speech_ms)
+    def partial(
+        self, sound: Sound, speech_ms: int | None = None, told: Callable[[str], None] | None = None
+    ) -> asyncio.Future[Recognition] | None:
+        self.shown = super().partial(sound, speech_ms, told)
         return self.shown
 
 

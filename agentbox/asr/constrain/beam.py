@@ -10,18 +10,16 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Generic, NamedTuple
 
 import numpy as np
 
 from agentbox.asr.constrain.keys import longer, whole
+from agentbox.asr.constrain.model import E, S, StepModel
 from agentbox.asr.constrain.network import Alike, Network, State
-from agentbox.asr.constrain.prior import Context, Prior, context_of
-from agentbox.asr.decoders import Floats, Ints
+from agentbox.asr.constrain.prior import Context, Expectation, context_of
 from agentbox.asr.engine import Aborted
-from agentbox.asr.logits import log_softmax
-from agentbox.asr.moonshine import Encoding, Moonshine
-from agentbox.asr.tokens import END
+from agentbox.asr.logits import Floats, Ints, log_softmax
 
 PRIOR_WEIGHT = 0.55
 """How much of the prior is taken out where the model is not sure of what it hears. 0.5 to 0.7 did as well on the drink
@@ -52,10 +50,17 @@ contexts are few, and soon all known. Most that is new was brought by those far 
 contexts each with three tokens and 30 so, in the clean 23 and 6; 148 of 160 were understood, not 146, and 158, not 157.
 """
 
-GIVE_UP = 20.0
-GIVE_UP_BY_TOKEN = 2.5
-"""What is so far behind the free reading (natural logarithm; and by token) is no command, and it does not matter
-which."""
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """When a search is given up."""
+
+    behind: float = 20.0
+    behind_by_token: float = 2.5
+    """What is so far behind the free reading (natural logarithm; and by token) is no command, and it does not matter
+    which."""
+    rows: int = 1_000_000
+    """How often one hypothesis may go on by one token, all together."""
 
 
 PATIENCE_TOKENS = 10
@@ -106,21 +111,22 @@ class _Ways(NamedTuple):
 
 
 @dataclass(slots=True)
-class Search:
+class Search(Generic[E, S]):
     """One decoding. `steps` and `learnt` (contexts of the prior that were new) tell what it cost."""
 
-    model: Moonshine
+    model: StepModel[E, S]
     network: Network
-    prior: Prior
+    prior: Expectation
     beam: int
     weight: float = PRIOR_WEIGHT
+    limits: Limits = Limits()
     steps: int = 0
     rows: int = 0
     learnt: int = 0
 
     def run(
         self,
-        encoding: Encoding,
+        encoding: E,
         start: State,
         cap: int,
         *,
@@ -147,17 +153,25 @@ class Search:
             logprobs = log_softmax(logits)
             for row, prior, one in zip(logprobs, priors, live, strict=True):
                 if one.state.accepts:
-                    ended = self._ended(one, float(row[END]), float(prior[-1]))
+                    ended = self._ended(one, float(row[self.model.end]), float(prior[-1]))
                     _merge(done, ended)
                     if ended.score > best:
                         best, best_logprob, best_at = ended.score, ended.logprob, self.steps
             live, rows = self._extended(live, logprobs, priors, best - MARGIN, best_logprob - PASSED)
-            if not live or len(live[0].tokens) > cap or _hopeless(live, free_logprob):
+            if not live or len(live[0].tokens) > cap or self._hopeless(live, free_logprob):
+                break
+            if self.rows + len(live) > self.limits.rows:
                 break
             if live[0].score < best and self.steps - best_at >= PATIENCE_TOKENS:
                 break
             logits, state = self.model.step([one.tokens[-1] for one in live], state.rows(rows))
         return sorted(done.values(), key=lambda hypothesis: -hypothesis.score)
+
+    def _hopeless(self, live: Sequence[_Live], free_logprob: float | None) -> bool:
+        if free_logprob is None:
+            return False
+        behind = free_logprob - max(one.logprob for one in live)
+        return behind > self.limits.behind + self.limits.behind_by_token * len(live[0].tokens)
 
     def _learn(self, live: list[_Live]) -> list[Floats]:
         """The prior of all tokens that may follow each hypothesis, the end included (`State.asked`)."""
@@ -248,13 +262,6 @@ def prior_weight(confidence: float) -> float:
     """How much of the prior is taken out, by the free reading's mean probability (0..1)."""
     unsure = min(max((SURE - confidence) / (SURE - UNSURE), 0.0), 1.0)
     return LEAST_PRIOR_WEIGHT + (PRIOR_WEIGHT - LEAST_PRIOR_WEIGHT) * unsure
-
-
-def _hopeless(live: Sequence[_Live], free_logprob: float | None) -> bool:
-    if free_logprob is None:
-        return False
-    behind = free_logprob - max(one.logprob for one in live)
-    return behind > GIVE_UP + GIVE_UP_BY_TOKEN * len(live[0].tokens)
 
 
 def _best(values: Floats, count: int) -> Ints:

@@ -7,6 +7,8 @@ frames (Graves, Fernández, Gomez, Schmidhuber: "Connectionist Temporal Classifi
 
 from __future__ import annotations
 
+import heapq
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -14,7 +16,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from agentbox.asr.constrain.network import Network, State
+from agentbox.asr.constrain.network import Ids, Network, State
 from agentbox.asr.engine import Aborted
 
 Logprobs: TypeAlias = NDArray[np.float32]
@@ -23,7 +25,13 @@ Logprobs: TypeAlias = NDArray[np.float32]
 Scores: TypeAlias = NDArray[np.float64]
 Prefix: TypeAlias = tuple[int, ...]
 
-_NEVER = -np.inf
+_NEVER = -math.inf
+
+_SILENT = math.log(0.999)
+"""Where the blank is so probable nothing begins."""
+
+MARGIN = 12.0
+"""What is less probable than the best by so much (natural logarithm) after a frame is not followed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +41,8 @@ class Sentence:
     tokens: Prefix
     logprob: float
     """Of all alignments of these tokens together; another spelling of the same words is another sentence."""
+    score: float
+    """The same, less what free text costs."""
 
 
 @dataclass(slots=True)
@@ -42,10 +52,12 @@ class _Way:
     state: State
     blank: float = _NEVER
     token: float = _NEVER
+    free: int = 0
+    """How many of its tokens only free text can be."""
 
     @property
     def total(self) -> float:
-        return float(np.logaddexp(self.blank, self.token))
+        return _log_add(self.blank, self.token)
 
 
 def forward_logprob(logprobs: Logprobs, tokens: Sequence[int], blank: int) -> float:
@@ -94,62 +106,115 @@ def search(
     beam: int,
     blank: int,
     *,
+    free_cost: float = 0.0,
     abort: Callable[[], bool] | None = None,
 ) -> list[Sentence]:
     """The likeliest sentences of the rules `roots`, the best first, at most `beam`; none where none fits the frames.
 
     `logprobs`: [frames, tokens], float32, in the numbers of the network's token table; `blank` is the number of the
     blank among them. `beam`: prefixes that are followed; whole sentences are kept besides as many more, so that the
-    beginnings of longer ones cannot push them out. Raises `Aborted` when `abort()` becomes true.
+    beginnings of longer ones cannot push them out. `free_cost`: what each token of free text must be likelier by than
+    one of the sentences', else free text wins wherever the sound is not clear.
+
+    Raises `Aborted` when `abort()` becomes true.
     """
     ways: dict[Prefix, _Way] = {(): _Way(network.start(roots), blank=0.0)}
     for frame in logprobs.astype(np.float64):
         if abort is not None and abort():
             raise Aborted
-        ways = _pruned(_step(ways, frame, network, beam, blank), beam)
+        ways = _pruned(_step(ways, _Frame(frame, network, 2 * beam, blank, free_cost), beam), beam)
     whole = [prefix for prefix, way in ways.items() if prefix and way.state.accepts]
     scores = forward_logprobs(logprobs, whole, blank)
-    sentences = [Sentence(tokens, float(score)) for tokens, score in zip(whole, scores, strict=True)]
+    sentences = [
+        Sentence(tokens, float(score), float(score) - free_cost * ways[tokens].free)
+        for tokens, score in zip(whole, scores, strict=True)
+    ]
     sentences = [sentence for sentence in sentences if sentence.logprob > _NEVER]
-    return sorted(sentences, key=lambda sentence: (-sentence.logprob, sentence.tokens))[:beam]
+    return sorted(sentences, key=lambda sentence: (-sentence.score, sentence.tokens))[:beam]
 
 
-def _step(ways: dict[Prefix, _Way], frame: Scores, network: Network, beam: int, blank: int) -> dict[Prefix, _Way]:
-    """All prefixes after one more frame."""
-    after: dict[Prefix, _Way] = {}
+class _Frame:
+    """One frame, and what may go on in it."""
+
+    def __init__(self, scores: Scores, network: Network, most: int, blank: int, free_cost: float) -> None:
+        """`most`: tokens that a prefix is gone on with."""
+        self.scores = scores
+        self.network = network
+        self.blank = blank
+        self.free_cost = free_cost
+        self.silent = bool(scores[blank] > _SILENT)
+        self._most = most
+        self._free: dict[int, list[int]] = {}
+
+    def likely(self, state: State) -> list[tuple[int, bool]]:
+        """The likeliest tokens that lead on from a state, and whether only free text can hold them."""
+        own = self._best(state.tokens).tolist()
+        if not state.free:
+            return [(token, False) for token in own]
+        known = set(state.tokens.tolist())
+        return [
+            *((token, False) for token in own),
+            *((token, True) for token in self._freely(state.free) if token not in known),
+        ]
+
+    def _best(self, tokens: Ids) -> Ids:
+        tokens = tokens[(tokens < len(self.scores)) & (tokens != self.blank)]
+        if len(tokens) > self._most:
+            tokens = tokens[np.argpartition(self.scores[tokens], -self._most)[-self._most :]]
+        return tokens
+
+    def _freely(self, kind: int) -> list[int]:
+        """The likeliest tokens of free text, whichever state it is in."""
+        found = self._free.get(kind)
+        if found is None:
+            found = self._free[kind] = self._best(self.network.tokens_of[kind]).tolist()
+        return found
+
+
+def _step(ways: dict[Prefix, _Way], frame: _Frame, beam: int) -> dict[Prefix, _Way]:
+    """All prefixes after one more frame, and the `beam` likeliest new ones."""
+    after = {prefix: _Way(way.state, free=way.free) for prefix, way in ways.items()}
+    scores, blank = frame.scores, float(frame.scores[frame.blank])
+    for prefix, way in ways.items():
+        stay = after[prefix]
+        stay.blank = way.total + blank
+        if prefix:
+            stay.token = way.token + float(scores[prefix[-1]])
+    if frame.silent:
+        return after
+    least = max(way.total for way in after.values()) - MARGIN
+    fresh: list[tuple[float, Prefix, int, bool]] = []
     for prefix, way in ways.items():
         total = way.total
-        stay = after.setdefault(prefix, _Way(way.state))
-        stay.blank = float(np.logaddexp(stay.blank, total + frame[blank]))
-        last = prefix[-1] if prefix else -1
-        if prefix:
-            stay.token = float(np.logaddexp(stay.token, way.token + frame[last]))
-        for token in _likely(way.state, frame, network, 2 * beam, blank):
-            before = way.blank if token == last else total  # the same token twice needs a blank between
-            score = before + float(frame[token])
-            state = network.step(way.state, token) if score > _NEVER else None
-            if state is not None:
-                longer = after.setdefault((*prefix, token), _Way(state))
-                longer.token = float(np.logaddexp(longer.token, score))
+        for token, free in frame.likely(way.state):
+            # The same token twice needs a blank between.
+            score = float(scores[token]) + (way.blank if prefix and token == prefix[-1] else total)
+            score -= frame.free_cost * free
+            known = after.get((*prefix, token))
+            if known is not None:
+                known.token = _log_add(known.token, score)
+            elif score > least:
+                fresh.append((score, prefix, token, free))
+    # A state that was never met takes up to some 10 ms: only what may stay in the beam gets one.
+    for score, prefix, token, free in heapq.nlargest(beam, fresh):
+        way = ways[prefix]
+        state = frame.network.step(way.state, token)
+        if state is not None:
+            after[(*prefix, token)] = _Way(state, token=score, free=way.free + free)
     return after
 
 
-def _likely(state: State, frame: Scores, network: Network, most: int, blank: int) -> list[int]:
-    """The likeliest tokens that lead on from a state."""
-    tokens = state.tokens
-    if state.free:
-        tokens = np.union1d(tokens, network.tokens_of[state.free])
-    tokens = tokens[(tokens < len(frame)) & (tokens != blank)]
-    if len(tokens) > most:
-        tokens = tokens[np.argpartition(frame[tokens], -most)[-most:]]
-    return [int(token) for token in tokens]
+def _log_add(one: float, two: float) -> float:
+    """As `numpy.logaddexp`, which takes ten times as long for two numbers."""
+    high, low = (one, two) if one > two else (two, one)
+    return high if low == _NEVER else high + math.log1p(math.exp(low - high))
 
 
 def _pruned(ways: dict[Prefix, _Way], beam: int) -> dict[Prefix, _Way]:
     """The `beam` likeliest prefixes, and as many whole sentences."""
-    if len(ways) <= beam:
-        return ways
     ranked = sorted(ways, key=lambda prefix: -ways[prefix].total)
+    least = ways[ranked[0]].total - MARGIN
+    ranked = [prefix for prefix in ranked if ways[prefix].total >= least]
     whole = [prefix for prefix in ranked if ways[prefix].state.accepts]
     kept = dict.fromkeys((*ranked[:beam], *whole[:beam]))
     return {prefix: ways[prefix] for prefix in kept}

@@ -8,7 +8,7 @@ so a list of a thousand names is not copied into each of the hundred sentences t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from typing import NamedTuple, TypeAlias
@@ -17,10 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agentbox.asr.constrain.keys import key_of
+from agentbox.asr.constrain.model import Spells, Table
 from agentbox.asr.constrain.rules import Numbered
-from agentbox.asr.constrain.spelling import Speller
 from agentbox.asr.constrain.trie import Trie
-from agentbox.asr.tokens import END, TokenTable
+from agentbox.asr.tokens import END
 from agentbox.speech_grammar import Say, SpeechGrammar
 
 Ids: TypeAlias = NDArray[np.int64]
@@ -112,10 +112,12 @@ class Network:
     `start(roots)` is the state before the first word, `step(state, token)` the state after one more token.
     """
 
-    def __init__(self, grammar: SpeechGrammar, speller: Speller, table: TokenTable) -> None:
+    def __init__(self, grammar: SpeechGrammar, speller: Spells, table: Table, end: int = END) -> None:
+        """`end`: the token that ends a sentence."""
         self.grammar = grammar
         self._speller = speller
         self._table = table
+        self._end = end
         numbered = Numbered(grammar.rules)
         self.nodes = numbered.nodes
         self.words = numbered.words
@@ -330,7 +332,7 @@ class Network:
             pausable = not paused and (accepts or any(self._is_fresh(node) for node, _ in opens))
             tokens = np.array(sorted({*leads, *(self.pauses if pausable else ())}), dtype=np.int64)
             free = min((node for node, _ in opens if node < 0), default=0)
-            asked = np.append(tokens, END) if accepts else tokens
+            asked = np.append(tokens, self._end) if accepts else tokens
             tokens = asked[: tokens.size]
             state = State(packed, accepts, pausable, tokens, asked, self._spelled_alike(tokens), free, paused, known)
             known.states[key] = state
@@ -344,6 +346,14 @@ class Network:
         lengths = np.array([len(group) for group in groups], dtype=np.int32)
         together = np.array([place for group in groups for place in group], dtype=np.int32)
         return Alike(together, np.cumsum(lengths, dtype=np.int32) - lengths, lengths)
+
+    def spell_all(self) -> Iterator[None]:
+        """Spell all words before they are met, in small pieces."""
+        for word in range(len(self.words)):
+            for first in (False, True):
+                self.spelled(word, first=first)
+            if word % 32 == 0:
+                yield
 
     def spelled(self, word: int, *, first: bool = False) -> int:
         """The first spelling node of a word; its spellings are worked out when it is first met. `first`: it begins a
@@ -367,7 +377,7 @@ class Network:
             yield speller.encode(text)
 
 
-def _classes(table: TokenTable, spaced: bool) -> dict[int, Ids]:
+def _classes(table: Table, spaced: bool) -> dict[int, Ids]:
     texts = [table.text_of(token).decode("utf-8", "replace") for token in range(len(table))]
     # U+FFFD: a part of a letter that takes several tokens.
     worded = [any(letter.isalnum() or letter == "\ufffd" for letter in text) for text in texts]

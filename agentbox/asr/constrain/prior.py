@@ -16,13 +16,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from itertools import groupby
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from agentbox.asr.decoders import Floats, Ints
-from agentbox.asr.moonshine import Encoding, Moonshine
+from agentbox.asr.constrain.model import DeafModel
+from agentbox.asr.logits import Floats, Ints
 from agentbox.asr.tokens import START
 from agentbox.messages import SAMPLE_RATE_HZ
 
@@ -70,6 +70,35 @@ def context_of(tokens: tuple[int, ...]) -> Context:
     return tokens[-CONTEXT_TOKENS:]
 
 
+class Expectation(Protocol):
+    """What a model expects without the sound, as far as that is known."""
+
+    @property
+    def share(self) -> float:
+        """How much of it may be taken out (0..1); 0: nothing is known, and the scores are what the model says."""
+        ...
+
+    def learn(self, contexts: Iterable[Context], /) -> int:
+        """See `Prior.learn`."""
+        ...
+
+    def logprobs(self, context: Context, tokens: Ints, /) -> Floats:
+        """See `Prior.logprobs`."""
+        ...
+
+
+class NoPrior:
+    """For models that would take too long to be asked: nothing is taken out of their scores."""
+
+    share = 0.0
+
+    def learn(self, contexts: Iterable[Context]) -> int:
+        return 0
+
+    def logprobs(self, context: Context, tokens: Ints) -> Floats:
+        return np.zeros(tokens.size, dtype=np.float32)
+
+
 class Prior:
     """log P(token | context) by a model that hears nothing, worked out when asked for and remembered.
 
@@ -77,14 +106,16 @@ class Prior:
     Not thread-safe: it belongs to whoever runs the model.
     """
 
-    def __init__(self, model: Moonshine) -> None:
+    share = 1.0
+
+    def __init__(self, model: DeafModel[Any]) -> None:
         self._model = model
         self._kept: dict[Context, _Row] = {}
         self._passing: dict[Context, _Row] = {}
         """What was asked for last comes last."""
         self._token_type = np.min_scalar_type(len(model.table) - 1)
         noise = np.random.default_rng(0).standard_normal(int(_NOISE_S * SAMPLE_RATE_HZ)).astype(np.float32)
-        self.nothing: Encoding = model.encode(noise * np.float32(_NOISE_RMS))
+        self.nothing: Any = model.encode(noise * np.float32(_NOISE_RMS))
 
     def __len__(self) -> int:
         """How many contexts are known."""

@@ -8,49 +8,32 @@ tokens in 155, taking the longest piece from the left in 56.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from itertools import pairwise
 
+from agentbox.asr.bpe import Bpe
 from agentbox.asr.tokens import FIRST_PIECE, TokenTable
 
-_SPACE = "\u2581"
+_MARK = "\u2581"
+"""What most tables write in place of a space."""
 _LONGEST_SHOUTED = 4
 """Words up to so many letters may be written in capitals ("TV", "PM")."""
 
 
-class Speller:
-    """Spells words with the pieces of one token table."""
+class Cases:
+    """What may stand for a word, whatever it is spelled with."""
 
-    def __init__(self, table: TokenTable) -> None:
-        # Where a single byte is also a piece of its own, the piece is what the tokenizer writes.
-        self._ids = {piece: number for number, piece in enumerate(table.pieces) if not table.is_special(number)}
-        self._longest = max(map(len, self._ids))
-        self._encode_word = lru_cache(maxsize=2_048)(self._merge)
+    bare = False
+    """The first word may have no space before it."""
 
     def encode(self, text: str) -> tuple[int, ...]:
-        """The tokens of `text`. A leading space counts; a letter the table lacks is spelled in bytes."""
-        words = text.replace(" ", "\0" + _SPACE).split("\0")
-        return tuple(token for word in words if word for token in self._encode_word(word))
+        """The tokens of `text`. A leading space counts."""
+        raise NotImplementedError
 
     def longest_first(self, text: str) -> tuple[int, ...]:
-        """The tokens of `text` by the longest piece from the left: what a model writes that begins with one word and
-        goes on to another ("ice" - "iced")."""
-        data = text.replace(" ", _SPACE).encode()
-        tokens: list[int] = []
-        at = 0
-        while at < len(data):
-            ends = range(min(len(data), at + self._longest), at, -1)
-            end = next((end for end in ends if data[at:end] in self._ids), 0)
-            if not end:
-                return self.encode(text)
-            tokens.append(self._ids[data[at:end]])
-            at = end
-        return tuple(tokens)
-
-    def knows(self, text: str) -> bool:
-        """Whether `text` can be spelled without falling back to bytes."""
-        return all(token >= FIRST_PIECE for token in self.encode(text))
+        """Another way to cut `text`, where there is one."""
+        return self.encode(text)
 
     def variants(self, text: str, *, spaced: bool = True, first: bool = True) -> Iterator[tuple[int, ...]]:
         """The token sequences for `text` as a word of its own: as it is, in lower case, with a capital, in capitals.
@@ -70,6 +53,72 @@ class Speller:
             written = f" {case}" if spaced else case
             yield self.encode(written)
             yield self.longest_first(written)
+            if first and spaced and self.bare:
+                yield self.encode(case)
+
+
+class BpeTable:
+    """A tokenizer as `constrain.model.Table`."""
+
+    def __init__(self, pieces: Bpe) -> None:
+        self._pieces = pieces
+
+    def __len__(self) -> int:
+        return len(self._pieces)
+
+    def text_of(self, token: int) -> bytes:
+        return self._pieces.bytes_of(token)
+
+    def decode(self, tokens: Iterable[int]) -> str:
+        return self._pieces.decode(tokens).strip()
+
+
+class BpeSpeller(Cases):
+    """Spells words with a tokenizer of its own."""
+
+    def __init__(self, table: Bpe, *, bare: bool = False) -> None:
+        """`bare`: see `Cases`."""
+        self.bare = bare
+        self._encode = lru_cache(maxsize=2_048)(lambda text: tuple(table.encode(text)))
+
+    def encode(self, text: str) -> tuple[int, ...]:
+        return self._encode(text)
+
+
+class Speller(Cases):
+    """Spells words with the pieces of one token table."""
+
+    def __init__(self, table: TokenTable) -> None:
+        # Where a single byte is also a piece of its own, the piece is what the tokenizer writes.
+        self._ids = {piece: number for number, piece in enumerate(table.pieces) if not table.is_special(number)}
+        self._space = _MARK if any(piece.startswith(_MARK.encode()) for piece in self._ids) else " "
+        self.bare = self._space == " "
+        self._longest = max(map(len, self._ids))
+        self._encode_word = lru_cache(maxsize=2_048)(self._merge)
+
+    def encode(self, text: str) -> tuple[int, ...]:
+        """The tokens of `text`. A leading space counts; a letter the table lacks is spelled in bytes."""
+        words = text.replace(" ", "\0" + self._space).split("\0")
+        return tuple(token for word in words if word for token in self._encode_word(word))
+
+    def longest_first(self, text: str) -> tuple[int, ...]:
+        """The tokens of `text` by the longest piece from the left: what a model writes that begins with one word and
+        goes on to another ("ice" - "iced")."""
+        data = text.replace(" ", self._space).encode()
+        tokens: list[int] = []
+        at = 0
+        while at < len(data):
+            ends = range(min(len(data), at + self._longest), at, -1)
+            end = next((end for end in ends if data[at:end] in self._ids), 0)
+            if not end:
+                return self.encode(text)
+            tokens.append(self._ids[data[at:end]])
+            at = end
+        return tuple(tokens)
+
+    def knows(self, text: str) -> bool:
+        """Whether `text` can be spelled without falling back to bytes."""
+        return all(token >= FIRST_PIECE for token in self.encode(text))
 
     def _merge(self, word: str) -> tuple[int, ...]:
         parts: list[bytes] = []
