@@ -20,8 +20,7 @@ BEAM = 12
 """Beginnings of sentences that are followed at a time."""
 
 FREE_COST = 3.0
-"""Natural logarithm, for each token of free text. Of such a model nothing is known that was fitted: where one token of
-"five minutes" was drowned, free text took its place at 2, and "the eggs" is still heard at 5."""
+"""Natural logarithm, for each token of free text. Set by hand: there are no real weights here to fit it to."""
 
 _MOST_BEFORE = 2
 """A token's scores may begin to rise so many frames before the one where it is likeliest."""
