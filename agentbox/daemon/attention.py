@@ -14,7 +14,7 @@ from agentbox.daemon.activation import Activation, Opened
 from agentbox.daemon.hearing import Heard
 from agentbox.daemon.meaning import ASKED_IN, Meanings, asking
 from agentbox.daemon.mind import Mind
-from agentbox.daemon.own_words import overlap
+from agentbox.daemon.own_words import begins, overlap
 from agentbox.daemon.questions import Questions
 from agentbox.intents.decide import Decision
 from agentbox.intents.followups import FollowUps
@@ -27,6 +27,9 @@ OWN_SHARE = 0.8
 """If so much of what was heard while the box spoke is what it said, the rest was misheard."""
 
 LEAST_OWN = 3
+
+FIRST_WORDS_S = 0.7
+"""What was heard so soon after the box began to say something, or before its first sound was noticed, may be that."""
 
 UNASKED = ("always", "follow_up")
 """Nobody called the box: others are talked to as well, and what is not sure to be a command is none."""
@@ -56,6 +59,8 @@ class OwnVoice(Protocol):
         ...
 
     def said(self, begin_s: float, end_s: float) -> str: ...
+
+    def began(self, begin_s: float, end_s: float) -> list[str]: ...
 
     def confiding(self, begin_s: float, end_s: float) -> bool:
         """Whether it said between two moments what is kept nowhere."""
@@ -236,14 +241,19 @@ class Attention:
         """What the box said meanwhile, where it may be what was heard."""
         if self._voice is None:
             return ""
-        own = self._voice.said(heard.speech_ended_s - heard.utterance.speech_ms / 1000, heard.speech_ended_s)
+        begin_s = heard.speech_ended_s - heard.utterance.speech_ms / 1000
+        own = self._voice.said(begin_s, heard.speech_ended_s)
         if not own:
             return ""
         if self.confiding(heard):
             return own
-        words, share, _ = overlap(heard.transcript.text, own)
+        text = heard.transcript.text
+        words, share, _ = overlap(text, own)
         if self._voice.half_duplex:
             return own if share > 0.0 else ""
+        # Before the echo is learnt, its first words may come through; nobody answers a question with its own beginning.
+        if any(begins(text, talk) for talk in self._voice.began(begin_s - FIRST_WORDS_S, begin_s + FIRST_WORDS_S)):
+            return own
         # A word or two that the box has said as well are rather an answer than the rest of an echo.
         return own if share >= OWN_SHARE and words >= LEAST_OWN else ""
 

@@ -42,6 +42,14 @@ def overlap(heard: str, own: str) -> Overlap:
     return Overlap(len(words), len(echoed) / len(words), tuple(dict.fromkeys((heard[begin:], heard[begin:end]))))
 
 
+def begins(heard: str, own: str) -> bool:
+    """Whether what was heard are the first of the box's `own` words, and nothing else."""
+    words = [word.casefold() for word in _WORD.findall(heard)]
+    mine = [word.casefold() for word in _WORD.findall(own)][: len(words)]
+    alike = [_named(word, [said]) for word, said in zip(words, mine, strict=False)] == mine
+    return 0 < len(words) == len(mine) and alike
+
+
 def _named(word: str, mine: list[str]) -> str:
     """The one of `mine` that `word` is most like, if it is like one at all."""
     nearest = max(mine, key=lambda own: Levenshtein.normalized_similarity(word, own), default="")

@@ -132,6 +132,10 @@ class Speaking:
         """What the box said between two moments of the monotonic clock."""
         return " ".join(one.talk.text for one in self._said if one.begin_s < end_s and one.end_s > begin_s)
 
+    def began(self, begin_s: float, end_s: float) -> list[str]:
+        """What it began to say between two moments."""
+        return [one.talk.text for one in self._said if begin_s <= one.begin_s < end_s]
+
     def confiding(self, begin_s: float, end_s: float) -> bool:
         """Whether any of that was confided."""
         return any(one.talk.confided for one in self._said if one.begin_s < end_s and one.end_s > begin_s)

@@ -200,5 +200,8 @@ class Confiding:
     def said(self, begin_s: float, end_s: float) -> str:
         return "The code is K, 7, P, Q."
 
+    def began(self, begin_s: float, end_s: float) -> list[str]:
+        return [self.said(begin_s, end_s)]
+
     def confiding(self, begin_s: float, end_s: float) -> bool:
         return True

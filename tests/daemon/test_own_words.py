@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentbox.daemon.own_words import overlap
+from agentbox.asr.engine import Recognition
+from agentbox.config import Config
+from agentbox.daemon.core import open_core
+from agentbox.daemon.events import Events
+from agentbox.daemon.own_words import begins, overlap
+from agentbox.settings import Loaded
+from tests.daemon.test_turn import heard
 
 OWN = "On your shopping list: milk, two dozen eggs and sourdough bread."
 
@@ -49,3 +57,52 @@ def test_any_text_has_a_share(heard: str, own: str) -> None:
 def test_what_it_said_is_all_its_own(words: list[str]) -> None:
     said = " ".join(words)
     assert overlap(said, said) == (len(words), 1.0, ())
+
+
+@pytest.mark.parametrize(
+    ("heard", "are"),
+    [("What should", True), ("Wat should,", True), ("What", True), ("Milk", False), ("put on it", False), ("", False)],
+)
+def test_the_first_words_of_a_question(heard: str, are: bool) -> None:
+    assert begins(heard, "What should I put on it?") is are
+
+
+def test_more_than_was_said_is_not_its_beginning() -> None:
+    assert not begins("Stop the timer", "Stop")
+
+
+class Asking:
+    """A voice that began a question `ago_s` before the end of what was heard, which are 0.9 s of speech."""
+
+    half_duplex = held = False
+    audible = True
+
+    def __init__(self, ago_s: float) -> None:
+        self.begin_s = -ago_s
+
+    def said(self, begin_s: float, end_s: float) -> str:
+        return "Milk, eggs and bread. Which one?"
+
+    def began(self, begin_s: float, end_s: float) -> list[str]:
+        return [self.said(begin_s, end_s)] if begin_s <= self.begin_s < end_s else []
+
+    def confiding(self, begin_s: float, end_s: float) -> bool:
+        return False
+
+
+@pytest.mark.parametrize(
+    ("text", "ago_s", "state"),
+    [
+        ("Milk, eggs", 1.2, "own_voice"),
+        ("Milk, eggs", 3.0, "not_activated"),  # by now it is an answer
+        ("Bread", 1.2, "not_activated"),
+    ],
+)
+async def test_the_beginning_of_a_question_is_no_answer_to_it(
+    text: str, ago_s: float, state: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AGENTBOX_STATE", str(tmp_path))
+    async with open_core(Loaded(Config(), None, None, {}), Events(), services=False) as core:
+        monkeypatch.setattr(core.attention, "_voice", Asking(ago_s))
+        verdict = core.attention.judge(heard(Recognition(text)))
+        assert (verdict.opened is None, verdict.state) == (state == "own_voice", state)
