@@ -94,13 +94,13 @@ def test_a_search_finds_words_of_any_script_and_no_operator_is_one(owner: Phone)
 
 
 def test_a_search_goes_by_pages_and_leaves_no_word_in_an_address(owner: Phone) -> None:
-    page = owner.send("/transcripts", text="add")
+    page = owner.send("/transcripts", text="item")
     seen = listed(page.text)
     while (place := re.findall(r'name="before" value="([^"]+)"', page.text)[-1:]) and place[0]:
-        page = owner.send("/transcripts", text="add", before=place[0])
+        page = owner.send("/transcripts", text="item", before=place[0])
         seen += listed(page.text)
     assert len(seen) == len(set(seen)) == COUNT
-    assert not re.findall(r'(?:href|action)="[^"]*add', page.text)
+    assert not re.findall(r'(?:href|action)="[^"]*item', page.text)
 
 
 def test_filters_narrow_the_list_and_go_into_the_address(box: Daemon, owner: Phone) -> None:
