@@ -75,7 +75,8 @@ class Listener:
         self._stream: Stream | None = None
         self._streamed: Samples = np.zeros(0, dtype=np.float32)
         """What the stream has heard."""
-        self._stream_language = ""
+        self._opened_as: tuple[str, Hints] | None = None
+        """In which language, and with what to help it."""
 
     @property
     def streams(self) -> bool:
@@ -93,15 +94,17 @@ class Listener:
         wakeful: Wakeful | None = None,
         under_way: bool = False,
         names: bool = True,
+        hints: Hints = NO_HINTS,
     ) -> Recognition:
-        """As `Engine.transcribe`; with `ask`, the candidates under the sentences it names; with `wakeful`, the wake
+        """As `Engine.transcribe`, but for the languages of `hints`, which are the listener's own; with `ask`, the candidates under the sentences it names; with `wakeful`, the wake
         phrase it begins with. `under_way`: more is being said, and this only makes ready for it.
 
         `names`: the owner's are put right, unless `ask` finds nothing to do with the words.
 
         A streaming engine only hears what it has not heard yet (`partial`).
         """
-        how = How(language=language, speech_ms=speech_ms, abort=abort, hints=self._hints)
+        hints = replace(hints, languages=self._hints.languages)
+        how = How(language=language, speech_ms=speech_ms, abort=abort, hints=hints)
         recognition = self._hear(samples, how, ask, wakeful, under_way, names)
         return replace(recognition, engine=self.engine.name)
 
@@ -140,7 +143,7 @@ class Listener:
     def _listened(self, samples: Samples, how: How) -> tuple[Recognition, Any]:
         """What was read, and the sound to be held against sentences; null where it cannot be."""
         if can_stream(self.engine):
-            stream = self._fed(self.engine, samples, how.language, how.abort)
+            stream = self._fed(self.engine, samples, how)
             return stream.finish(speech_ms=how.speech_ms, abort=how.abort), None
         how = replace(how, language=self._wanted(how.language))
         if self._decoder is not None:
@@ -201,15 +204,16 @@ class Listener:
     ) -> Recognition:
         """The words so far of an utterance under way, without scores where the engine streams. `told`: of an engine
         that writes one token after the other, what it has written by then. Raises as `hear`."""
+        how = How(language=language, speech_ms=speech_ms, abort=abort, hints=self._hints, partial=told)
         if not can_stream(self.engine):
-            began, wanted = time.monotonic(), self._wanted(language)
-            how = How(language=wanted, speech_ms=speech_ms, abort=abort, hints=self._hints, partial=told)
+            began = time.monotonic()
             try:
-                return replace(self._transcribed(samples, how), engine=self.engine.name)
+                heard = self._transcribed(samples, replace(how, language=self._wanted(language)))
+                return replace(heard, engine=self.engine.name)
             finally:
                 self.partial_again_s = 2 * time.monotonic() - began
         started = time.perf_counter()
-        text = self._fed(self.engine, samples, language, abort).partial(abort=abort)
+        text = self._fed(self.engine, samples, how).partial(abort=abort)
         decode_ms = (time.perf_counter() - started) * 1000
         return Recognition(text, audio_ms=samples.size * 1000 // SAMPLE_RATE_HZ, decode_ms=decode_ms)
 
@@ -217,18 +221,17 @@ class Listener:
         """What an engine that can tell languages apart is told, where `language` is the box's own."""
         return UNDETERMINED if self._hints.languages else language
 
-    def _fed(
-        self, engine: StreamingEngine, samples: Samples, language: str, abort: Callable[[], bool] | None
-    ) -> Stream:
+    def _fed(self, engine: StreamingEngine, samples: Samples, how: How) -> Stream:
         """A stream that has heard `samples` and no more. One that heard their beginning goes on from there, so it does
         not matter which partials were called off, or left out because the box was busy."""
         stream, heard = self._stream, self._streamed.size
-        same = language == self._stream_language and np.array_equal(samples[:heard], self._streamed)
+        opened_as = (how.language, how.hints)
+        same = opened_as == self._opened_as and np.array_equal(samples[:heard], self._streamed)
         if stream is None or not same:
-            stream, heard = engine.open_stream(language=self._wanted(language), hints=self._hints), 0
-            self._stream, self._streamed, self._stream_language = stream, samples[:0], language
+            stream, heard = engine.open_stream(language=self._wanted(how.language), hints=how.hints), 0
+            self._stream, self._streamed, self._opened_as = stream, samples[:0], opened_as
         for start in range(heard, samples.size, PIECE_SAMPLES):
-            if abort is not None and abort():
+            if how.abort is not None and how.abort():
                 raise Aborted
             end = min(start + PIECE_SAMPLES, samples.size)
             self._stream = None  # what fails half way is not gone on with

@@ -11,13 +11,17 @@ from typing import get_args
 
 import click
 
+from agentbox.asr.hotwords.index import HotwordIndex
 from agentbox.audio.files import read_file, read_pipe
 from agentbox.audio.segment import Samples
 from agentbox.cli.common import echo_json, show_error, with_config, with_json
 from agentbox.cli.models import ProgressBar
+from agentbox.config import Config
 from agentbox.daemon.box import load_vad
 from agentbox.daemon.captions import Format, Writer, join, make_writer
+from agentbox.daemon.hotwords import gather
 from agentbox.daemon.long import Reader
+from agentbox.daemon.mind import files_of, only_sentences, sentence_paths
 from agentbox.daemon.speech_model import load_speech
 from agentbox.errors import ExitCode, InputError
 from agentbox.messages import JSON
@@ -58,7 +62,8 @@ def transcribe(
 
     `-` is standard input: a sound file, or raw 16 kHz mono s16le, which is written down while it comes. A file that
     cannot be read is told and the others are done; the exit code is then 3. Of a file that is damaged somewhere, what
-    stands before is written.
+    stands before is written. Your names and terms (asr.hotwords, asr.hotwords_file, the lists of your sentences) are
+    put right.
 
     \b
     Examples:
@@ -73,7 +78,7 @@ def transcribe(
     engine = load_speech(config, name, progress=bar.show)
     bar.end()
     times = any(form != "txt" for form in forms)
-    reader = Reader(engine, load_vad(config), config.language, config.languages, times)
+    reader = Reader(engine, load_vad(config), config.language, config.languages, times, _names(config))
     failed = False
     for file in files:
         about: dict[str, JSON] = {"file": click.format_filename(file), "model": name, "language": config.language}
@@ -92,6 +97,17 @@ def transcribe(
                 break  # the next would not be either
     if failed:
         ctx.exit(int(ExitCode.INPUT))
+
+
+def _names(config: Config) -> HotwordIndex:
+    """The owner's; what of them is left out is told on standard error."""
+    own = [
+        only_sentences(language, files_of(config, language, sentence_paths(config))) for language in config.languages
+    ]
+    names, problems = gather(config, own)
+    for problem in problems:
+        click.echo(f"{problem.what} {problem.todo}", err=True)
+    return HotwordIndex(names)
 
 
 def _check_usage(files: Sequence[Path], forms: Sequence[Format], out: Path | None, as_json: bool) -> None:

@@ -6,13 +6,15 @@ Cutting at pauses and not by the clock is worth more than anything else here (do
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import InitVar, dataclass, field, replace
 from typing import NamedTuple
 
 import numpy as np
 
 from agentbox.asr.engine import Engine, Hints, Recognition, Spelling
 from agentbox.asr.engine import Samples as Floats
+from agentbox.asr.hotwords.index import HotwordIndex
+from agentbox.asr.listener import Listener
 from agentbox.audio.ear import Ear, VoiceActivity
 from agentbox.audio.segment import Ended, Samples
 from agentbox.config import Audio
@@ -60,7 +62,7 @@ class Reader:
     """Reads sound that comes in blocks. `audio_s`, `decode_s`: how much of it has come, and what decoding took.
 
     `languages`: all that may be spoken, where they are more than `language`; `times`: those of the words are wanted, of
-    a model that tells them.
+    a model that tells them; `hotwords`: names that are put right, as in what the microphone hears.
     """
 
     engine: Engine
@@ -68,10 +70,16 @@ class Reader:
     language: str
     languages: tuple[str, ...] = ()
     times: bool = False
+    hotwords: InitVar[HotwordIndex | None] = None
     audio_s: float = 0.0
     decode_s: float = 0.0
     _before: str = field(default="", init=False)
     _before_end_s: float = field(default=0.0, init=False)
+    _listener: Listener = field(init=False)
+
+    def __post_init__(self, hotwords: HotwordIndex | None) -> None:
+        self._listener = Listener(self.engine, languages=self.languages)
+        self._listener.names.hotwords = hotwords
 
     def read(self, blocks: Iterable[Samples]) -> Iterator[Segment]:
         """The segments of one sound, as they come; those without words are left out. `blocks`: int16, 16 kHz, any
@@ -115,8 +123,7 @@ class Reader:
         )
 
     def _recognize(self, ended: Ended, before: str) -> Recognition:
-        spoken = tuple(language for language in self.languages if self.engine.capabilities.speaks(language))
-        hints = Hints(before=before, languages=spoken if len(spoken) > 1 else (), times=self.times)
+        hints = Hints(before=before, times=self.times)
         said = self._transcribe(ended, hints)
         if before and (said.suppressed in _CONTEXT_MISLEADS or _is_echo(said.text, before)):
             said = self._transcribe(ended, replace(hints, before=""))
@@ -124,27 +131,44 @@ class Reader:
 
     def _transcribe(self, ended: Ended, hints: Hints) -> Recognition:
         samples: Floats = ended.samples.astype(np.float32) / np.float32(32768)
-        said: Recognition = self.engine.transcribe(
-            samples, language=self.language, speech_ms=ended.speech_ms, hints=hints
-        )
-        self.decode_s += said.decode_ms / 1000
+        said = self._listener.hear(samples, language=self.language, speech_ms=ended.speech_ms, hints=hints)
+        self.decode_s += (said.decode_ms + (said.hotwords_ms or 0.0)) / 1000
         return said
 
 
 def words_of(recognition: Recognition, engine: Engine, first_s: float) -> tuple[Word, ...]:
     """The words of a recognition with their times; `first_s` is where its sound begins. Empty where the model does not
-    tell the times, or its tokens do not make up the text."""
+    tell the times, or its tokens do not make up the text. A name that was put right begins where what was read in its
+    place does."""
     if not recognition.token_ms or not isinstance(engine, Spelling):
         return ()
+    as_read = recognition.as_read or recognition.text
     spelt = [engine.spell(recognition.tokens[: n + 1]).strip() for n in range(len(recognition.tokens))]
-    if not spelt or spelt[-1] != recognition.text or len(recognition.token_ms) != len(spelt):
+    if not spelt or spelt[-1] != as_read or len(recognition.token_ms) != len(spelt):
         return ()
     found = []
     for at, word in split_words(recognition.text):
+        read_at = _read_at(at, recognition)
         # A letter may take several tokens; until the last of them something else stands in its place.
-        token = next(n for n, text in enumerate(spelt) if text[: at + 1] == recognition.text[: at + 1])
+        token = next(n for n, text in enumerate(spelt) if text[: read_at + 1] == as_read[: read_at + 1])
         found.append(Word(word, first_s + recognition.token_ms[token] / 1000))
     return tuple(found)
+
+
+def _read_at(at: int, recognition: Recognition) -> int:
+    """Where in what was read the letter `at` of the text comes from."""
+    more, end = 0, 0
+    for heard, meant in recognition.corrections:
+        start = recognition.as_read.index(heard, end)
+        while not recognition.text.startswith(meant, start + more):  # said more than once, and right the other time
+            start = recognition.as_read.index(heard, start + 1)
+        if at < start + more:
+            break
+        if at < start + more + len(meant):
+            return start
+        end = start + len(heard)
+        more += len(meant) - len(heard)
+    return at - more
 
 
 def split_words(text: str) -> list[tuple[int, str]]:

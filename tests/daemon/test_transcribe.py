@@ -17,7 +17,7 @@ import pytest
 import soundfile
 
 from agentbox.asr.catalogue import Model
-from agentbox.asr.engine import NO_HINTS, Capabilities, Hints, Recognition
+from agentbox.asr.engine import NO_HINTS, Capabilities, Correction, Hints, Recognition
 from agentbox.asr.engine import Samples as Floats
 from agentbox.asr.load import load_engine
 from agentbox.asr.moonshine import Moonshine
@@ -28,6 +28,7 @@ from agentbox.audio.vad import SileroVad
 from agentbox.daemon.long import Reader, split_words, words_of
 from agentbox.daemon.transcribe import Speech
 from agentbox.errors import InputError
+from benchmarks.voices import load_voice, pad
 from tests.asr import tiny_models
 from tests.asr.conftest import BECKETT
 from tests.daemon.conftest import SAMPLE, Home
@@ -183,6 +184,27 @@ def test_a_word_begins_with_its_first_token(tmp_path: Path) -> None:
     assert starts == [("w1", 10.06), ("w2", 10.12), ("字", 10.24), ("3", 10.24)]
 
 
+def test_a_name_that_was_put_right_begins_where_what_was_read_in_its_place_does(tmp_path: Path) -> None:
+    tiny_models.sense_voice(tmp_path, 1)
+    engine = load_engine(str(tmp_path), "zh", tmp_path)
+    heard = Recognition(
+        "w1 Ann Lee, b3 at w1",
+        tokens=(1, 2, 3, 1),
+        token_ms=(60, 120, 240, 360),
+        as_read="w1 w2字3 w1",
+        corrections=(Correction("w2字", "Ann Lee, b"), Correction("w1", "at w1")),
+    )
+    starts = [(word.text, round(word.start_s, 3)) for word in words_of(heard, engine, 10.0)]
+    assert starts == [
+        ("w1", 10.06),
+        ("Ann", 10.12),
+        ("Lee,", 10.12),
+        ("b3", 10.12),
+        ("at", 10.36),
+        ("w1", 10.36),
+    ]
+
+
 def _timed(heard: Recognition) -> Recognition:
     return Recognition(
         heard.text, heard.confidence, heard.tokens, token_ms=tuple(100 * n for n in range(len(heard.tokens)))
@@ -273,6 +295,27 @@ def test_the_command_writes_every_form(home: Home, two_cities: Path, tmp_path: P
     assert made["two_cities.txt"].split("\n")[:-1] == [one["text"] for one in whole["segments"]]
     spoken = re.sub(r"^(\d+|.*-->.*|WEBVTT)?$", "", made["two_cities.vtt"], flags=re.MULTILINE).split()
     assert spoken == whole["text"].split()
+
+
+def test_the_owners_names_are_put_right(home: Home, tmp_path: Path) -> None:
+    speech = load_voice("hibari")
+    for file, name in (("one.wav", "Quintanilla"), ("two.wav", "Agostino")):
+        soundfile.write(tmp_path / file, pad(speech(f"Is {name} coming to dinner on Friday?")), 16000)
+    sentences = tmp_path / "mine.yaml"
+    sentences.write_text("""
+        language: en
+        lists: {person: {values: [Agostino]}}
+        intents: {HassNevermind: {data: [{sentences: ["nothing for {person}"]}]}}
+    """)
+    missing = str(tmp_path / "none.txt")
+    asr = {"models_dir": str(home.models_dir), "hotwords": ["Quintanilla"], "hotwords_file": missing}
+    home.configure({"asr": asr, "intents": {"sentences": [str(sentences)]}})
+    done = home.run("transcribe", str(tmp_path / "one.wav"), str(tmp_path / "two.wav"))
+    assert done.stdout.splitlines() == [
+        f"{tmp_path}/one.wav: Is Quintanilla coming to dinner on Friday?",
+        f"{tmp_path}/two.wav: Is Agostino coming to dinner on Friday?",
+    ]
+    assert "hotwords_file" in done.stderr, "what cannot be read is told"
 
 
 def test_standard_input_raw_and_as_a_file(home: Home) -> None:

@@ -69,7 +69,9 @@ class Names:
         except ModelError as error:
             _log.warning("an utterance could not be read again with names [%s]", error.code)
             anew = read
-        return _timed(anew if anew.text else read, started)
+        if not anew.text:
+            return _timed(read, started)
+        return _timed(replace(anew, encode_ms=read.encode_ms, decode_ms=read.decode_ms), started)
 
 
 def _timed(recognition: Recognition, started: float) -> Recognition:
