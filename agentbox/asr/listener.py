@@ -96,8 +96,9 @@ class Listener:
         names: bool = True,
         hints: Hints = NO_HINTS,
     ) -> Recognition:
-        """As `Engine.transcribe`, but for the languages of `hints`, which are the listener's own; with `ask`, the candidates under the sentences it names; with `wakeful`, the wake
-        phrase it begins with. `under_way`: more is being said, and this only makes ready for it.
+        """As `Engine.transcribe`, but for the languages of `hints`, which are the listener's own; with `ask`, the
+        candidates under the sentences it names; with `wakeful`, the wake phrase it begins with. `under_way`: more
+        is being said, and this only makes ready for it.
 
         `names`: the owner's are put right, unless `ask` finds nothing to do with the words.
 

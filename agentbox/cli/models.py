@@ -35,7 +35,8 @@ def models() -> None:
 @with_json
 @with_config
 def list_models(loaded: Loaded, as_json: bool) -> None:
-    """Every model of the catalogue; `*` marks those that are here, `>` the one in use.
+    """Every model of the catalogue; `*` marks those that are here, `>` the one in use, `+` the second one
+    (asr.second_model).
 
     What it costs is what was measured on this machine; in brackets, what the catalogue says of another.
     `agentbox models verify` looks at every byte of the files.
@@ -48,7 +49,7 @@ def list_models(loaded: Loaded, as_json: bool) -> None:
         if as_json:
             echo_json(row)
             continue
-        mark = ">" if row["in_use"] else "*" if row["present"] else " "
+        mark = ">" if row["in_use"] else "+" if row["second"] else "*" if row["present"] else " "
         size = f"{row['bytes'] / 1e6:.0f} MB" if row["bytes"] else ""
         languages = ", ".join(row["languages"][:MOST_LANGUAGES])
         if more := len(row["languages"][MOST_LANGUAGES:]):
@@ -241,9 +242,9 @@ def path(loaded: Loaded, name: str | None) -> None:
 
 def _wanted(loaded: Loaded, names: tuple[str, ...]) -> list[Model]:
     catalogue = Catalogue.load()
-    configured = loaded.config.asr.model
-    needed = (VAD_MODEL,) if is_folder(configured) else (configured, VAD_MODEL)
-    return [catalogue.get(name) for name in names or needed]
+    asr = loaded.config.asr
+    speech = [name for name in (asr.model, asr.second_model) if name and not is_folder(name)]
+    return [catalogue.get(name) for name in names or dict.fromkeys([*speech, VAD_MODEL])]
 
 
 class ProgressBar:

@@ -112,14 +112,18 @@ def recommend(models: Sequence[Facts], machine: Machine, language: str) -> list[
 
 
 def shelf(config: Config, catalogue: Catalogue | None = None) -> list[dict[str, Any]]:
-    """Every model of the catalogue with what is known of it, and the one in use if it is a folder of the owner's."""
+    """Every model of the catalogue with what is known of it, and those in use that are folders of the owner's."""
     machine = Machine.here()
     rows = [_row(model, config, machine) for model in (catalogue or Catalogue.load()).models.values()]
-    if is_folder(config.asr.model):
-        own = dict.fromkeys(rows[0]) | {"name": config.asr.model, "kind": "speech", "languages": [], "wrong": {}}
-        own |= {"licence": "your own", "about": "a folder of your own", "bytes": 0, "present": True, "in_use": True}
-        rows.append(own | {"measured": _maybe(known(config.asr.model, config, machine))})
+    for name in dict.fromkeys(name for name in (config.asr.model, config.asr.second_model) if name and is_folder(name)):
+        own = dict.fromkeys(rows[0]) | {"name": name, "kind": "speech", "languages": [], "wrong": {}}
+        own |= {"licence": "your own", "about": "a folder of your own", "bytes": 0, "present": True}
+        rows.append(own | {"measured": _maybe(known(name, config, machine))} | _used(name, config))
     return rows
+
+
+def _used(name: str, config: Config) -> dict[str, bool]:
+    return {"in_use": name == config.asr.model, "second": name == config.asr.second_model}
 
 
 def _row(model: Model, config: Config, machine: Machine) -> dict[str, Any]:
@@ -135,7 +139,7 @@ def _row(model: Model, config: Config, machine: Machine) -> dict[str, Any]:
         "rtf": model.rtf,
         "wrong": dict(model.wrong),
         "measured": _maybe(known(model.name, config, machine)),
-        "in_use": model.name == config.asr.model,
+        **_used(model.name, config),
     }
 
 

@@ -38,6 +38,7 @@ class SpeechModel(msgspec.Struct, frozen=True):
     wrong: dict[str, float]
     measured: MeasuredHere | None
     in_use: bool
+    second: bool
 
 
 class JudgedModel(msgspec.Struct, frozen=True):

@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import pytest
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -195,6 +195,29 @@ def test_the_list_names_a_few_of_many_languages(tmp_path: Path, monkeypatch: pyt
     [base] = [line for line in lines if "whisper-base" in line]
     many = len(Catalogue.load().get("whisper-base").languages)
     assert f"en, zh, de, es, ru, ko and {many - 6} more " in base
+
+
+def test_the_second_model_is_marked_and_needed_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AGENTBOX_STATE", str(tmp_path))
+
+    def invoke(*arguments: str) -> Result:
+        return CliRunner().invoke(main, ["models", *arguments, "--config", str(tmp_path / "config.yaml")])
+
+    def choose(second: str) -> None:
+        asr = {"models_dir": str(tmp_path / "models"), "second_model": second}
+        (tmp_path / "config.yaml").write_text(json.dumps({"asr": asr}))
+
+    choose("moonshine-base-en")
+    lines = invoke("list").output.splitlines()
+    assert [line.split()[1] for line in lines if line.startswith("+")] == ["moonshine-base-en"]
+    verified = [line.split(":")[0] for line in invoke("verify").output.splitlines()]
+    assert verified == ["moonshine-tiny-en", "moonshine-base-en", "silero-vad-16k"]
+    own = str(tmp_path / "own")
+    choose(own)
+    rows = {row["name"]: row for row in map(json.loads, invoke("list", "--json").output.splitlines())}
+    assert (rows[own]["in_use"], rows[own]["second"]) == (False, True)
+    assert rows["moonshine-tiny-en"]["in_use"]
+    assert len(invoke("verify").output.splitlines()) == 2
 
 
 # The real model
