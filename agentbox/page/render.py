@@ -30,6 +30,7 @@ MENU = (
 """The pages, in the order of how often they are wanted, with the scope that each needs."""
 
 LANGUAGE_COOKIE = "agentbox-language"
+LANGUAGE_HEADER = "agentbox-language"
 
 
 class Words:
@@ -69,8 +70,10 @@ class Pages:
         self._environment.filters["left"] = _left
 
     def words(self, connection: HTTPConnection) -> Words:
-        """In the language that this browser chose, that of the answer on the page, or the box's."""
+        """In the language of the page that this is a part of, that which the browser chose, that of the answer on the
+        page, or the box's."""
         wanted = (
+            connection.headers.get(LANGUAGE_HEADER, ""),
             connection.cookies.get(LANGUAGE_COOKIE, ""),
             getattr(connection.state, "language", "").partition("-")[0],
         )

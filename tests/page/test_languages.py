@@ -18,6 +18,9 @@ def test_a_page_follows_the_language_of_what_was_typed(tmp_path: Path) -> None:
         page = phone.send("/talk", text="what time is it").text
         assert '<html lang="en">' in page
         assert '<dd lang="en">' in page
+        part = phone.browser.get("/turns", headers={"Agentbox-Language": "zh"}).text
+        assert "全部对话记录" in part, "what a page fetches for itself is in its language"
+        assert "全部对话记录" not in phone.browser.get("/turns", headers={"Agentbox-Language": "de"}).text
         phone.browser.post("/language", data={"language": "en", "back": "/"})
         page = phone.send("/talk", text="现在几点").text
         assert '<html lang="en">' in page

@@ -42,7 +42,9 @@ function show() {
 // What the box says to a question, or nothing: where it is away the socket has it too, and tells.
 async function ask(place, read) {
   try {
-    const answer = await fetch(place, { credentials: "same-origin" });
+    // What goes into this page is in its language, whatever another window has chosen since.
+    const headers = { "Agentbox-Language": document.documentElement.lang };
+    const answer = await fetch(place, { credentials: "same-origin", headers });
     return answer.ok ? await read(answer) : null;
   } catch {
     return null;
