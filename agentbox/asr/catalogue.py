@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import difflib
+import functools
 import hashlib
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Annotated, Literal, TypeAlias
 
 import msgspec
-import yaml
 from msgspec import Meta, field
 
+from agentbox import package_yaml
 from agentbox.errors import ModelError
 from agentbox.languages import covers
 
@@ -162,10 +164,7 @@ class Catalogue:
 
         Raises `msgspec.ValidationError` where the file has another shape.
         """
-        text = (files("agentbox.asr") / "catalogue.yaml").read_text() if path is None else path.read_text()
-        return cls(
-            {name: msgspec.convert({"name": name, **entry}, Model) for name, entry in yaml.safe_load(text).items()}
-        )
+        return cls(_read(path)) if path is not None else cls(dict(_ours()))
 
     def get(self, name: str) -> Model:
         """Raises `ModelError` `model_unknown`."""
@@ -182,6 +181,15 @@ class Catalogue:
     def speaking(self, language: str) -> list[str]:
         """The names of the speech models that know `language` (BCP-47)."""
         return [name for name, model in self.models.items() if model.kind == "speech" and model.speaks(language)]
+
+
+def _read(file: Traversable) -> dict[str, Model]:
+    return {name: msgspec.convert({"name": name, **entry}, Model) for name, entry in package_yaml.read(file).items()}
+
+
+@functools.cache
+def _ours() -> dict[str, Model]:
+    return _read(files("agentbox.asr") / "catalogue.yaml")
 
 
 def check(model: Model, folder: Path) -> list[Problem]:

@@ -7,8 +7,8 @@ import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import home_assistant_intents
-import yaml
 
+from agentbox import package_yaml
 from agentbox.intents.grammar import BUILTIN, OURS, Grammar
 from agentbox.messages import JSON
 
@@ -85,8 +85,7 @@ def our_values(language: str) -> dict[str, JSON] | None:
     nearest = nearest_language(language, files)
     if nearest is None:
         return None
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    values: dict[str, JSON] = yaml.load(files[nearest].read_text(encoding="utf-8"), Loader=loader)  # noqa: S506
+    values: dict[str, JSON] = package_yaml.read(files[nearest])
     return values
 
 

@@ -10,7 +10,7 @@ from datetime import date, datetime, timedelta
 from importlib import resources
 from typing import Protocol
 
-import yaml
+from agentbox import package_yaml
 
 LANGUAGES = ("en", "zh")
 
@@ -142,8 +142,7 @@ def spoken_language(language: str) -> str:
 
 def load(language: str) -> dict[str, str]:
     """All sentences of `language`, one of `LANGUAGES`."""
-    text = resources.files(__name__).joinpath(f"{language}.yaml").read_text(encoding="utf-8")
-    sentences: dict[str, str] = yaml.safe_load(text)
+    sentences: dict[str, str] = package_yaml.read(resources.files(__name__) / f"{language}.yaml")
     return sentences
 
 
