@@ -9,15 +9,17 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import msgspec
 
 from agentbox.asr.catalogue import RECORD, Folder, Model, Npm, Problem, Record, Source, Url, Wheel, check, sha256_of
-from agentbox.asr.fetch import Digest, fetch
 from agentbox.asr.packages import wrong_file
 from agentbox.errors import ModelError
 from agentbox.paths import prepare
+
+if TYPE_CHECKING:
+    from agentbox.asr.fetch import Digest
 
 _WORK = ".pull"
 """In the models' folder: what is under way, and the locks."""
@@ -113,6 +115,8 @@ def pull(
 
 def _bring(source: Source, model: Model, staging: Path, tell: Progress) -> tuple[str, ...]:
     """Fetch into `staging` and check; returns the names of the files that had to be pinned."""
+    # Here and not at the top: a box that has its model need not know how to get one (httpx, 8 MB).
+    from agentbox.asr.fetch import fetch
 
     def on_bytes(done: int, total: int | None) -> None:
         tell(Step(model.name, "fetching", str(source), done, total))

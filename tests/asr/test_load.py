@@ -123,7 +123,9 @@ import sys
 from pathlib import Path
 from agentbox.asr.load import load_engine
 load_engine({NAME!r}, "en", Path({str(models_dir)!r}), fetch_missing=False)
+import agentbox.cli.run
 print(*(name for name in sys.modules if name.startswith("agentbox.asr.")))
+assert "httpx" not in sys.modules, "a box with its model that talks to nobody"
 """
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     loaded = {name.removeprefix("agentbox.asr.") for name in ran.stdout.split()}
