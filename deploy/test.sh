@@ -20,13 +20,17 @@ cd -- "$ROOT"
 unset PYTHONDONTWRITEBYTECODE
 [ $# -eq 0 ] || exec "$VENV/bin/python" -m pytest "$@"
 # Much of it waits: for machines to boot, browsers, time limits. Machines boot one after the other: once two at once came
-# up degraded. What keeps to real time has this machine for itself.
+# up degraded. What hears and speaks in real time waits most, and has nothing but another of its kind beside it.
+work="not real_time and not alone"
+timed_rooms=(tests/audio tests/daemon tests/page tests/system tests/tts)
+two_at_a_time=(-n 2 --dist loadfile --no-loadscope-reorder)
 failed=0
 machines=$(mktemp)
 trap 'rm -f -- "$machines"' EXIT
-"$VENV/bin/python" -m pytest -m "not alone" tests/system >"$machines" 2>&1 &
-"$VENV/bin/python" -m pytest -m "not alone" --ignore=tests/system -n 2 --dist loadfile --no-loadscope-reorder || failed=1
+"$VENV/bin/python" -m pytest -m "$work" tests/system >"$machines" 2>&1 &
+"$VENV/bin/python" -m pytest -m "$work" --ignore=tests/system "${two_at_a_time[@]}" || failed=1
 wait $! || failed=1
 cat -- "$machines"
-"$VENV/bin/python" -m pytest -m alone || failed=1
+"$VENV/bin/python" -m pytest -m real_time "${timed_rooms[@]}" "${two_at_a_time[@]}" || failed=1
+"$VENV/bin/python" -m pytest -m alone "${timed_rooms[@]}" || failed=1
 exit "$failed"

@@ -173,7 +173,7 @@ def test_a_confirmed_program_runs_once(home: Home, start: Callable[..., Running]
     assert len(list(marks.iterdir())) == 1
 
 
-@pytest.mark.alone
+@pytest.mark.real_time
 def test_what_is_played_into_a_microphone_arrives_in_the_journal(
     home: Home, start: Callable[..., Running], tmp_path: Path, spoken_timer: Path
 ) -> None:

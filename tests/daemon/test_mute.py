@@ -133,7 +133,7 @@ def captured_by(pulse: Pulse) -> int:
     return sum(source == microphone for _, source, *_ in outputs)
 
 
-@pytest.mark.alone
+@pytest.mark.real_time
 def test_the_microphone_is_closed_and_opened_again(
     home: Home, start: Callable[..., Running], tmp_path: Path, spoken_timer: Path
 ) -> None:
@@ -162,7 +162,7 @@ def test_the_microphone_is_closed_and_opened_again(
         assert daemon.stop() == 0
 
 
-@pytest.mark.alone
+@pytest.mark.real_time
 def test_muted_amidst_a_sentence_it_forgets_it(
     home: Home, start: Callable[..., Running], tmp_path: Path, spoken_timer: Path
 ) -> None:

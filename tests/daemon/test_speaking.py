@@ -258,7 +258,7 @@ async def test_a_voice_that_fails_ends_what_it_said() -> None:
         assert [event.state for event in made.told if event.stage == "notice"] == ["voice_failed"]
 
 
-@pytest.mark.alone
+@pytest.mark.real_time
 async def test_it_knows_what_it_said_when() -> None:
     async with box() as made:
         made.reply("It is noon.")

@@ -56,7 +56,7 @@ def test_systemd_finds_nothing_to_say_about_the_units(machine: Machine) -> None:
     assert machine.systemctl("--failed", "--no-legend") == ""
 
 
-@pytest.mark.alone
+@pytest.mark.real_time
 def test_a_spoken_command_reaches_the_journal(hearing: Machine, pulse: Pulse, tmp_path: Path) -> None:
     sound, rate = soundfile.read(SAMPLE, dtype="int16")
     soundfile.write(tmp_path / "milk.wav", sound[int(13.5 * rate) : 18 * rate], rate)

@@ -35,7 +35,7 @@ def test_it_writes_what_it_says(tmp_path: Path, hear: Hear) -> None:
     assert (done.exit_code, "file_unwritable" in done.stderr) == (3, True)
 
 
-@pytest.mark.alone
+@pytest.mark.real_time
 def test_it_plays_what_it_says(tmp_path: Path, hear: Hear) -> None:
     with running(tmp_path / "pulse") as pulse:
         recorded = tmp_path / "heard.raw"
