@@ -72,6 +72,11 @@ class Utterance(_Message, frozen=True):
     def audio_ms(self) -> int:
         return len(self.pcm) // 2 * 1000 // SAMPLE_RATE_HZ
 
+    @property
+    def spoken_ms(self) -> int:
+        """From the first speech to the last, with the pauses between."""
+        return max(0, self.audio_ms - self.lead_ms - self.silence_ms)
+
 
 class PartialTranscript(_Message, frozen=True):
     """What an engine has made of an utterance so far; the next one may differ from its first word on."""

@@ -204,7 +204,7 @@ class Attention:
 
     def confiding(self, heard: Heard) -> bool:
         """Whether the box said meanwhile what is kept nowhere: no word of that may be kept as something heard."""
-        return self.confided(heard.speech_ended_s - heard.utterance.speech_ms / 1000, heard.speech_ended_s)
+        return self.confided(heard.speech_began_s, heard.speech_ended_s)
 
     def confided(self, begin_s: float, end_s: float) -> bool:
         return self._voice is not None and self._voice.confiding(begin_s, end_s)
@@ -241,7 +241,7 @@ class Attention:
         """What the box said meanwhile, where it may be what was heard."""
         if self._voice is None:
             return ""
-        begin_s = heard.speech_ended_s - heard.utterance.speech_ms / 1000
+        begin_s = heard.speech_began_s
         own = self._voice.said(begin_s, heard.speech_ended_s)
         if not own:
             return ""

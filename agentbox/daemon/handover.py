@@ -133,6 +133,5 @@ def meant_sound(utterance: Utterance, opened: Opened) -> bytes:
     What was kept from before the speech is cut off, and so is a word before the phrase, as far along as its letters are
     in the text: that may take the phrase's first consonant, and leaves nothing that was said before the gate opened.
     """
-    spoken_ms = utterance.audio_ms - utterance.lead_ms - utterance.silence_ms
-    begin_ms = utterance.lead_ms + opened.lead * max(0, spoken_ms)
+    begin_ms = utterance.lead_ms + opened.lead * utterance.spoken_ms
     return utterance.pcm[int(begin_ms * SAMPLE_RATE_HZ / 1000) * 2 :]

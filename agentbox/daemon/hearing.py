@@ -60,6 +60,11 @@ class Heard:
     recognition: Recognition
     """What the sound was, freely and under the sentences."""
 
+    @property
+    def speech_began_s(self) -> float:
+        """When the first speech was, on the same clock."""
+        return self.speech_ended_s - self.utterance.spoken_ms / 1000
+
 
 class Judge(Protocol):
     """Who the words are shown to before the turn is over: activation, and understanding."""

@@ -348,13 +348,14 @@ class Speaking:
             over = track.over and heard_ms >= track.played_ms
             if heard_ms > 0.0 and not talk.heard:
                 talk.heard = True
-                self._begun(talk)
+                self._begun(talk, heard_ms)
             if not over:
                 await asyncio.sleep(LOOK_S)
 
-    def _begun(self, talk: Talk) -> None:
+    def _begun(self, talk: Talk, heard_ms: float) -> None:
         now_s = self._monotonic()
-        self._said.append(Said(talk, now_s, float("inf")))
+        # The loop may have been late to see it.
+        self._said.append(Said(talk, now_s - heard_ms / 1000, float("inf")))
         while self._said[0].end_s < now_s - REMEMBERED_S:
             self._said.popleft()
         self._emit("started", talk, first_sound_ms=(now_s - talk.asked_s) * 1000)

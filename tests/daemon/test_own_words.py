@@ -72,7 +72,7 @@ def test_more_than_was_said_is_not_its_beginning() -> None:
 
 
 class Asking:
-    """A voice that began a question `ago_s` before the end of what was heard, which are 0.9 s of speech."""
+    """A voice that began a question `ago_s` before the end of what was heard, and said it for a second."""
 
     half_duplex = held = False
     audible = True
@@ -81,10 +81,11 @@ class Asking:
         self.begin_s = -ago_s
 
     def said(self, begin_s: float, end_s: float) -> str:
-        return "Milk, eggs and bread. Which one?"
+        over = self.begin_s + 1.0 <= begin_s or end_s <= self.begin_s
+        return "" if over else "Milk, eggs and bread. Which one?"
 
     def began(self, begin_s: float, end_s: float) -> list[str]:
-        return [self.said(begin_s, end_s)] if begin_s <= self.begin_s < end_s else []
+        return ["Milk, eggs and bread. Which one?"] if begin_s <= self.begin_s < end_s else []
 
     def confiding(self, begin_s: float, end_s: float) -> bool:
         return False
@@ -106,3 +107,16 @@ async def test_the_beginning_of_a_question_is_no_answer_to_it(
         monkeypatch.setattr(core.attention, "_voice", Asking(ago_s))
         verdict = core.attention.judge(heard(Recognition(text)))
         assert (verdict.opened is None, verdict.state) == (state == "own_voice", state)
+
+
+@pytest.mark.parametrize(("pause_ms", "state"), [(800, "own_voice"), (0, "not_activated")])
+async def test_what_began_while_the_box_spoke_is_its_own_however_long_the_pause_after_it(
+    pause_ms: int, state: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An echo and, before the turn was over, the owner's answer: the time of all of it counts, not that of the speech
+    alone."""
+    monkeypatch.setenv("AGENTBOX_STATE", str(tmp_path))
+    async with open_core(Loaded(Config(), None, None, {}), Events(), services=False) as core:
+        monkeypatch.setattr(core.attention, "_voice", Asking(2.2))
+        words = Recognition("Milk, eggs and bread. Which")
+        assert core.attention.judge(heard(words, None, pause_ms=pause_ms)).state == state

@@ -18,11 +18,10 @@ from agentbox.messages import ActivatedBy, Caller, Intent, StageEvent, Transcrip
 from agentbox.settings import Loaded
 
 
-def heard(recognition: Recognition, by: ActivatedBy | None = "always") -> Heard:
-    """What hearing makes of the words, as if they had needed no wake phrase."""
-    utterance = Utterance(
-        id=new_id(), started_at=0.0, first_sample=0, pcm=b"", speech_ms=900, silence_ms=250, end_reason="silence"
-    )
+def heard(recognition: Recognition, by: ActivatedBy | None = "always", *, pause_ms: int = 0) -> Heard:
+    """What hearing makes of the words, 0.9 s of speech, as if they had needed no wake phrase. `pause_ms`: amidst it."""
+    pcm = bytes(2 * 16 * (300 + 900 + pause_ms + 250))
+    utterance = Utterance(new_id(), 0.0, 0, pcm, speech_ms=900, silence_ms=250, end_reason="silence", lead_ms=300)
     transcript = Transcript(
         utterance_id=utterance.id, text=recognition.text, engine="none", language="en", audio_ms=1000, decode_ms=1.0
     )
