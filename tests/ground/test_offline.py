@@ -30,3 +30,12 @@ def test_no_module_of_ours_is_reached_without_it() -> None:
     """Importing any of our modules imports the package first, which switches it off."""
     program = "import agentbox.inference, os; assert os.environ['ORT_DISABLE_TELEMETRY'] == '1'"
     subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
+
+
+@pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="there are no other cores")
+def test_a_product_of_matrices_wakes_no_other_core() -> None:
+    program = "import agentbox, numpy, os; numpy.ones((300, 300)) @ numpy.ones((300, 300))"
+    program += "; print(len(os.listdir('/proc/self/task')))"
+    env = {name: value for name, value in os.environ.items() if name != "OPENBLAS_NUM_THREADS"}
+    done = subprocess.run([sys.executable, "-c", program], env=env, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "1"
