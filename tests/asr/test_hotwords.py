@@ -164,10 +164,23 @@ def test_it_is_not_asked_twice_where_no_name_is_near_and_keeps_what_it_read_wher
     listener.names.hotwords = HotwordIndex(["陈思诚"])
     assert listener.hear(SILENCE, language="zh-CN").text == "今天天气怎么样"
     assert len(engine.told) == 1
+    engine = ToldEngine("打电话给陈思诚", takes_hotwords=True, again="打电话给程诗城")
+    listener.engine = engine
+    assert listener.hear(SILENCE, language="zh-CN").text == "打电话给陈思诚", "it is written right already"
+    assert len(engine.told) == 1
     engine = ToldEngine("打电话给程诗城", takes_hotwords=True, again="")
     listener.engine = engine
     assert listener.hear(SILENCE, language="zh-CN").text == "打电话给程诗城"
     assert len(engine.told) == 2
+
+
+def test_it_is_not_asked_twice_for_a_name_that_is_hardly_like_what_it_read() -> None:
+    engine = ToldEngine("Set a timer for ten minutes.", takes_hotwords=True, again="Set Akdeniz a timer.")
+    listener = Listener(engine)
+    listener.names.hotwords = HotwordIndex([*NAMES, *OTHERS])
+    assert listener.names.hotwords.near("Set a timer for ten minutes."), "one is a little like it"
+    assert listener.hear(SILENCE, language="en").text == "Set a timer for ten minutes."
+    assert len(engine.told) == 1
 
 
 def test_what_was_read_is_not_lost_where_it_cannot_be_read_again() -> None:

@@ -26,6 +26,11 @@ PLACES = 2
 
 SCORED_AT_ONCE = 8
 
+WORTH_A_READING = -1.0
+"""Evidence from which an engine reads once more that cannot be asked for a score. Of 193 ordinary sentences that are
+28 % with 100 names and 72 % with 5,000, instead of 95 and 100 % where any likeness is enough; of the misread names
+among the ten nearest 1 in 10 is missed then, and 1 in 20."""
+
 
 class Weighed(NamedTuple):
     """A name with what speaks for it."""
@@ -74,9 +79,13 @@ def corrected_by_text(hotwords: HotwordIndex, read: Recognition, *, after: int =
     return written(read, [one for one in weighed if one.evidence >= THRESHOLD])
 
 
-def likely(hotwords: HotwordIndex, text: str, most: int = MOST) -> tuple[str, ...]:
-    """The names that may have been said, for the prompt of an engine that takes them."""
-    return tuple(near.hotword for near in hotwords.near(text, most))
+def likely(hotwords: HotwordIndex, text: str, *, after: int = 0) -> tuple[str, ...]:
+    """The names that may have been said, for the prompt of an engine that takes them; those that were read stand among
+    them. None where none that was not read is likely enough for a whole utterance to be read again."""
+    weighed = _weighed(hotwords, text, after, SCORED)
+    if not weighed or weighed[0].evidence < WORTH_A_READING:
+        return ()
+    return tuple(near.hotword for near in hotwords.near(text, MOST))
 
 
 def _weighed(

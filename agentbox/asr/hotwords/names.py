@@ -63,7 +63,7 @@ class Names:
         started = time.perf_counter()
         if not capabilities.takes_hotwords:
             return _timed(corrected_by_text(hotwords, read, after=after), started)
-        names = likely(hotwords, read.text)
+        names = likely(hotwords, read.text, after=after)
         try:
             anew = again(names) if names else read
         except ModelError as error:
