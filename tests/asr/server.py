@@ -39,11 +39,11 @@ def serving() -> Iterator[WebServer]:
 
         def do_GET(self) -> None:
             state.requests.append((self.path, self.headers.get("Range")))
-            self.close_connection = True
             content = state.files.get(self.path.partition("?")[0])
             if state.statuses or content is None:
                 self.send_response(state.statuses.pop(0) if state.statuses else 404)
                 self.send_header("Content-Length", "0")
+                self.send_header("Connection", "close")
                 self.end_headers()
                 return
             tag = f'"{hashlib.sha256(content).hexdigest()[:16]}"'
@@ -57,6 +57,8 @@ def serving() -> Iterator[WebServer]:
             self.send_header("Content-Length", str(len(content) - start))
             if state.etags:
                 self.send_header("ETag", tag)
+            # Said and not only done: who asks again on a connection that is about to close gets no answer.
+            self.send_header("Connection", "close")
             self.end_headers()
             end = start + state.break_after.pop(0) if state.break_after else len(content)
             self.wfile.write(content[start:end])
