@@ -199,9 +199,8 @@ def test_close_ends_what_would_never_end(driver: FakeDriver) -> None:
     held.pause()
     long.add(loud(30.0), last=True)
     short.add(loud(0.05), last=True)
-    began_s = time.monotonic()
     speaker.close()
-    assert time.monotonic() - began_s < 3.0
+    assert long.played_frames < 20 * RATE_HZ, "nobody waits for its end"
     assert {track.state for track in (unfinished, held, long)} == {State.STOPPED}
     assert short.state is State.DONE
     assert len(ended) == 4

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import time
 from pathlib import Path
 from typing import Any
 
@@ -87,9 +86,7 @@ async def test_a_child_that_stays_behind_does_not_hold_the_answer_up(tmp_path: P
     script = tmp_path / "starter.sh"
     script.write_text(f"#!/bin/sh\nsleep 600 &\necho $! > {tmp_path}/child\necho started\n")
     script.chmod(0o755)
-    started = time.monotonic()
-    assert (await run([str(script)], timeout_s=60)).text == "started"
-    assert time.monotonic() - started < 50
+    assert (await run([str(script)], timeout_s=500)).text == "started"  # pytest's own limit is shorter
     os.kill(int((tmp_path / "child").read_text()), 9)
 
 
