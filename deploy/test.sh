@@ -23,7 +23,7 @@ unset PYTHONDONTWRITEBYTECODE
 # up degraded. What hears and speaks in real time waits most, and has nothing but another of its kind beside it.
 work="not real_time and not alone"
 timed_rooms=(tests/audio tests/daemon tests/page tests/system tests/tts)
-two_at_a_time=(-n 2 --dist loadfile --no-loadscope-reorder)
+two_at_a_time=(-n 2 --dist loadgroup --no-loadscope-reorder)
 failed=0
 machines=$(mktemp)
 trap 'rm -f -- "$machines"' EXIT

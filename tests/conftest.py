@@ -48,6 +48,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         name = f"{item.path.parent.name}/{item.path.stem}"
         if name in REAL_TIME:
             item.add_marker(pytest.mark.real_time)
+        # A file's tests share a process, and so do all machines: they boot one after the other.
+        item.add_marker(pytest.mark.xdist_group("machines" if item.path.parent.name == "system" else name))
         if name in ALONE:
             item.add_marker(pytest.mark.alone)
         if item.get_closest_marker("real_time") or item.get_closest_marker("alone"):

@@ -39,6 +39,8 @@ class Correction(NamedTuple):
 
     heard: str
     meant: str
+    start: int
+    """Where `heard` begins in the text as it was read."""
 
 
 @dataclass(frozen=True, slots=True)

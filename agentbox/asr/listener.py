@@ -164,9 +164,10 @@ class Listener:
     def _told(self, samples: Samples, how: How, names: tuple[str, ...]) -> Recognition:
         """Read once more, with names that may have been said."""
         hints = replace(how.hints, hotwords=names)
+        how = replace(how, hints=hints, partial=None)
         if can_stream(self.engine):
             return self._listened(samples, how)[0]
-        return self._transcribed(samples, replace(how, language=self._wanted(how.language), hints=hints, partial=None))
+        return self._transcribed(samples, replace(how, language=self._wanted(how.language)))
 
     def _held(
         self,

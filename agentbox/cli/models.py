@@ -12,14 +12,14 @@ from agentbox import paths
 from agentbox.asr.catalogue import Catalogue, Model, check
 from agentbox.asr.load import is_folder, whole_path
 from agentbox.asr.pull import Step, folder_of, parse_source, pull
-from agentbox.cli.common import Group, echo_json, with_config, with_json
+from agentbox.cli.common import Group, echo_json, show_error, with_config, with_json
 from agentbox.daemon import measured as measured_models
 from agentbox.daemon.box import VAD_MODEL
 from agentbox.daemon.local import connect
 from agentbox.daemon.measured import ROUNDS, Machine, sample
 from agentbox.daemon.model_process import LIMIT_S
 from agentbox.daemon.shelf import recommendation, shelf, shown
-from agentbox.errors import ExitCode
+from agentbox.errors import ExitCode, ModelError
 from agentbox.settings import Loaded
 
 MOST_LANGUAGES = 6
@@ -35,8 +35,8 @@ def models() -> None:
 @with_json
 @with_config
 def list_models(loaded: Loaded, as_json: bool) -> None:
-    """Every model of the catalogue; `*` marks those that are here, `>` the one in use, `+` the second one
-    (asr.second_model).
+    """Every model of the catalogue; `>` marks the one in use, `+` the second one (asr.second_model), `*` those that
+    are here.
 
     What it costs is what was measured on this machine; in brackets, what the catalogue says of another.
     `agentbox models verify` looks at every byte of the files.
@@ -49,7 +49,7 @@ def list_models(loaded: Loaded, as_json: bool) -> None:
         if as_json:
             echo_json(row)
             continue
-        mark = ">" if row["in_use"] else "+" if row["second"] else "*" if row["present"] else " "
+        mark = (">" if row["in_use"] else "+" if row["second"] else " ") + ("*" if row["present"] else " ")
         size = f"{row['bytes'] / 1e6:.0f} MB" if row["bytes"] else ""
         languages = ", ".join(row["languages"][:MOST_LANGUAGES])
         if more := len(row["languages"][MOST_LANGUAGES:]):
@@ -174,28 +174,38 @@ def use(loaded: Loaded, name: str, as_json: bool) -> None:
 def pull_models(loaded: Loaded, names: tuple[str, ...], source: str | None) -> None:
     """Fetch models, checked by SHA-256; without a name those that the configuration needs.
 
-    What is here and whole is not fetched again; a broken download goes on where it stopped.
+    The second model (asr.second_model) comes last; where it cannot be had that is told, and is no error: the box hears
+    without it. What is here and whole is not fetched again; a broken download goes on where it stopped.
 
     \b
     Example:
       agentbox models pull moonshine-base-en
     """
     for model in _wanted(loaded, names):
-        bar = ProgressBar()
-        pulled = pull(
-            model,
-            paths.models_dir(loaded.config),
-            sources=[parse_source(source)] if source else None,
-            progress=bar.show,
-        )
-        bar.end()
-        for failure in pulled.passed_over:
-            click.echo(f"  {failure}", err=True)
-        for file in pulled.pinned:
-            click.echo(
-                f"  {file}: nobody here could check this file; its publisher's digest is kept from now on", err=True
-            )
-        click.echo(f"{model.name}: {f'fetched from {pulled.source}' if pulled.source else 'is here'}")
+        _pull(loaded, model, source)
+    second = loaded.config.asr.second_model
+    if second is not None and not names and not is_folder(second):
+        try:
+            _pull(loaded, Catalogue.load().get(second), source)
+        except ModelError as error:
+            show_error(error)
+
+
+def _pull(loaded: Loaded, model: Model, source: str | None) -> None:
+    """Raises as `pull`."""
+    bar = ProgressBar()
+    pulled = pull(
+        model,
+        paths.models_dir(loaded.config),
+        sources=[parse_source(source)] if source else None,
+        progress=bar.show,
+    )
+    bar.end()
+    for failure in pulled.passed_over:
+        click.echo(f"  {failure}", err=True)
+    for file in pulled.pinned:
+        click.echo(f"  {file}: nobody here could check this file; its publisher's digest is kept from now on", err=True)
+    click.echo(f"{model.name}: {f'fetched from {pulled.source}' if pulled.source else 'is here'}")
 
 
 @models.command()
@@ -242,9 +252,9 @@ def path(loaded: Loaded, name: str | None) -> None:
 
 def _wanted(loaded: Loaded, names: tuple[str, ...]) -> list[Model]:
     catalogue = Catalogue.load()
-    asr = loaded.config.asr
-    speech = [name for name in (asr.model, asr.second_model) if name and not is_folder(name)]
-    return [catalogue.get(name) for name in names or dict.fromkeys([*speech, VAD_MODEL])]
+    configured = loaded.config.asr.model
+    needed = (VAD_MODEL,) if is_folder(configured) else (configured, VAD_MODEL)
+    return [catalogue.get(name) for name in names or needed]
 
 
 class ProgressBar:

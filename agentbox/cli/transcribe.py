@@ -100,12 +100,12 @@ def transcribe(
 
 
 def _names(config: Config) -> HotwordIndex:
-    """The owner's; what of them is left out is told on standard error."""
+    """The owner's; what is left out, of them or of the sentences that hold them, is told on standard error."""
     own = [
         only_sentences(language, files_of(config, language, sentence_paths(config))) for language in config.languages
     ]
     names, problems = gather(config, own)
-    for problem in problems:
+    for problem in [*(problem for one in own for problem in one.problems), *problems]:
         click.echo(f"{problem.what} {problem.todo}", err=True)
     return HotwordIndex(names)
 

@@ -157,16 +157,12 @@ def words_of(recognition: Recognition, engine: Engine, first_s: float) -> tuple[
 
 def _read_at(at: int, recognition: Recognition) -> int:
     """Where in what was read the letter `at` of the text comes from."""
-    more, end = 0, 0
-    for heard, meant in recognition.corrections:
-        start = recognition.as_read.index(heard, end)
-        while not recognition.text.startswith(meant, start + more):  # said more than once, and right the other time
-            start = recognition.as_read.index(heard, start + 1)
+    more = 0
+    for heard, meant, start in recognition.corrections:
         if at < start + more:
             break
         if at < start + more + len(meant):
             return start
-        end = start + len(heard)
         more += len(meant) - len(heard)
     return at - more
 

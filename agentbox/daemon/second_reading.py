@@ -85,7 +85,7 @@ class SecondReading:
         second = None if recognition is None else self._understood(first, recognition)
         message: Message | None = None
         if recognition is not None:
-            timings["second_decode_ms"] = recognition.decode_ms
+            timings["second_decode_ms"] = recognition.decode_ms + (recognition.hotwords_ms or 0.0)
         if second is not None:
             state = self._compared(first, second, as_text)
             message = None if state == "same" else second.heard.transcript

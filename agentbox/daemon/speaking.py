@@ -354,11 +354,11 @@ class Speaking:
 
     def _begun(self, talk: Talk, heard_ms: float) -> None:
         now_s = self._monotonic()
-        # The loop may have been late to see it.
-        self._said.append(Said(talk, now_s - heard_ms / 1000, float("inf")))
+        began_s = now_s - heard_ms / 1000  # the loop may have been late to see it
+        self._said.append(Said(talk, began_s, float("inf")))
         while self._said[0].end_s < now_s - REMEMBERED_S:
             self._said.popleft()
-        self._emit("started", talk, first_sound_ms=(now_s - talk.asked_s) * 1000)
+        self._emit("started", talk, first_sound_ms=(began_s - talk.asked_s) * 1000)
 
     def _done(self, talk: Talk, track: Track) -> None:
         self._held_s = None

@@ -110,7 +110,7 @@ def recognize(blocks: Iterable[Samples], listener: Listener, vad: SileroVad, und
             speech_ms=stretch.speech_ms,
             ask=lambda _: sentences,
         )
-        decode_ms += recognition.decode_ms + (recognition.constrain_ms or 0.0)
+        decode_ms += recognition.decode_ms + (recognition.hotwords_ms or 0.0) + (recognition.constrain_ms or 0.0)
         if recognition.text:
             texts.append(recognition.text)
         decision = decide(understander, recognition.candidates, recognition.free)

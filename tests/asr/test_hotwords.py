@@ -174,6 +174,24 @@ def test_it_is_not_asked_twice_where_no_name_is_near_and_keeps_what_it_read_wher
     assert len(engine.told) == 2
 
 
+def test_the_name_for_which_it_reads_again_is_told_however_many_are_nearer() -> None:
+    short = ["Anna", "Hannah", "Ama", "Una", "Onna", "Ona", "Ina", "Ena", "Enna", "Inna", "Anne", "Hanna"]
+    engine = ToldEngine("Tell Ana that Shevon Casually came", takes_hotwords=True, again="Tell Anna that")
+    listener = Listener(engine)
+    listener.names.hotwords = HotwordIndex([*short, "Siobhan Casserly"])
+    listener.hear(SILENCE, language="en")
+    assert engine.told[1][0] == "Siobhan Casserly"
+    assert "Anna" in engine.told[1]
+    assert len(engine.told[1]) == MOST
+
+
+def test_a_short_name_that_sounds_just_like_what_it_read_is_worth_another_reading() -> None:
+    engine = ToldEngine("Call Ana now.", takes_hotwords=True, again="Call Anna now.")
+    listener = Listener(engine)
+    listener.names.hotwords = HotwordIndex(["Anna"])
+    assert listener.hear(SILENCE, language="en").text == "Call Anna now."
+
+
 def test_it_is_not_asked_twice_for_a_name_that_is_hardly_like_what_it_read() -> None:
     engine = ToldEngine("Set a timer for ten minutes.", takes_hotwords=True, again="Set Akdeniz a timer.")
     listener = Listener(engine)
@@ -246,11 +264,11 @@ def test_two_names_in_one_sentence_are_both_put_right() -> None:
     hotwords = HotwordIndex(["陈思诚", "石文斌", "欧阳石文"])
     put_right = corrected_by_text(hotwords, Recognition("请程思成和石文宾过来"))
     assert put_right.text == "请陈思诚和石文斌过来"
-    assert put_right.corrections == (Correction("程思成", "陈思诚"), Correction("石文宾", "石文斌"))
+    assert put_right.corrections == (Correction("程思成", "陈思诚", 1), Correction("石文宾", "石文斌", 5))
 
 
 def test_only_whole_words_of_a_reading_are_put_right() -> None:
     candidate = Candidate(("call perc", "call percy"), "Call perc", -1.0, -1.0, 3)
-    [made] = in_candidates([candidate], [Correction("Perc", "Perck \\1")])
+    [made] = in_candidates([candidate], [Correction("Perc", "Perck \\1", 0)])
     assert made.readings == ("call Perck \\1", "call percy", "call perc")
     assert in_candidates([candidate], []) == (candidate,)

@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -197,27 +197,37 @@ def test_the_list_names_a_few_of_many_languages(tmp_path: Path, monkeypatch: pyt
     assert f"en, zh, de, es, ru, ko and {many - 6} more " in base
 
 
-def test_the_second_model_is_marked_and_needed_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_second_model_is_marked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AGENTBOX_STATE", str(tmp_path))
-
-    def invoke(*arguments: str) -> Result:
-        return CliRunner().invoke(main, ["models", *arguments, "--config", str(tmp_path / "config.yaml")])
-
-    def choose(second: str) -> None:
+    own = str(tmp_path / "own")
+    for second, present in (("moonshine-base-en", ""), (own, "*")):
         asr = {"models_dir": str(tmp_path / "models"), "second_model": second}
         (tmp_path / "config.yaml").write_text(json.dumps({"asr": asr}))
+        options = ["--config", str(tmp_path / "config.yaml")]
+        lines = CliRunner().invoke(main, ["models", "list", *options]).output.splitlines()
+        assert [line.split()[:2] for line in lines if line.startswith("+")] == [[f"+{present}", second]]
+        rows = map(json.loads, CliRunner().invoke(main, ["models", "list", "--json", *options]).output.splitlines())
+        assert [(row["name"], row["in_use"]) for row in rows if row["second"]] == [(second, False)]
 
-    choose("moonshine-base-en")
-    lines = invoke("list").output.splitlines()
-    assert [line.split()[1] for line in lines if line.startswith("+")] == ["moonshine-base-en"]
-    verified = [line.split(":")[0] for line in invoke("verify").output.splitlines()]
-    assert verified == ["moonshine-tiny-en", "moonshine-base-en", "silero-vad-16k"]
-    own = str(tmp_path / "own")
-    choose(own)
-    rows = {row["name"]: row for row in map(json.loads, invoke("list", "--json").output.splitlines())}
-    assert (rows[own]["in_use"], rows[own]["second"]) == (False, True)
-    assert rows["moonshine-tiny-en"]["in_use"]
-    assert len(invoke("verify").output.splitlines()) == 2
+
+def test_a_second_model_that_cannot_be_had_keeps_nobody_from_those_that_are_needed(
+    tmp_path: Path, models_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AGENTBOX_STATE", str(tmp_path))
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    for name in ("moonshine-tiny-en", "silero-vad-16k"):
+        (tmp_path / "models" / name).mkdir(parents=True)
+        for file in (models_dir / name).iterdir():
+            (tmp_path / "models" / name / file.name).symlink_to(file)
+    for second, code in (("moonshine-base-zh", "model_fetch_failed"), ("moonshine-base-klingon", "model_unknown")):
+        asr = {"models_dir": str(tmp_path / "models"), "second_model": second}
+        (tmp_path / "config.yaml").write_text(json.dumps({"asr": asr}))
+        for command in ("pull", "verify"):
+            done = CliRunner().invoke(main, ["models", command, "--config", str(tmp_path / "config.yaml")])
+            assert done.exit_code == 0, done.output
+            named = [line.split(":")[0] for line in done.stdout.splitlines()]
+            assert named == ["moonshine-tiny-en", "silero-vad-16k"]
+            assert (code in done.stderr) is (command == "pull")
 
 
 # The real model

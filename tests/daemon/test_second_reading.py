@@ -234,7 +234,7 @@ async def test_words_before_a_name_was_put_right_are_kept_of_both(room: Make) ->
     with room(again) as box:
         heard = f"hey computer {first}"
         changed = heard.replace("shiv on cast early", "Siobhan Casserly").replace("later", "lighter")
-        put_right = (Correction("shiv on cast early", "Siobhan Casserly"),)
+        put_right = (Correction("shiv on cast early", "Siobhan Casserly", 0),)
         await box.hear(changed, by=None, corrections=put_right, as_read=heard)
         *_, turn = await box.core.read_journal(lambda: list(box.core.journal.export()))
         told: Any = turn

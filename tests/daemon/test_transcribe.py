@@ -192,7 +192,7 @@ def test_a_name_that_was_put_right_begins_where_what_was_read_in_its_place_does(
         tokens=(1, 2, 3, 1),
         token_ms=(60, 120, 240, 360),
         as_read="w1 w2字3 w1",
-        corrections=(Correction("w2字", "Ann Lee, b"), Correction("w1", "at w1")),
+        corrections=(Correction("w2字", "Ann Lee, b", 3), Correction("w1", "at w1", 8)),
     )
     starts = [(word.text, round(word.start_s, 3)) for word in words_of(heard, engine, 10.0)]
     assert starts == [
@@ -307,15 +307,17 @@ def test_the_owners_names_are_put_right(home: Home, tmp_path: Path) -> None:
         lists: {person: {values: [Agostino]}}
         intents: {HassNevermind: {data: [{sentences: ["nothing for {person}"]}]}}
     """)
+    (tmp_path / "broken.yaml").write_text("lists: [")
     missing = str(tmp_path / "none.txt")
     asr = {"models_dir": str(home.models_dir), "hotwords": ["Quintanilla"], "hotwords_file": missing}
-    home.configure({"asr": asr, "intents": {"sentences": [str(sentences)]}})
+    home.configure({"asr": asr, "intents": {"sentences": [str(sentences), str(tmp_path / "broken.yaml")]}})
     done = home.run("transcribe", str(tmp_path / "one.wav"), str(tmp_path / "two.wav"))
     assert done.stdout.splitlines() == [
         f"{tmp_path}/one.wav: Is Quintanilla coming to dinner on Friday?",
         f"{tmp_path}/two.wav: Is Agostino coming to dinner on Friday?",
     ]
     assert "hotwords_file" in done.stderr, "what cannot be read is told"
+    assert "broken.yaml" in done.stderr
 
 
 def test_standard_input_raw_and_as_a_file(home: Home) -> None:

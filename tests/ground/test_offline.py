@@ -37,5 +37,7 @@ def test_a_product_of_matrices_wakes_no_other_core() -> None:
     program = "import agentbox, numpy, os; numpy.ones((300, 300)) @ numpy.ones((300, 300))"
     program += "; print(len(os.listdir('/proc/self/task')))"
     env = {name: value for name, value in os.environ.items() if name != "OPENBLAS_NUM_THREADS"}
-    done = subprocess.run([sys.executable, "-c", program], env=env, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=env, capture_output=True, text=True, check=True, timeout=60
+    )
     assert done.stdout.strip() == "1"
