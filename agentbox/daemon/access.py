@@ -136,20 +136,7 @@ def _guarded(
     """`opened`: how many streams each device has open, by its id."""
 
     def admit(params: dict[str, JSON]) -> tuple[Device, dict[str, JSON], Audit]:
-        rest = {name: value for name, value in params.items() if name not in ("token", "address", "guest")}
-        address = str(params.get("address", ""))
-        entered = devices.enter(str(params.get("token", "")), time.time(), address)
-        target = _target(method, rest)
-        if entered is None:
-            raise InputError("not_paired", "This device is not paired with the box.", "agentbox pair shows a code.")
-        device = entered.device
-        audit = Audit(action=method, target=target, device_id=device.id, device_name=device.name, address=address)
-        if scope not in device.scopes:
-            events.emit("audit", "not_permitted", message=audit)
-            raise InputError("not_permitted", "This device may not do that.", "An owner's phone may.")
-        if method == "ask" and "settings" not in device.scopes:
-            rest["guest"] = device.id
-        return device, rest, audit
+        return _admitted(method, params, scope, devices, events)
 
     async def call(params: dict[str, JSON]) -> JSON:
         _, rest, audit = admit(params)
@@ -191,6 +178,26 @@ def _guarded(
                 events.emit("audit", outcome, message=audit)
 
     return stream if inspect.isasyncgenfunction(handler) else call
+
+
+def _admitted(
+    method: str, params: dict[str, JSON], scope: Scope, devices: Devices, events: Events
+) -> tuple[Device, dict[str, JSON], Audit]:
+    """Who asks, with what, and the row that tells of it. Raises `InputError` `not_paired`, `not_permitted`."""
+    rest = {name: value for name, value in params.items() if name not in ("token", "address", "guest")}
+    address = str(params.get("address", ""))
+    entered = devices.enter(str(params.get("token", "")), time.time(), address)
+    target = _target(method, rest)
+    if entered is None:
+        raise InputError("not_paired", "This device is not paired with the box.", "agentbox pair shows a code.")
+    device = entered.device
+    audit = Audit(action=method, target=target, device_id=device.id, device_name=device.name, address=address)
+    if scope not in device.scopes:
+        events.emit("audit", "not_permitted", message=audit)
+        raise InputError("not_permitted", "This device may not do that.", "An owner's phone may.")
+    if method == "ask" and "settings" not in device.scopes:
+        rest["guest"] = device.id
+    return device, rest, audit
 
 
 def _target(method: str, params: dict[str, JSON]) -> str:
