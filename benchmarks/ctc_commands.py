@@ -126,7 +126,7 @@ def run(language: str, texts: Sequence[str], wrong: float, size: int = VOCABULAR
     config = Config(asr=Asr(language=language))
     understander = make_understander(config, load_tools(config))
     table = table_of(texts, size)
-    decoder = FrameSentences(table, lambda samples, how: (Recognition(""), None))
+    decoder = FrameSentences(table)
     return [hear(understander, table, text, wrong, decoder, seed) for seed, text in enumerate(texts)]
 
 

@@ -5,11 +5,12 @@ Commands are scored on the same frames (`constrain.ctc`).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from agentbox.asr.constrain.ctc import Logprobs
+from agentbox.asr.constrain.ctc import Logprobs, forward_logprobs
 from agentbox.asr.logits import Floats, best_of_rows, normalised
 from agentbox.asr.tokens import TokenTable
 
@@ -27,6 +28,10 @@ class CtcFrames:
     def of(cls, logits: Floats, blank: int, frame_ms: int) -> CtcFrames:
         """`logits`: [frames, tokens], normalised or not; used up."""
         return cls(normalised(logits), blank, frame_ms)
+
+    def logprobs_of(self, ways: Sequence[Sequence[int]]) -> list[float]:
+        """log P(tokens | sound) for each of `ways` (see `constrain.ctc.forward_logprobs`)."""
+        return [float(one) for one in forward_logprobs(self.logprobs, ways, self.blank)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from agentbox.asr.constrain.sentences import How, Sentences, TakesSentences
+from agentbox.asr.constrain.sentences import How, KeepsSound, Sentences, TakesSentences
 from agentbox.asr.engine import (
     NO_HINTS,
     Aborted,
@@ -25,6 +25,7 @@ from agentbox.asr.engine import (
 )
 from agentbox.asr.hotwords.correct import in_candidates
 from agentbox.asr.hotwords.names import Names
+from agentbox.asr.hotwords.scoring import Rescores
 from agentbox.asr.sound import MIN_SAMPLES
 from agentbox.asr.wake import PhraseScorer
 from agentbox.asr.wakeful import Wakeful, with_phrase
@@ -62,7 +63,8 @@ class Listener:
         self._hints = Hints(languages=spoken) if len(spoken) > 1 else NO_HINTS
         self._decoder = engine.sentence_decoder(cache) if isinstance(engine, TakesSentences) else None
         """Null where the engine only reads."""
-        self._scorer: PhraseScorer | None = None
+        self._rescorer = engine.rescorer() if isinstance(engine, Rescores) else None
+        self._phrases: PhraseScorer | None = None
         self.names = Names()
         """The owner's."""
         self.novel = self._decoder is not None and self._decoder.learns
@@ -126,29 +128,29 @@ class Listener:
             recognition = with_phrase(
                 scorer, phrases, wakeful, recognition, sound, speech_ms=how.speech_ms, abort=how.abort
             )
-        if sound is None and not self.names.hotwords:
+        if not self.names.hotwords and (sound is None or self._decoder is None):
             return recognition
         sentences = ask(recognition) if ask is not None else None
         named = recognition
         if names and (ask is None or sentences is not None):
             after = sentences.after if sentences is not None else 0
-            if scorer is not None:
-                named = self.names.scored(scorer, recognition, sound, after=after, abort=how.abort)
+            if self._rescorer is not None and sound is not None:
+                named = self.names.scored(self._rescorer, recognition, sound, after=after, abort=how.abort)
             else:
                 again = partial(self._told, samples, how)
                 named = self.names.told(self.engine.capabilities, recognition, again, after=after)
-        if sound is None or sentences is None or not sentences.roots:
+        if self._decoder is None or sound is None or sentences is None or not sentences.roots:
             return named
         return self._held(sentences, recognition, named, sound, under_way=under_way, abort=how.abort)
 
     def _listened(self, samples: Samples, how: How) -> tuple[Recognition, Any]:
-        """What was read, and the sound to be held against sentences; null where it cannot be."""
+        """What was read, and the sound to be held against sentences and names; null where it cannot be."""
         if can_stream(self.engine):
             stream = self._fed(self.engine, samples, how)
-            return stream.finish(speech_ms=how.speech_ms, abort=how.abort), None
+            return stream.finish(speech_ms=how.speech_ms, abort=how.abort), stream
         how = replace(how, language=self._wanted(how.language))
-        if self._decoder is not None:
-            return self._decoder.read(samples, how)
+        if isinstance(self.engine, KeepsSound):
+            return self.engine.read(samples, how)
         return self._transcribed(samples, how), None
 
     def _transcribed(self, samples: Samples, how: How) -> Recognition:
@@ -254,9 +256,9 @@ class Listener:
         return wakeful.phrase
 
     def _scorer_of(self, model: Moonshine, phrases: tuple[str, ...], language: str) -> PhraseScorer:
-        if self._scorer is None or self._scorer.phrases != phrases:
-            self._scorer = PhraseScorer(model, phrases, spaced=is_spaced(language))
-        return self._scorer
+        if self._phrases is None or self._phrases.phrases != phrases:
+            self._phrases = PhraseScorer(model, phrases, spaced=is_spaced(language))
+        return self._phrases
 
     def prepare(self, sentences: Sentences) -> Iterator[None]:
         """Make a grammar ready before it is needed, in small pieces; nothing where the engine cannot be held to one."""

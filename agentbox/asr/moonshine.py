@@ -25,6 +25,7 @@ from agentbox.asr.constrain.steps import StepSentences
 from agentbox.asr.decoders import DecoderState, Floats, Ints, open_decoder
 from agentbox.asr.engine import NO_HINTS, Aborted, Capabilities, Hints, Opening, Recognition, Samples
 from agentbox.asr.graph_files import GraphFile, Port, failed, find_graph, fingerprint, senseless
+from agentbox.asr.hotwords.step_scorer import StepScorer
 from agentbox.asr.logits import log_softmax
 from agentbox.asr.sound import MIN_SAMPLES, check_finite, too_short
 from agentbox.asr.tokens import END, START, TokenTable
@@ -143,14 +144,18 @@ class Moonshine:
         """See `TakesSentences`."""
         return StepSentences(
             self,
-            self._read,
             cache=cache,
             prior_of=lambda: Prior(self),
             fingerprint=self.fingerprint,
             scored_by=self,
         )
 
-    def _read(self, samples: Samples, how: How) -> tuple[Recognition, Encoding | None]:
+    def rescorer(self) -> StepScorer[Encoding, DecoderState]:
+        """See `Rescores`."""
+        return StepScorer(self)
+
+    def read(self, samples: Samples, how: How) -> tuple[Recognition, Encoding | None]:
+        """See `KeepsSound`."""
         return self.listen(samples, speech_ms=how.speech_ms, abort=how.abort)
 
     def begin_after(self, encoding: Encoding, tokens: Sequence[int]) -> tuple[Floats, DecoderState]:

@@ -28,7 +28,9 @@ from agentbox.asr import guards
 from agentbox.asr.belief import Decoding, believed, heard_whole
 from agentbox.asr.engine import NO_HINTS, Aborted, Capabilities, Hints, Opening, Recognition, Samples
 from agentbox.asr.graph_files import GraphFile, Port, damaged, find_graph, fingerprint, senseless
-from agentbox.asr.logits import best_of_rows
+from agentbox.asr.hotwords.evidence import SCORED
+from agentbox.asr.hotwords.text_scorer import TextScorer
+from agentbox.asr.logits import best_of_rows, log_softmax
 from agentbox.asr.sound import check_finite, too_short
 from agentbox.asr.tokens import TokenTable
 from agentbox.errors import ModelError
@@ -127,6 +129,10 @@ class MoonshineStreaming:
         """See `StreamingEngine.open_stream`."""
         return MoonshineStream(self)
 
+    def rescorer(self) -> TextScorer[MoonshineStream]:
+        """See `Rescores`."""
+        return TextScorer(self.table, MoonshineStream.logprobs, weights=SCORED)
+
     def transcribe(
         self,
         samples: Samples,
@@ -198,8 +204,7 @@ class MoonshineStreaming:
         cap = min(guards.token_cap(seconds, self.tokens_per_second), config.max_seq_len)
         if not len(memory):
             return Decoding()
-        cross = self._cross_kv.run({"memory": memory[None]}, ["k_cross", "v_cross"])
-        nothing = np.zeros((config.depth, 1, config.nheads, 0, config.head_dim), dtype=np.float32)
+        cross, nothing = self._cross(memory), self._nothing()
         draft = draft[:cap]
         logits, own = self._step([config.bos_id, *draft], [nothing, nothing], cross)
         best, scores = best_of_rows(logits)
@@ -219,6 +224,28 @@ class MoonshineStreaming:
                 best, scores = best_of_rows(logits)
                 token, logprob = int(best[-1]), float(scores[-1])
         return Decoding(tuple(tokens), tuple(logprobs), capped=True)
+
+    def logprobs(
+        self, memory: Floats, ways: Sequence[Sequence[int]], abort: Callable[[], bool] | None = None
+    ) -> list[float]:
+        """log P(tokens and the end | sound) for each of `ways`, in one run each. Raises as `decode`."""
+        cross, nothing = self._cross(memory), self._nothing()
+        found = []
+        for tokens in ways:
+            if abort is not None and abort():
+                raise Aborted
+            logits, _ = self._step([self.config.bos_id, *tokens], [nothing, nothing], cross)
+            ends = [*tokens, self.config.eos_id]
+            found.append(float(log_softmax(logits)[range(len(ends)), ends].sum()))
+        return found
+
+    def _cross(self, memory: Floats) -> list[Floats]:
+        return self._cross_kv.run({"memory": memory[None]}, ["k_cross", "v_cross"])
+
+    def _nothing(self) -> Floats:
+        """Keys or values of no token."""
+        config = self.config
+        return np.zeros((config.depth, 1, config.nheads, 0, config.head_dim), dtype=np.float32)
 
     def _step(
         self, tokens: Sequence[int], own: Sequence[Floats], cross: Sequence[Floats]
@@ -242,8 +269,7 @@ class MoonshineStreaming:
             for chunk in chunks[:-1]:
                 heard = self.hear(heard, chunk)
             heard = self.hear(heard, chunks[-1], last=True)
-            cross = self._cross_kv.run({"memory": heard.memory[None]}, ["k_cross", "v_cross"])
-            nothing = np.zeros((config.depth, 1, config.nheads, 0, config.head_dim), dtype=np.float32)
+            cross, nothing = self._cross(heard.memory), self._nothing()
             logits, own = self._step([config.bos_id, config.eos_id], [nothing, nothing], cross)
         except ModelError as error:
             if error.code == "model_damaged":
@@ -282,6 +308,8 @@ class MoonshineStream:
         self._heard = model.begin()
         self._pending: Samples = np.zeros(0, dtype=np.float32)
         self._samples = 0
+        self._finished = self._heard.memory
+        """What the decoder listened to when the end was last asked for."""
         self._draft: tuple[int, ...] = ()
         self._drafted = 0
         """How many frames of memory the draft was made from."""
@@ -315,6 +343,7 @@ class MoonshineStream:
         started = time.perf_counter()
         model = self._model
         heard, decoding = self.decoded(abort)
+        self._finished = heard.memory
         recognition = believed(
             model.table.decode,
             decoding.tokens,
@@ -325,6 +354,10 @@ class MoonshineStream:
         )
         decode_s = self._worked_s + time.perf_counter() - started
         return replace(recognition, audio_ms=audio_ms, encode_ms=heard.encode_s * 1000, decode_ms=decode_s * 1000)
+
+    def logprobs(self, ways: Sequence[Sequence[int]], abort: Callable[[], bool] | None = None) -> list[float]:
+        """log P(tokens and the end | sound) for each of `ways`, of the sound as it was last finished."""
+        return self._model.logprobs(self._finished, ways, abort)
 
     def decoded(self, abort: Callable[[], bool] | None = None) -> tuple[Heard, Decoding]:
         """The whole sound, heard to its end and decoded; the stream itself stays where it is."""

@@ -263,13 +263,13 @@ class Nano:
         partial: Callable[[str], None] | None = None,
     ) -> Recognition:
         """See `Engine.transcribe`."""
-        return self.listen(
+        return self.read(
             samples, How(language=language, speech_ms=speech_ms, abort=abort, hints=hints, partial=partial)
         )[0]
 
     def sentence_decoder(self, cache: Path | None) -> StepSentences[Encoding, Ways[Encoding]]:
         """See `TakesSentences`."""
-        return StepSentences(steps_of(self, self._chat.end), self.listen, beam=BEAM)
+        return StepSentences(steps_of(self, self._chat.end), beam=BEAM)
 
     def room_after(self, encoding: Encoding) -> int:
         """How many tokens may follow the prompt."""
@@ -298,7 +298,7 @@ class Nano:
         written += tokens[same:]
         return logits
 
-    def listen(self, samples: Samples, how: How) -> tuple[Recognition, Encoding | None]:
+    def read(self, samples: Samples, how: How) -> tuple[Recognition, Encoding | None]:
         """`transcribe`, and the sound to be held against sentences; null where it is too short."""
         if (short := too_short(samples.size)) is not None:
             return short, None

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import soundfile
@@ -22,6 +22,8 @@ from agentbox.asr.engine import NO_HINTS, Aborted, Capabilities, Hints, Opening,
 from agentbox.asr.features import Features
 from agentbox.asr.frontend import Frontend
 from agentbox.asr.graph_files import GraphFile, damaged, failed, fingerprint, senseless
+from agentbox.asr.hotwords.scoring import Rescorer
+from agentbox.asr.hotwords.text_scorer import RowScorer, TextScorer
 from agentbox.asr.logits import Floats
 from agentbox.asr.sound import check_finite, too_short
 from agentbox.asr.tokens import TokenTable
@@ -150,12 +152,21 @@ class SingleRun:
 
     def sentence_decoder(self, cache: Path | None) -> FrameSentences | None:
         """See `TakesSentences`; null where the model has no CTC outputs."""
-        return None if self.reader.blank is None else FrameSentences(self.table, self._read)
+        return None if self.reader.blank is None else FrameSentences(self.table)
 
-    def _read(self, samples: Samples, how: How) -> tuple[Recognition, CtcFrames | None]:
+    def rescorer(self) -> Rescorer[Any]:
+        """See `Rescores`."""
+        if self.reader.blank is None:
+            return RowScorer(self.table, self.spell)
+        return TextScorer[CtcFrames](self.table, lambda frames, ways, _: frames.logprobs_of(ways))
+
+    def read(self, samples: Samples, how: How) -> tuple[Recognition, CtcFrames | Floats | None]:
+        """See `KeepsSound`: the frames, or a row of scores for each token (see `Scores.logits`)."""
         language = "und" if len(how.hints.languages) > 1 else how.language
         read, scores = self.listen(samples, language=language, speech_ms=how.speech_ms, abort=how.abort)
-        return read, None if scores is None else self.frames(scores)
+        if scores is None:
+            return read, None
+        return read, scores.logits if self.reader.blank is None else self.frames(scores)
 
     def frames(self, scores: Scores) -> CtcFrames | None:
         """What commands are found on (`constrain.ctc`); null where the model has no CTC outputs. Uses `scores` up."""

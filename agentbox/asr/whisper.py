@@ -165,10 +165,10 @@ class Whisper:
 
     def sentence_decoder(self, cache: Path | None) -> StepSentences[WhisperSound, Ways[WhisperSound]]:
         """See `TakesSentences`."""
-        return StepSentences(steps_of(self._graphs, self.vocabulary), self._read, beam=BEAM)
+        return StepSentences(steps_of(self._graphs, self.vocabulary), beam=BEAM)
 
-    def _read(self, samples: Samples, how: How) -> tuple[Recognition, WhisperSound | None]:
-        """`transcribe`, and the sound to be held against sentences; null where it takes several windows."""
+    def read(self, samples: Samples, how: How) -> tuple[Recognition, WhisperSound | None]:
+        """See `KeepsSound`; null where the sound takes several windows."""
         read = self.transcribe(
             samples,
             language=how.language,

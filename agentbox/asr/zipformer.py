@@ -24,9 +24,11 @@ from agentbox.asr.engine import NO_HINTS, Aborted, Capabilities, Hints, Opening,
 from agentbox.asr.features import FRAME_SAMPLES, SHIFT_SAMPLES, Fbank, Features
 from agentbox.asr.frame_feed import FrameFeed
 from agentbox.asr.graph_files import GraphFile, Port, damaged, find_graph, fingerprint, senseless
+from agentbox.asr.hotwords.text_scorer import TextScorer
 from agentbox.asr.logits import best_of_rows
 from agentbox.asr.sound import check_finite, too_short
 from agentbox.asr.tokens import TokenTable
+from agentbox.asr.transducer import forward_logprobs
 from agentbox.asr.zipformer_states import BINS, States, check_kind, initial_states
 from agentbox.errors import ModelError
 from agentbox.inference import return_free_memory
@@ -96,8 +98,12 @@ class Zipformer:
         self._vocabulary = self._decoder.metadata.number("vocab_size")
         if not 1 <= self._context <= 16:
             raise damaged(decoder, "context_size in its metadata makes no sense")
+        self.no_tokens = (*[-1] * (self._context - 1), _BLANK)
+        """See `Transducer`."""
         self.table: TokenTable = tokens_txt.read(folder / "tokens.txt", size=self._vocabulary, encoded=False)
-        self._unknown = next((at for at, piece in enumerate(self.table.pieces) if piece == b"<unk>"), None)
+        unknown = (at for at, piece in enumerate(self.table.pieces) if piece == b"<unk>")
+        self.silent_tokens = (_BLANK, *unknown)
+        """See `Transducer`."""
         pieces = (self.table.text_of(token).decode("utf-8", "ignore").strip() for token in range(len(self.table)))
         self._capitals = not any(piece != piece.upper() for piece in pieces if len(piece) > 1)
         """It writes everything in capitals."""
@@ -110,6 +116,10 @@ class Zipformer:
     def open_stream(self, *, language: str, hints: Hints = NO_HINTS) -> ZipformerStream:
         """See `StreamingEngine.open_stream`."""
         return ZipformerStream(self)
+
+    def rescorer(self) -> TextScorer[ZipformerStream]:
+        """See `Rescores`."""
+        return TextScorer(self.table, ZipformerStream.logprobs, spell=self.text, shouts=self._capitals)
 
     def transcribe(
         self,
@@ -131,11 +141,7 @@ class Zipformer:
 
     def begin(self) -> Search:
         """A search that has heard nothing."""
-        context = self._no_tokens()
-        return Search(FrameFeed(FBANK), self._states, self._predict(context), context)
-
-    def _no_tokens(self) -> tuple[int, ...]:
-        return (*[-1] * (self._context - 1), _BLANK)
+        return Search(FrameFeed(FBANK), self._states, self.predict([self.no_tokens]), self.no_tokens)
 
     def advance(self, search: Search) -> bool:
         """Search on through one chunk: at each step the likeliest token, if it is one. False where some of the chunk's
@@ -154,15 +160,16 @@ class Zipformer:
         rows, search.states = self._encode(features, search.states)
         search.encode_s += time.perf_counter() - started
         for row in rows:
-            best, scores = best_of_rows(self._join(row[None], search.predicted))
+            best, scores = best_of_rows(self.join(row[None], search.predicted))
             token = int(best[0])
-            if token not in (_BLANK, self._unknown):
+            if token not in self.silent_tokens:
                 search.tokens.append(token)
                 search.logprobs.append(float(scores[0]))
                 search.token_ms.append(search.steps * _FRAME_MS)
                 search.context = (*search.context[1:], token)
-                search.predicted = self._predict(search.context)
+                search.predicted = self.predict([search.context])
             search.steps += 1
+        search.rows.extend(rows)
         return True
 
     def text(self, tokens: Sequence[int]) -> str:
@@ -176,11 +183,13 @@ class Zipformer:
         found = self._encoder.run(feeds, ["encoder_out", *self._encoder.more_outputs], give_back=give_back)
         return found[0][0], found[1:]
 
-    def _predict(self, tokens: tuple[int, ...]) -> Features:
-        return self._decoder.run({"y": np.array([tokens], dtype=np.int64)}, ["decoder_out"])[0]
+    def predict(self, contexts: Sequence[Sequence[int]]) -> Features:
+        """See `Transducer`."""
+        return self._decoder.run({"y": np.array(contexts, dtype=np.int64)}, ["decoder_out"])[0]
 
-    def _join(self, row: Features, predicted: Features) -> Features:
-        return self._joiner.run({"encoder_out": row, "decoder_out": predicted}, ["logit"])[0]
+    def join(self, rows: Features, predicted: Features) -> Features:
+        """See `Transducer`."""
+        return self._joiner.run({"encoder_out": rows, "decoder_out": predicted}, ["logit"])[0]
 
     def self_test(self, expected_rms: float | None = None) -> None:
         """A second of a rising tone, chunk by chunk, through all three graphs; raises `ModelError` `model_damaged`
@@ -199,8 +208,8 @@ class Zipformer:
                     raise damaged(self._encoder.file, "the states that it gives are not those that it takes")
                 rows.append(row)
                 states = new
-            predicted = self._predict(self._no_tokens())
-            logits = self._join(rows[0][:1], predicted)
+            predicted = self.predict([self.no_tokens])
+            logits = self.join(rows[0][:1], predicted)
         except ModelError as error:
             if error.code == "model_damaged":
                 raise
@@ -231,6 +240,8 @@ class Search:
     tokens: list[int] = field(default_factory=list)
     logprobs: list[float] = field(default_factory=list)
     token_ms: list[int] = field(default_factory=list)
+    rows: list[Features] = field(default_factory=list)
+    """What the encoder gave at each step, [width]."""
     encode_s: float = 0.0
 
     def copy(self) -> Search:
@@ -241,6 +252,7 @@ class Search:
             tokens=[*self.tokens],
             logprobs=[*self.logprobs],
             token_ms=[*self.token_ms],
+            rows=[*self.rows],
         )
 
 
@@ -250,6 +262,8 @@ class ZipformerStream:
     def __init__(self, model: Zipformer) -> None:
         self._model = model
         self._search = model.begin()
+        self._finished: list[Features] = []
+        """The encoder's rows of all that was heard, with the silence behind it."""
         self._samples = 0
         self._worked_s = 0.0
 
@@ -271,6 +285,7 @@ class ZipformerStream:
         audio_ms = self._samples * 1000 // SAMPLE_RATE_HZ
         started = time.perf_counter()
         search = self.searched(abort)
+        self._finished = search.rows
         recognition = believed(
             self._model.text,
             search.tokens,
@@ -282,6 +297,10 @@ class ZipformerStream:
         )
         decode_s = self._worked_s + time.perf_counter() - started
         return replace(recognition, audio_ms=audio_ms, encode_ms=search.encode_s * 1000, decode_ms=decode_s * 1000)
+
+    def logprobs(self, ways: Sequence[Sequence[int]], abort: Callable[[], bool] | None = None) -> list[float]:
+        """log P(tokens | sound) for each of `ways`, of the sound as it was last finished."""
+        return forward_logprobs(self._model, self._finished, ways, abort)
 
     def searched(self, abort: Callable[[], bool] | None = None) -> Search:
         """The search to the end of the sound and of the silence behind it; the stream's own stays where it is."""

@@ -231,6 +231,19 @@ def decoder_kv(weights: Weights) -> Graph:
 
 def plain(weights: Weights, samples: Floats, chunk: int) -> list[int]:
     """The tokens for a whole sound, filled up to whole chunks: no pieces, no windows, nothing kept between tokens."""
+    memory = memory_of(weights, samples, chunk)
+    cap = min(int(np.ceil(len(memory) * 0.02 * 6.5)), CONFIG["max_seq_len"])
+    tokens: list[int] = []
+    while len(tokens) < cap:
+        token = int(scores_after(weights, [1, *tokens], memory).argmax())
+        if token == 2:
+            break
+        tokens.append(token)
+    return tokens
+
+
+def memory_of(weights: Weights, samples: Floats, chunk: int) -> NDArray[np.float64]:
+    """What the decoder listens to, [frames, OUT]."""
     sound = np.pad(samples, (0, -samples.size % chunk)).astype(np.float64)
     rows = np.tanh(sound.reshape(-1, 80) @ weights.frame)
     for kernel in (weights.conv1, weights.conv2):
@@ -240,18 +253,12 @@ def plain(weights: Weights, samples: Floats, chunk: int) -> list[int]:
     padded = np.pad(rows, ((BACK, AHEAD), (0, 0)))
     width = BACK + 1 + AHEAD
     looked = [np.einsum("td,odt->o", padded[at : at + width], weights.encoder) for at in range(len(rows))]
-    memory = (rows + np.tanh(np.stack(looked))) @ weights.adapter + weights.places[: len(rows)]
-    cap = min(int(np.ceil(len(memory) * 0.02 * 6.5)), CONFIG["max_seq_len"])
-    tokens: list[int] = []
-    while len(tokens) < cap:
-        token = int(_next(weights, [1, *tokens], memory).argmax())
-        if token == 2:
-            break
-        tokens.append(token)
-    return tokens
+    memory: NDArray[np.float64] = (rows + np.tanh(np.stack(looked))) @ weights.adapter + weights.places[: len(rows)]
+    return memory
 
 
-def _next(weights: Weights, tokens: list[int], memory: NDArray[np.float64]) -> NDArray[np.float64]:
+def scores_after(weights: Weights, tokens: list[int], memory: NDArray[np.float64]) -> NDArray[np.float64]:
+    """For the token that follows `tokens`, [VOCABULARY]."""
     x = weights.embedding[tokens].astype(np.float64) + weights.positions[: len(tokens)]
     for layer in range(DEPTH):
         query, keys, values = (x @ weights.own[layer, part] for part in range(3))

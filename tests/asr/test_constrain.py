@@ -217,7 +217,7 @@ def test_what_was_prepared_of_one_language_stays_when_another_is_prepared(engine
         priors.append(Prior(engine))
         return priors[-1]
 
-    decoder = StepSentences(engine, lambda samples, how: engine.listen(samples), prior_of=new)
+    decoder = StepSentences(engine, prior_of=new)
     for _ in decoder.prepare(sentences):
         pass
     kept = priors[0].dump()

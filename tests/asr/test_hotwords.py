@@ -8,7 +8,8 @@ import pytest
 from agentbox.asr.engine import NO_HINTS, Capabilities, Correction, Hints, Recognition, Samples
 from agentbox.asr.hotwords.correct import corrected_by_text, in_candidates
 from agentbox.asr.hotwords.index import MOST, HotwordIndex
-from agentbox.asr.hotwords.scoring import Scorer, logprobs_by_character
+from agentbox.asr.hotwords.scoring import logprobs_by_character
+from agentbox.asr.hotwords.step_scorer import StepScorer
 from agentbox.asr.listener import Listener, Sentences
 from agentbox.asr.moonshine import Moonshine
 from agentbox.errors import ModelError
@@ -106,7 +107,7 @@ def test_what_is_scored_is_what_the_model_holds_likely(engine: Moonshine, voice:
     read, encoding = engine.listen(pad(voice("Set a timer for ten minutes.")))
     assert encoding is not None
     texts = [read.text, read.text.replace("timer", "time or"), read.text.replace("timer", "hippopotamus")]
-    scorer = Scorer(engine)
+    scorer = StepScorer(engine)
     same, near, far = scorer.gains(encoding, read, texts, [-100.0] * 3)
     assert same == pytest.approx(0.0, abs=1e-3)
     assert far < near < -1.0
@@ -119,7 +120,7 @@ def test_what_is_scored_is_what_the_model_holds_likely(engine: Moonshine, voice:
 
 def test_every_character_has_the_figure_of_its_token(engine: Moonshine, voice: Voice) -> None:
     read, _ = engine.listen(pad(voice("Who is Agostino?")))
-    figures = logprobs_by_character(read, engine.table)
+    figures = logprobs_by_character(read, engine.spell)
     assert len(figures) == len(read.text)
     assert figures[0] == read.token_logprobs[0]
     assert figures[-1] == read.token_logprobs[-1]

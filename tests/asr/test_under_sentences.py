@@ -96,7 +96,7 @@ def test_something_is_found_and_what_the_free_reading_knew_costs_nothing(
         return append(llm, given, state)
 
     decoder = nano.sentence_decoder(None)
-    read, sound = nano.listen(samples, How(language="zh"))
+    read, sound = nano.read(samples, How(language="zh"))
     assert sound is not None
     free = sentences_of("zh", nano.table.decode(read.tokens))
     monkeypatch.setattr(Llm, "append", counted)
@@ -135,7 +135,7 @@ def whisper(tmp_path: Path) -> Whisper:
 
 def test_whispers_candidates_have_their_exact_scores(whisper: Whisper, monkeypatch: pytest.MonkeyPatch) -> None:
     samples = tiny_models.sound(32_000)
-    read, sound = whisper._read(samples, How(language="en"))
+    read, sound = whisper.read(samples, How(language="en"))
     assert sound is not None
     texts = ("hell", "an inn", "then he", "[oh] well")
     assert len(read.tokens) > 2
@@ -230,7 +230,7 @@ def test_what_follows_a_wake_phrase_is_held_without_it() -> None:
     rows[6, on] = -1.0
     frames = CtcFrames.of(rows, 0, 60)
     read = Recognition("小盒关灯", tokens=(small, box, off, light), token_ms=(60, 180, 360, 540))
-    decoder = FrameSentences(table, lambda samples, how: (read, frames))
+    decoder = FrameSentences(table)
     found = decoder.hold(sentences_of("zh", "开灯", "小盒", after=2), read, frames, "关灯")
     assert [candidate.text for candidate in found.candidates] == ["开灯"]
     assert found.free is not None

@@ -9,10 +9,10 @@ from agentbox.asr.constrain.decoder import MAX_CANDIDATES
 from agentbox.asr.constrain.keys import longer, whole
 from agentbox.asr.constrain.network import Network
 from agentbox.asr.constrain.reading import read as read_sentence
-from agentbox.asr.constrain.sentences import Held, How, Sentences
+from agentbox.asr.constrain.sentences import Held, Sentences
 from agentbox.asr.constrain.spelling import Speller
 from agentbox.asr.ctc import CtcFrames
-from agentbox.asr.engine import Recognition, Samples
+from agentbox.asr.engine import Recognition
 from agentbox.asr.tokens import TokenTable
 from agentbox.speech_grammar import Candidate, FreeReading, SpeechGrammar
 
@@ -32,10 +32,7 @@ class FrameSentences:
     learns = False
     scored_by = None
 
-    def __init__(
-        self, table: TokenTable, reads: Callable[[Samples, How], tuple[Recognition, CtcFrames | None]], beam: int = BEAM
-    ) -> None:
-        self.read = reads
+    def __init__(self, table: TokenTable, beam: int = BEAM) -> None:
         self._table = table
         self._beam = beam
         self._networks: dict[str, Network] = {}

@@ -45,12 +45,12 @@ class Held(NamedTuple):
     """How much of it was met for the first time, which takes longer."""
 
 
-Sound = TypeVar("Sound")
+Sound = TypeVar("Sound", contravariant=True)
 """What an engine keeps of a sound, to look at it again."""
 
 
 class SentenceDecoder(Protocol[Sound]):
-    """Reads with one engine, and holds what it heard against sentences. Belongs to the inference thread."""
+    """Holds what one engine heard against sentences. Belongs to the inference thread."""
 
     @property
     def learns(self) -> bool:
@@ -59,13 +59,7 @@ class SentenceDecoder(Protocol[Sound]):
 
     @property
     def scored_by(self) -> Moonshine | None:
-        """The model that can tell cheaply how well any words fit a sound (wake phrases, names); null where there is
-        none."""
-        ...
-
-    def read(self, samples: Samples, how: How, /) -> tuple[Recognition, Sound | None]:
-        """The free reading, and the sound to be held; null where there is nothing to hold. Raises as
-        `Engine.transcribe`."""
+        """The model that can tell cheaply how well wake phrases fit a sound; null where there is none."""
         ...
 
     def hold(
@@ -92,7 +86,17 @@ class SentenceDecoder(Protocol[Sound]):
 
 
 @runtime_checkable
-class TakesSentences(Protocol):
+class KeepsSound(Protocol):
+    """An engine that can look again at what it heard: to hold it against sentences (`TakesSentences`), or names
+    (`hotwords.scoring.Rescores`)."""
+
+    def read(self, samples: Samples, how: How, /) -> tuple[Recognition, Any | None]:
+        """`Engine.transcribe`, and the sound as it keeps it; null where there is nothing to look at."""
+        ...
+
+
+@runtime_checkable
+class TakesSentences(KeepsSound, Protocol):
     """An engine that can be decoded under sentences. One that cannot has no such method, or gives null."""
 
     def sentence_decoder(self, cache: Path | None) -> SentenceDecoder[Any] | None:

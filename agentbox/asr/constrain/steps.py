@@ -12,9 +12,9 @@ from agentbox import caches
 from agentbox.asr.constrain.decoder import BEAM, GrammarDecoder
 from agentbox.asr.constrain.model import E, S, StepModel
 from agentbox.asr.constrain.prior import Kept, NoPrior, Prior
-from agentbox.asr.constrain.sentences import Held, How, Sentences
+from agentbox.asr.constrain.sentences import Held, Sentences
 from agentbox.asr.constrain.warm import warm
-from agentbox.asr.engine import Recognition, Samples
+from agentbox.asr.engine import Recognition
 from agentbox.speech_grammar import SpeechGrammar
 
 if TYPE_CHECKING:
@@ -30,7 +30,6 @@ class StepSentences(Generic[E, S]):
     def __init__(
         self,
         model: StepModel[E, S],
-        reads: Callable[[Samples, How], tuple[Recognition, E | None]],
         *,
         cache: Path | None = None,
         prior_of: Callable[[], Prior] | None = None,
@@ -40,7 +39,6 @@ class StepSentences(Generic[E, S]):
     ) -> None:
         """`prior_of`: makes a prior, null for a model whose prior takes too long; what is found out about it is kept in
         `cache` under the model's `fingerprint`. `beam`: the most hypotheses at a time."""
-        self.read = reads
         self.scored_by = scored_by
         self.learns = prior_of is not None
         self._model = model

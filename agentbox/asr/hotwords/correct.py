@@ -11,11 +11,10 @@ from typing import NamedTuple
 import msgspec
 
 from agentbox.asr.engine import Correction, Recognition
-from agentbox.asr.hotwords.evidence import SCORED, THRESHOLD, WRITTEN, Weights, evidence, gain_needed
+from agentbox.asr.hotwords.evidence import FRAMES, SCORED, THRESHOLD, WRITTEN, Weights, evidence, gain_needed
 from agentbox.asr.hotwords.index import MOST, HotwordIndex, Near
-from agentbox.asr.hotwords.scoring import Scorer, logprobs_by_character
+from agentbox.asr.hotwords.scoring import Rescorer, Sound, logprobs_by_character
 from agentbox.asr.hotwords.sounds import past_possessive, words_of
-from agentbox.asr.moonshine import Encoding
 from agentbox.speech_grammar import Candidate
 
 LOOKED_AT = 80
@@ -42,8 +41,8 @@ class Weighed(NamedTuple):
 def corrected(
     hotwords: HotwordIndex,
     read: Recognition,
-    scorer: Scorer,
-    encoding: Encoding,
+    rescorer: Rescorer[Sound],
+    sound: Sound,
     *,
     after: int = 0,
     abort: Callable[[], bool] | None = None,
@@ -54,27 +53,26 @@ def corrected(
     """
     if not read.text or not read.tokens:
         return read
-    logprobs = logprobs_by_character(read, scorer.model.table)
+    weights = rescorer.weights
+    nears = _nears(hotwords, read.text, after)
     # At best a name fits the sound as well as what was read.
-    hopeful = [one for one in _weighed(hotwords, read.text, after, SCORED, logprobs) if one.evidence >= THRESHOLD]
-    hopeful = hopeful[:SCORED_AT_ONCE]
-    if not hopeful:
-        return read
-    texts = [_with(read.text, one.near) for one in hopeful]
-    least = [gain_needed(SCORED, one.evidence) for one in hopeful]
-    gains = scorer.gains(encoding, read, texts, least, abort)
-    proven = [
-        one._replace(evidence=evidence(SCORED, one.near, one.doubt, gain))
-        for one, gain in zip(hopeful, gains, strict=True)
-        if not math.isinf(gain)
-    ]
+    hopeful = _hopeful(nears, weights, logprobs_by_character(read, rescorer.spell))[:SCORED_AT_ONCE]
+    proven = _hopeful(nears, WRITTEN) if weights is FRAMES else []
+    if hopeful:
+        texts = [_with(read.text, one.near) for one in hopeful]
+        least = [gain_needed(weights, one.evidence) for one in hopeful]
+        gains = rescorer.gains(sound, read, texts, least, abort)
+        proven += [
+            one._replace(evidence=evidence(weights, one.near, one.doubt, gain))
+            for one, gain in zip(hopeful, gains, strict=True)
+            if not math.isinf(gain)
+        ]
     return written(read, [one for one in proven if one.evidence >= THRESHOLD])
 
 
 def corrected_by_text(hotwords: HotwordIndex, read: Recognition, *, after: int = 0) -> Recognition:
     """The same where there is nothing but the text: only long names that sound just like what was written."""
-    weighed = _weighed(hotwords, read.text, after, WRITTEN)
-    return written(read, [one for one in weighed if one.evidence >= THRESHOLD])
+    return written(read, _hopeful(_nears(hotwords, read.text, after), WRITTEN))
 
 
 def likely(hotwords: HotwordIndex, text: str, *, after: int = 0) -> tuple[str, ...]:
@@ -86,27 +84,31 @@ def likely(hotwords: HotwordIndex, text: str, *, after: int = 0) -> tuple[str, .
     enough); of the names that the default model misread 81 % are told, with 100 and with 5,000 (95 and 70 % are among
     the ten nearest).
     """
-    weighed = _weighed(hotwords, text, after, SCORED)
+    weighed = _weighed(_nears(hotwords, text, after), SCORED)
     hopeful = [one.near for one in weighed if one.evidence >= THRESHOLD or one.near.likeness >= ALIKE]
     if not hopeful:
         return ()
     return tuple(dict.fromkeys(near.hotword for near in [*hopeful, *hotwords.near(text, MOST)]))[:MOST]
 
 
-def _weighed(
-    hotwords: HotwordIndex, text: str, after: int, weights: Weights, logprobs: Sequence[float] = ()
-) -> list[Weighed]:
-    """The names near to what was read, the likeliest first; not those that stand there already, and none in place of
-    one that does."""
+def _nears(hotwords: HotwordIndex, text: str, after: int) -> list[Near]:
+    """The names near to what was read; not those that stand there already, and none in place of one that does."""
     every = [_whole(text, near) for near in hotwords.near(text, LOOKED_AT, places=PLACES)]
     standing = [near for near in every if _stands(text, near)]
+    return [near for near in every if near.start >= after and not any(_gives_way(near, one) for one in standing)]
+
+
+def _weighed(nears: Sequence[Near], weights: Weights, logprobs: Sequence[float] = ()) -> list[Weighed]:
+    """The likeliest first. `logprobs`: of the characters of what was read."""
     found = []
-    for near in every:
-        if near.start < after or any(_gives_way(near, one) for one in standing):
-            continue
+    for near in nears:
         doubt = -min(logprobs[near.start : near.end], default=0.0)
         found.append(Weighed(near, doubt, evidence(weights, near, doubt)))
     return sorted(found, key=lambda one: -one.evidence)
+
+
+def _hopeful(nears: Sequence[Near], weights: Weights, logprobs: Sequence[float] = ()) -> list[Weighed]:
+    return [one for one in _weighed(nears, weights, logprobs) if one.evidence >= THRESHOLD]
 
 
 def _whole(text: str, near: Near) -> Near:

@@ -11,8 +11,7 @@ from typing import TypeAlias
 from agentbox.asr.engine import Capabilities, Recognition
 from agentbox.asr.hotwords.correct import corrected, corrected_by_text, likely
 from agentbox.asr.hotwords.index import HotwordIndex
-from agentbox.asr.hotwords.scoring import Scorer
-from agentbox.asr.moonshine import Encoding, Moonshine
+from agentbox.asr.hotwords.scoring import Rescorer, Sound
 from agentbox.errors import ModelError
 
 _log = logging.getLogger(__name__)
@@ -27,28 +26,30 @@ class Names:
     def __init__(self) -> None:
         self.hotwords: HotwordIndex | None = None
         """Names and terms; replaced as a whole, by any thread."""
-        self._scorer: Scorer | None = None
 
     def scored(
         self,
-        model: Moonshine,
+        rescorer: Rescorer[Sound],
         read: Recognition,
-        encoding: Encoding,
+        sound: Sound,
         *,
         after: int = 0,
         abort: Callable[[], bool] | None = None,
     ) -> Recognition:
-        """Those written that the sound bears out. `after`: so many characters stay as they are (a wake phrase).
+        """Those written that the sound bears out. `after`: so many characters stay as they are (a wake phrase). What
+        was read stays where it cannot be looked at again.
 
-        Raises `Aborted`, `ModelError` `model_failed`.
+        Raises `Aborted`.
         """
         hotwords = self.hotwords
         if not hotwords or not read.text:
             return read
         started = time.perf_counter()
-        if self._scorer is None or self._scorer.model is not model:
-            self._scorer = Scorer(model)
-        put_right = corrected(hotwords, read, self._scorer, encoding, after=after, abort=abort)
+        try:
+            put_right = corrected(hotwords, read, rescorer, sound, after=after, abort=abort)
+        except ModelError as error:
+            _log.warning("names could not be held against what was heard [%s]", error.code)
+            put_right = read
         return _timed(put_right, started)
 
     def told(self, capabilities: Capabilities, read: Recognition, again: Again, *, after: int = 0) -> Recognition:

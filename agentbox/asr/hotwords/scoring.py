@@ -1,110 +1,145 @@
-"""How well other words fit a sound than those that were read: log P(text | sound), forced through the decoder."""
+"""How well other words fit a sound than those that were read: what an engine offers that can tell."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple, Protocol, TypeAlias, TypeVar, runtime_checkable
 
-from agentbox.asr.constrain.spelling import Speller
-from agentbox.asr.engine import Aborted, Recognition
-from agentbox.asr.logits import log_softmax
-from agentbox.asr.moonshine import Encoding, Moonshine
-from agentbox.asr.tokens import END, TokenTable
+from agentbox.asr.constrain.model import Table
+from agentbox.asr.engine import Recognition
+from agentbox.asr.hotwords.evidence import Weights
+from agentbox.asr.hotwords.sounds import is_chinese
+
+Sound = TypeVar("Sound", contravariant=True)
+"""What an engine keeps of a sound, to look at it again."""
+
+Spell: TypeAlias = Callable[[Sequence[int]], str]
+"""The text of tokens, as `Recognition.text` has it."""
+
+Encode: TypeAlias = Callable[[str], tuple[int, ...]]
+"""The tokens of a text; a leading space counts."""
+
+Abort: TypeAlias = Callable[[], bool] | None
+"""Asked between steps whether to give up."""
 
 
-class Scorer:
+class Rescorer(Protocol[Sound]):
     """Scores texts with one model. Belongs to the inference thread."""
 
-    def __init__(self, model: Moonshine) -> None:
-        self.model = model
-        self._speller = Speller(model.table)
+    @property
+    def weights(self) -> Weights:
+        """How its gains count."""
+        ...
+
+    @property
+    def spell(self) -> Spell: ...
 
     def gains(
         self,
-        encoding: Encoding,
+        sound: Sound,
         read: Recognition,
         texts: Sequence[str],
         least: Sequence[float],
-        abort: Callable[[], bool] | None = None,
+        /,
+        abort: Abort = None,
     ) -> list[float]:
         """log P(text | sound) - log P(what was read | sound) for each of `texts`: below 0 as a rule, and minus infinity
-        where it fell below `least` before the text was through.
+        where the model cannot spell a text. One that falls below its `least` may be given up: minus infinity, too.
 
-        All texts go through the decoder as one batch, from the first word in which one differs; one run for each token,
-        some 3 ms. Raises `Aborted`, `ModelError` `model_failed`.
+        Raises `Aborted`, `ModelError` `model_failed`.
         """
-        spelled = [self._spelled(read.tokens, text) for text in texts]
-        same = min((_same(read.tokens, tokens) for tokens in spelled), default=0)
-        already = sum(read.token_logprobs[same:])
-        tails = [read.tokens[same:], *(tokens[same:] for tokens in spelled)]
-        floors = [-math.inf, *(already + one for one in least)]
-        totals = self._follow(encoding, read.tokens[:same], tails, floors, abort)
-        return [total - totals[0] for total in totals[1:]]
-
-    def _spelled(self, read: Sequence[int], text: str) -> tuple[int, ...]:
-        """The tokens of a text: those that were read as far as it begins like them, then the tokenizer's. Only where a
-        word ends do they go over into one another."""
-        table, whole = self.model.table, f" {text}".encode()
-        written = b"" if table.text_of(read[0])[:1] == b" " else b" "
-        kept = end = 0
-        for at, token in enumerate(read):
-            written += table.text_of(token)
-            if not whole.startswith(written):
-                break
-            if whole[len(written) : len(written) + 1] == b" ":
-                kept, end = at + 1, len(written)
-        return (*read[:kept], *self._speller.encode(whole[end:].decode()))
-
-    def _follow(
-        self,
-        encoding: Encoding,
-        before: Sequence[int],
-        tails: Sequence[Sequence[int]],
-        floors: Sequence[float],
-        abort: Callable[[], bool] | None,
-    ) -> list[float]:
-        """log P(tail and the end | sound, `before`) of each; the first, which is what was read, is followed no longer
-        than one of the others is."""
-        totals = [0.0] * len(tails)
-        live = list(range(len(tails)))
-        logits, state = self.model.begin_after(encoding, before)
-        rows = [0] * len(tails)
-        at = 0
-        while live:
-            if abort is not None and abort():
-                raise Aborted
-            logprobs = log_softmax(logits)
-            further: list[int] = []
-            kept: list[int] = []
-            for tail, row in zip(live, rows, strict=True):
-                token = tails[tail][at] if at < len(tails[tail]) else END
-                totals[tail] += float(logprobs[row, token])
-                if totals[tail] < floors[tail]:
-                    totals[tail] = -math.inf
-                elif token != END:
-                    further.append(tail)
-                    kept.append(row)
-            if all(map(math.isinf, totals[1:])):
-                break
-            live, rows, at = further, list(range(len(further))), at + 1
-            if live:
-                logits, state = self.model.step([tails[tail][at - 1] for tail in live], state.rows(kept))
-        return totals
+        ...
 
 
-def logprobs_by_character(read: Recognition, table: TokenTable) -> list[float]:
+@runtime_checkable
+class Rescores(Protocol):
+    """An engine that can score other words than those it read, on the sound as it keeps it (`KeepsSound`), or on its
+    stream."""
+
+    def rescorer(self) -> Rescorer[Any] | None:
+        """Null where this model cannot."""
+        ...
+
+
+class Change(NamedTuple):
+    """Where a text goes otherwise than what was read."""
+
+    first: int
+    end: int
+    """Tokens of the reading, `end` not among them."""
+    text: str
+    """What is said in their place. A space that one of them begins with belongs to it, but for the first of all."""
+
+
+def changes(read: Recognition, texts: Sequence[str], spell: Spell) -> list[Change]:
+    """The fewest tokens that must go for each of `texts`: those of whole words where letters make words, and of single
+    characters in Chinese. All others stay as the model wrote them."""
+    places = [*_places(read, spell)]
+    return [_change(read, text, places) for text in texts]
+
+
+class _Place(NamedTuple):
+    """Between two tokens of a reading, not within a word."""
+
+    tokens: int
+    characters: int
+    """How many there are before it."""
+
+
+def _places(read: Recognition, spell: Spell) -> Iterator[_Place]:
+    last = -1
+    for at in range(len(read.tokens) + 1):
+        before = spell(read.tokens[:at])
+        # A letter may be cut in half, and a space alone adds nothing to be seen.
+        if len(before) > last and read.text.startswith(before) and not _within_word(read.text, len(before)):
+            last = len(before)
+            yield _Place(at, last)
+
+
+def _change(read: Recognition, text: str, places: Sequence[_Place]) -> Change:
+    old, longer = read.text, len(text) - len(read.text)
+    before = alike(old, text)
+    after = alike(old[before:][::-1], text[before:][::-1])
+    start = _Place(0, 0)
+    for place in places:
+        if place.characters <= before and not _within_word(text, place.characters):
+            start = place
+    for place in places:
+        at = place.characters
+        if at >= max(len(old) - after, start.characters) and not _within_word(text, at + longer):
+            return Change(start.tokens, place.tokens, text[start.characters : at + longer])
+    return Change(start.tokens, len(read.tokens), text[start.characters :])
+
+
+def alike(one: Sequence[object], other: Sequence[object]) -> int:
+    """How many things two sequences begin with alike."""
+    return next((at for at, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
+
+
+def _within_word(text: str, at: int) -> bool:
+    """Whether the characters before and after the place `at` belong together."""
+    around = text[at - 1 : at + 1] if at else ""
+    return len(around) == 2 and all(one.isalnum() and not is_chinese(one) for one in around)
+
+
+def respelled(
+    read: Recognition, texts: Sequence[str], spell: Spell, table: Table, encode: Encode
+) -> list[tuple[int, ...] | None]:
+    """The tokens of each of `texts`, those that were read wherever it says the same; null where the model cannot spell
+    it."""
+    spaced = bool(read.tokens) and table.text_of(read.tokens[0])[:1] == b" "
+    found: list[tuple[int, ...] | None] = []
+    for text, change in zip(texts, changes(read, texts, spell), strict=True):
+        space = " " if spaced and not change.first else ""
+        new = encode(space + change.text)
+        tokens = (*read.tokens[: change.first], *new, *read.tokens[change.end :])
+        found.append(tokens if spell(tokens).casefold() == text.casefold() else None)
+    return found
+
+
+def logprobs_by_character(read: Recognition, spell: Spell) -> list[float]:
     """For each character of what was read the log-probability of its token."""
     found: list[float] = []
-    written = ""
-    data = b""
-    for token, logprob in zip(read.tokens, read.token_logprobs, strict=True):
-        data += table.text_of(token)
-        now = data.decode("utf-8", "ignore")  # a letter may be cut in half
-        found += [logprob] * (len(now) - len(written))
-        written = now
-    return found[len(written) - len(written.lstrip()) :]
-
-
-def _same(one: Sequence[int], other: Sequence[int]) -> int:
-    """How many tokens two sequences begin with alike."""
-    return next((at for at, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
+    for at, logprob in enumerate(read.token_logprobs, 1):
+        found += [logprob] * (len(spell(read.tokens[:at])) - len(found))
+    return found
