@@ -5,7 +5,7 @@ Commands are scored on the same frames (`constrain.ctc`).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,7 +29,7 @@ class CtcFrames:
         """`logits`: [frames, tokens], normalised or not; used up."""
         return cls(normalised(logits), blank, frame_ms)
 
-    def logprobs_of(self, ways: Sequence[Sequence[int]]) -> list[float]:
+    def logprobs_of(self, ways: Sequence[Sequence[int]], abort: Callable[[], bool] | None = None) -> list[float]:
         """log P(tokens | sound) for each of `ways` (see `constrain.ctc.forward_logprobs`)."""
         return [float(one) for one in forward_logprobs(self.logprobs, ways, self.blank)]
 

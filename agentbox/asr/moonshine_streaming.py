@@ -13,6 +13,7 @@ The layout is moonshine's own (core/moonshine-streaming-model.cpp), as `.ort` or
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -131,7 +132,7 @@ class MoonshineStreaming:
 
     def rescorer(self) -> TextScorer[MoonshineStream]:
         """See `Rescores`."""
-        return TextScorer(self.table, MoonshineStream.logprobs, weights=SCORED)
+        return TextScorer(self.table, MoonshineStream.logprobs, SCORED)
 
     def transcribe(
         self,
@@ -228,12 +229,16 @@ class MoonshineStreaming:
     def logprobs(
         self, memory: Floats, ways: Sequence[Sequence[int]], abort: Callable[[], bool] | None = None
     ) -> list[float]:
-        """log P(tokens and the end | sound) for each of `ways`, in one run each. Raises as `decode`."""
+        """log P(tokens and the end | sound) for each of `ways`, in one run each; -inf for more tokens than it writes.
+        Raises as `decode`."""
         cross, nothing = self._cross(memory), self._nothing()
         found = []
         for tokens in ways:
             if abort is not None and abort():
                 raise Aborted
+            if len(tokens) >= self.config.max_seq_len:
+                found.append(-math.inf)
+                continue
             logits, _ = self._step([self.config.bos_id, *tokens], [nothing, nothing], cross)
             ends = [*tokens, self.config.eos_id]
             found.append(float(log_softmax(logits)[range(len(ends)), ends].sum()))

@@ -22,6 +22,7 @@ from agentbox.asr.engine import NO_HINTS, Aborted, Capabilities, Hints, Opening,
 from agentbox.asr.features import Features
 from agentbox.asr.frontend import Frontend
 from agentbox.asr.graph_files import GraphFile, damaged, failed, fingerprint, senseless
+from agentbox.asr.hotwords.evidence import FRAMES
 from agentbox.asr.hotwords.scoring import Rescorer
 from agentbox.asr.hotwords.text_scorer import RowScorer, TextScorer
 from agentbox.asr.logits import Floats
@@ -158,7 +159,7 @@ class SingleRun:
         """See `Rescores`."""
         if self.reader.blank is None:
             return RowScorer(self.table, self.spell)
-        return TextScorer[CtcFrames](self.table, lambda frames, ways, _: frames.logprobs_of(ways))
+        return TextScorer(self.table, CtcFrames.logprobs_of, FRAMES)
 
     def read(self, samples: Samples, how: How) -> tuple[Recognition, CtcFrames | Floats | None]:
         """See `KeepsSound`: the frames, or a row of scores for each token (see `Scores.logits`)."""

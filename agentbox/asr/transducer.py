@@ -16,10 +16,9 @@ import numpy as np
 from agentbox.asr.engine import Aborted
 from agentbox.asr.logits import Floats, log_softmax
 
-MARGIN = 30.0
-"""A place along a way's tokens is not followed where it is less likely than another by so much (natural logarithm):
-nearly all of the probability lies within two or three tokens of the likeliest place, and a joiner's run costs more than
-all the rest."""
+MARGIN = 25.0
+"""A place along a way's tokens is not followed where it is less likely than another by so much (natural logarithm): the
+joiner's rows cost more than all the rest. What is out of the question as a name may get a score too low by it."""
 
 
 class Transducer(Protocol):
@@ -50,10 +49,11 @@ def forward_logprobs(
     ways: Sequence[Sequence[int]],
     abort: Callable[[], bool] | None = None,
 ) -> list[float]:
-    """log P(tokens | sound) for each of `ways`, [tokens]; -inf for more of them than there are frames, and where less
-    than exp(-`MARGIN`) of a way's probability is left in the end. `rows`: what the encoder gave, each [width].
+    """log P(tokens | sound) for each of `ways`, [tokens], or a little less (see `MARGIN`); -inf for more of them than
+    there are frames. `rows`: what the encoder gave, each [width].
 
-    Ways that have said the same lately share a run of the joiner. Raises `Aborted`, `ModelError` `model_failed`.
+    One run of the joiner for each frame: ways that have said the same lately share its rows. Raises `Aborted`,
+    `ModelError` `model_failed`.
     """
     if not ways:
         return []

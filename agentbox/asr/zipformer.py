@@ -24,6 +24,7 @@ from agentbox.asr.engine import NO_HINTS, Aborted, Capabilities, Hints, Opening,
 from agentbox.asr.features import FRAME_SAMPLES, SHIFT_SAMPLES, Fbank, Features
 from agentbox.asr.frame_feed import FrameFeed
 from agentbox.asr.graph_files import GraphFile, Port, damaged, find_graph, fingerprint, senseless
+from agentbox.asr.hotwords.evidence import FRAMES
 from agentbox.asr.hotwords.text_scorer import TextScorer
 from agentbox.asr.logits import best_of_rows
 from agentbox.asr.sound import check_finite, too_short
@@ -119,7 +120,7 @@ class Zipformer:
 
     def rescorer(self) -> TextScorer[ZipformerStream]:
         """See `Rescores`."""
-        return TextScorer(self.table, ZipformerStream.logprobs, spell=self.text, shouts=self._capitals)
+        return TextScorer(self.table, ZipformerStream.logprobs, FRAMES, self.text)
 
     def transcribe(
         self,

@@ -9,18 +9,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from agentbox.asr import nano_ctc, paraformer, sense_voice, tokens_txt
 from agentbox.asr.constrain.ctc import forward_logprob
-from agentbox.asr.constrain.sentences import How
-from agentbox.asr.constrain.spelling import Speller
+from agentbox.asr.constrain.sentences import How, Sentences
 from agentbox.asr.ctc import CtcFrames, greedy
 from agentbox.asr.engine import Aborted, Capabilities, Opening, Recognition, Samples
-from agentbox.asr.hotwords.evidence import FRAMES, SCORED, THRESHOLD, evidence
+from agentbox.asr.hotwords.evidence import FRAMES, SCORED, THRESHOLD, WRITTEN, evidence
 from agentbox.asr.hotwords.index import HotwordIndex, Near
-from agentbox.asr.hotwords.scoring import Change, changes, logprobs_by_character, respelled
 from agentbox.asr.hotwords.text_scorer import RowScorer, TextScorer
 from agentbox.asr.listener import Listener
 from agentbox.asr.logits import Floats, log_softmax
@@ -30,87 +26,12 @@ from agentbox.asr.single_run import SingleRun
 from agentbox.asr.tokens import TokenTable
 from agentbox.asr.zipformer import open_model as open_zipformer
 from agentbox.errors import ModelError
+from agentbox.speech_grammar import SpeechGrammar
 from tests.asr import moonshine_graphs, tiny_models, zipformer_graphs
+from tests.asr.test_respelling import read_as, table_of
 
 LETTERS = [letter.encode() for at, letter in enumerate(zipformer_graphs.LETTERS) if at % 3]
 """What the small transducer writes within a word."""
-
-BYTES = [bytes([byte]) for byte in range(256)]
-
-
-def table_of(*pieces: str) -> TokenTable:
-    return TokenTable([b"<blank>", b"<s>", b"</s>", *BYTES, *(piece.encode() for piece in pieces)])
-
-
-def read_as(table: TokenTable, *pieces: str) -> Recognition:
-    tokens = tuple(table.pieces.index(piece.encode()) for piece in pieces)
-    return Recognition(
-        table.decode(tokens), tokens=tokens, token_logprobs=tuple(-0.1 * at for at, _ in enumerate(tokens))
-    )
-
-
-# What of a reading another text has otherwise.
-
-ENGLISH = table_of("\u2581call", "\u2581ago", "\u2581stin", "o", "\u2581now", "?", "\u2581A", "go", "stino", "\u2581")
-
-
-@pytest.mark.parametrize(
-    ("pieces", "text", "change"),
-    [
-        (["▁call", "▁ago", "▁stin", "o", "▁now", "?"], "call Agostino now?", Change(1, 4, " Agostino")),
-        (["▁call", "▁ago", "▁stin", "o", "▁now", "?"], "call ago stinogo now?", Change(2, 4, " stinogo")),
-        (["▁ago", "▁stin", "o", "▁now"], "Agostino now", Change(0, 3, "Agostino")),
-        (["▁call", "▁ago", "▁stin", "o"], "call Agostino", Change(1, 4, " Agostino")),
-        (["▁call", "▁ago"], "call ago", Change(2, 2, "")),
-        (["▁call", "▁now"], "call ago now", Change(1, 2, " ago now")),
-        (["▁", "A", "go", "▁", "A", "go"], "Ago call", Change(3, 6, " call")),
-        (["打", "电话", "给", "程", "思", "成"], "打电话给陈思诚", Change(3, 6, "陈思诚")),
-        (["打", "电话", "给", "程", "思", "成"], "打电话给程思诚", Change(5, 6, "诚")),
-        (["打", "电话", "给", "张"], "打电给张", Change(1, 2, "电")),
-        (["▁", "程", "思", "成", "▁now"], "陈思诚 now", Change(0, 4, "陈思诚")),
-    ],
-)
-def test_whole_words_and_single_characters_make_room(pieces: list[str], text: str, change: Change) -> None:
-    table = table_of(*pieces)
-    assert changes(read_as(table, *pieces), [text], table.decode) == [change]
-
-
-WORDS = st.lists(
-    st.sampled_from(["call", "ago", "agostino", "go", "now?", "程思", "张", "打电话", "won't"]), min_size=1
-)
-
-
-@given(WORDS, WORDS, WORDS, WORDS, st.booleans())
-def test_whatever_is_said_in_their_place_is_spelled(
-    before: list[str], heard: list[str], meant: list[str], after: list[str], spaced: bool
-) -> None:
-    table, gap = ENGLISH, " " if spaced else ""
-    speller = Speller(table)
-    old, new = (gap.join([*before, *words, *after]) for words in (heard, meant))
-    tokens = speller.encode(f" {old}")
-    read = Recognition(old, tokens=tokens, token_logprobs=tuple(-float(at) for at in range(len(tokens))))
-    [change] = changes(read, [new], table.decode)
-    [spelled] = respelled(read, [new], table.decode, table, speller.encode)
-    assert spelled is not None
-    assert table.decode(spelled) == new
-    assert spelled[: change.first] == tokens[: change.first]
-    assert spelled[len(spelled) - (len(tokens) - change.end) :] == tokens[change.end :]
-    assert len(logprobs_by_character(read, table.decode)) == len(old)
-    assert respelled(read, [old], table.decode, table, speller.encode) == [tokens]
-
-
-def test_what_a_model_cannot_spell_is_not_scored() -> None:
-    table = TokenTable([b"<blank>", *(piece.encode() for piece in "打电话给程思成")])
-    read = read_as(table, *"给程思成")
-    assert respelled(read, ["给陈思诚"], table.decode, table, Speller(table).encode) == [None]
-    frames = CtcFrames.of(np.zeros((9, len(table)), dtype=np.float32), 0, 60)
-    scorer = TextScorer[CtcFrames](table, lambda sound, ways, _: sound.logprobs_of(ways))
-    assert scorer.gains(frames, read, ["给陈思诚"], [-9.0]) == [-math.inf]
-    some = scorer.gains(frames, read, ["给陈思诚", "给思程成", "给程思成"], [-9.0] * 3)
-    assert some == [-math.inf, pytest.approx(0.0, abs=1e-5), pytest.approx(0.0, abs=1e-5)]
-    with pytest.raises(Aborted):
-        scorer.gains(frames, read, ["给思程成"], [-9.0], lambda: True)
-
 
 # CTC outputs.
 
@@ -135,7 +56,7 @@ class FramesEngine:
         raise AssertionError("the sound is to be kept")
 
     def rescorer(self) -> TextScorer[CtcFrames]:
-        return TextScorer(self.table, lambda sound, ways, _: sound.logprobs_of(ways))
+        return TextScorer(self.table, CtcFrames.logprobs_of, FRAMES)
 
     def rest(self) -> None: ...
 
@@ -194,6 +115,32 @@ def test_names_of_latin_letters_are_held_against_frames_too() -> None:
         assert listener.hear(SILENCE, language="en").text == expected
 
 
+@pytest.mark.parametrize("names", [["陈思成", "陈思诚"], ["陈思诚", "陈思成"]])
+def test_of_two_names_that_sound_alike_the_sound_tells(names: list[str]) -> None:
+    table = table_of(*"给打电话陈司城思诚成")
+    said = [{"给": 0.0}, {"陈": 0.0}, {"司": 0.0, "思": -8.0}, {"城": 0.0, "诚": -1.0, "成": -14.0}, *sure("打电话")]
+    listener = Listener(FramesEngine(table, heard_in(table, *said)))
+    listener.names.hotwords = HotwordIndex(names)
+    assert listener.hear(SILENCE, language="zh-CN").text == "给陈思诚打电话"
+
+
+def test_a_word_that_was_heard_surely_is_no_name_of_two_syllables() -> None:
+    table = table_of(*"今天成程功了")
+    said = [*sure("今天"), {"成": 0.0, "程": -3.3}, *sure("功了")]
+    listener = Listener(FramesEngine(table, heard_in(table, *said)))
+    listener.names.hotwords = HotwordIndex(["程功"])
+    assert listener.hear(SILENCE, language="zh-CN").text == "今天成功了"
+
+
+def test_what_is_said_before_stays_as_it_is() -> None:
+    table = table_of(*"章张伟打电话给")
+    twice = [{"章": 0.0, "张": -0.5}, *sure("伟给"), {"章": 0.0, "张": -0.5}, *sure("伟")]
+    listener = Listener(FramesEngine(table, heard_in(table, *twice)))
+    listener.names.hotwords = HotwordIndex(["张伟"])
+    sentences = Sentences(SpeechGrammar("zh", False, {}, ()), (), after=3)
+    assert listener.hear(SILENCE, language="zh-CN", ask=lambda _: sentences).text == "章伟给张伟"
+
+
 def test_what_was_read_is_kept_where_names_cannot_be_scored(caplog: pytest.LogCaptureFixture) -> None:
     table = table_of(*"给章张伟")
 
@@ -202,7 +149,7 @@ def test_what_was_read_is_kept_where_names_cannot_be_scored(caplog: pytest.LogCa
             def fails(*_: object) -> list[float]:
                 raise ModelError("model_failed", "what", "todo")
 
-            return TextScorer(self.table, fails)
+            return TextScorer(self.table, fails, FRAMES)
 
     listener = Listener(Weak(table, heard_in(table, {"给": 0.0}, {"章": 0.0, "张": -0.1}, {"伟": 0.0})))
     listener.names.hotwords = HotwordIndex(["张伟"])
@@ -305,6 +252,24 @@ def test_rows_are_scored_only_where_as_many_tokens_are_said(tmp_path: Path) -> N
     assert told == [3.0 + 2.0, *[-math.inf] * 4, 0.0]
 
 
+def test_rows_are_scored_for_a_name_behind_a_word_of_letters(tmp_path: Path) -> None:
+    tiny_models.paraformer(tmp_path, 1)
+    pieces = [*tiny_models.PARAFORMER_PIECES]
+    pieces[3:9] = ["call", "k", *"程思成陈"]
+    tiny_models.write_tokens(tmp_path, pieces)
+    engine = paraformer.open_model(tmp_path, Opening(name="tiny"))
+    rows = np.zeros((5, len(pieces)), dtype=np.float32)
+    rows[1, pieces.index("陈")] = -2.0
+    rows[4, pieces.index("k")] = -1.0
+    said = tuple(map(pieces.index, ["call", "程", "思", "成", "成"]))
+    read = Recognition("call 程思成成", tokens=said)
+    assert engine.spell(said) == read.text
+    told = engine.rescorer().gains(rows, read, ["call 陈思成成", "call 程思成K"], [-9.0] * 2)
+    assert told == [-2.0, -math.inf]
+    read = Recognition("程 call", tokens=said[1::-1])
+    assert engine.rescorer().gains(rows, read, ["陈 call", "K call"], [-9.0] * 2) == [0.0, 0.0]
+
+
 # Models that work while the owner speaks.
 
 
@@ -344,22 +309,26 @@ def test_a_streaming_engines_names_are_held_against_what_it_heard(tmp_path: Path
     (folder / "tokens.txt").write_text("\n".join([*lines[:-1], f"\u2581 {len(lines) - 1}"]))
     engine = open_zipformer(folder, Opening(name="own"))
     seen: set[bool] = set()
-    for seed in range(40):
-        samples = zipformer_graphs.sound(seed, 2.1)
+    for seed in range(200):
+        samples = zipformer_graphs.sound(seed, 1.4)
         stream = engine.open_stream(language="en")
         stream.accept(samples)
         read = stream.finish()
         last = read.text.split()[-1] if read.text else ""
-        letter, name = last[-1:].upper().encode(), HotwordIndex([last + last[-1:]])
-        if letter not in LETTERS or not name:
+        letter, hotwords = last[-1:].upper().encode(), HotwordIndex([last + last[-1:]])
+        text = read.text + last[-1:]
+        if letter not in LETTERS or text not in (one.hotword for one in hotwords.near(read.text)):
             continue
-        text = read.text + last[-1]
         own, longer = stream.logprobs([read.tokens, (*read.tokens, engine.table.pieces.index(letter))])
-        [gain] = engine.rescorer().gains(stream, read, [text], [-math.inf])
-        assert gain == pytest.approx(longer - own, abs=1e-3)
+        assert engine.rescorer().gains(stream, read, [text], [-math.inf]) == [pytest.approx(longer - own, abs=1e-3)]
+        [near] = hotwords.near(read.text)
         listener = Listener(engine)
-        listener.names.hotwords = name
+        listener.names.hotwords = hotwords
         heard = listener.hear(samples, language="en")
-        assert heard.hotwords_ms is not None
-        seen.add(heard.text == text)
-    assert seen
+        doubt = -min(read.token_logprobs)
+        borne_out = (
+            evidence(FRAMES, near, doubt, longer - own) >= THRESHOLD or evidence(WRITTEN, near, 0.0) >= THRESHOLD
+        )
+        assert heard.text == (text if borne_out else read.text)
+        seen.add(borne_out)
+    assert seen == {True, False}

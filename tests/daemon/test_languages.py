@@ -11,9 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import pytest_asyncio
+import soundfile
 
 from agentbox.asr.engine import NO_HINTS, Capabilities, Hints, Recognition, Samples
 from agentbox.asr.listener import Listener
+from agentbox.audio.files import read_file
 from agentbox.config import Asr, Config, Intents, Speech, Tools
 from agentbox.daemon.activation import Opened
 from agentbox.daemon.core import Core, open_core
@@ -260,10 +262,11 @@ def test_an_engine_is_told_what_may_be_spoken_as_far_as_it_knows_that(
     assert engine.told == [told]
 
 
-def test_by_sound_with_a_model_of_one_language_nothing_changes(home: Home) -> None:
+def test_by_sound_with_a_model_of_one_language_nothing_changes(home: Home, tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "three.wav", np.concatenate(list(read_file(SAMPLE)))[: 16000 * 14], 16000)
     asr = {"models_dir": str(home.models_dir), "other_languages": ["zh"]}
     home.configure({"activation": {"mode": "always"}, "asr": asr})
-    events = home.hear(SAMPLE)
+    events = home.hear(tmp_path / "three.wav")
     told = [event["message"] for event in events if event["message"]]
     assert {one["language"] for one in told if one["type"] in ("Transcript", "Intent")} == {"en"}
     assert [one["name"] for one in told if one["type"] == "Intent"][:3] == [

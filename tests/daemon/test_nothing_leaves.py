@@ -60,15 +60,17 @@ def sent(table: str) -> int:
     return sum(int(row[10]) for row in rows)
 
 
-def hear(home: Home) -> tuple[list[dict[str, Any]], int]:
-    return packets(home, "run", "--json", "--source", str(SAMPLE), "--fast", "--exit-when-done")
+def hear(home: Home, source: Path) -> tuple[list[dict[str, Any]], int]:
+    return packets(home, "run", "--json", "--source", str(source), "--fast", "--exit-when-done")
 
 
-def test_with_local_only_no_packet_is_sent_and_no_name_looked_up(tmp_path: Path, models_dir: Path) -> None:
+def test_with_local_only_no_packet_is_sent_and_no_name_looked_up(
+    tmp_path: Path, models_dir: Path, spoken_timer: Path
+) -> None:
     home = Home(tmp_path, models_dir)
     cloud = {"policy": "local_only", "backends": [*CLOUD, VOICE]}
     home.configure({"activation": {"mode": "always"}, "cloud": cloud})
-    events, count = hear(home)
+    events, count = hear(home, spoken_timer)
     assert any(event["stage"] == "tool_result" for event in events)
     assert count == 0
 
@@ -76,7 +78,7 @@ def test_with_local_only_no_packet_is_sent_and_no_name_looked_up(tmp_path: Path,
 def test_before_the_gate_opens_and_for_what_the_box_knows_no_packet_is_sent(tmp_path: Path, models_dir: Path) -> None:
     home = Home(tmp_path, models_dir)
     home.configure({"cloud": {"policy": "local_first", "backends": CLOUD}})
-    events, count = hear(home)
+    events, count = hear(home, SAMPLE)
     assert any(event["stage"] == "utterance" for event in events)
     assert not [event for event in events if event["stage"] == "intent" and event["state"] == "none"]
     assert count == 0

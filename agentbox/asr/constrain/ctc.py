@@ -90,7 +90,10 @@ def forward_logprobs(logprobs: Logprobs, candidates: Sequence[Sequence[int]], bl
     ways = np.full(labels.shape, _NEVER)
     ways[:, 0] = 0.0  # before the first frame; entering the first token is a step from here
     one, two = np.full(labels.shape, _NEVER), np.full(labels.shape, _NEVER)
-    for frame in logprobs.astype(np.float64):
+    # Of tens of thousands of tokens some dozens are needed.
+    needed, labels = np.unique(labels, return_inverse=True)
+    labels = labels.reshape(ways.shape)
+    for frame in logprobs[:, needed].astype(np.float64):
         one[:, 1:] = ways[:, :-1]
         two[:, 2:] = np.where(skips[:, 2:], ways[:, :-2], _NEVER)
         ways = np.logaddexp(np.logaddexp(ways, one), two) + frame[labels]

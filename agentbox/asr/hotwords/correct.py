@@ -10,10 +10,11 @@ from typing import NamedTuple
 
 import msgspec
 
+from agentbox.asr.constrain.sentences import Sound
 from agentbox.asr.engine import Correction, Recognition
-from agentbox.asr.hotwords.evidence import FRAMES, SCORED, THRESHOLD, WRITTEN, Weights, evidence, gain_needed
+from agentbox.asr.hotwords.evidence import SCORED, THRESHOLD, WRITTEN, Weights, evidence, gain_needed
 from agentbox.asr.hotwords.index import MOST, HotwordIndex, Near
-from agentbox.asr.hotwords.scoring import Rescorer, Sound, logprobs_by_character
+from agentbox.asr.hotwords.scoring import Rescorer, logprobs_by_character
 from agentbox.asr.hotwords.sounds import past_possessive, words_of
 from agentbox.speech_grammar import Candidate
 
@@ -55,19 +56,21 @@ def corrected(
         return read
     weights = rescorer.weights
     nears = _nears(hotwords, read.text, after)
-    # At best a name fits the sound as well as what was read.
+    # As a rule a name fits the sound no better than what was read.
     hopeful = _hopeful(nears, weights, logprobs_by_character(read, rescorer.spell))[:SCORED_AT_ONCE]
-    proven = _hopeful(nears, WRITTEN) if weights is FRAMES else []
-    if hopeful:
-        texts = [_with(read.text, one.near) for one in hopeful]
-        least = [gain_needed(weights, one.evidence) for one in hopeful]
-        gains = rescorer.gains(sound, read, texts, least, abort)
-        proven += [
-            one._replace(evidence=evidence(weights, one.near, one.doubt, gain))
-            for one, gain in zip(hopeful, gains, strict=True)
-            if not math.isinf(gain)
-        ]
-    return written(read, [one for one in proven if one.evidence >= THRESHOLD])
+    if not hopeful:
+        return read
+    texts = [_with(read.text, one.near) for one in hopeful]
+    least = [gain_needed(weights, one.evidence) for one in hopeful]
+    gains = rescorer.gains(sound, read, texts, least, abort)
+    by_text = [one.near for one in _hopeful(nears, WRITTEN)] if rescorer.text_is_enough else []
+    scored = {
+        one.near: one._replace(evidence=evidence(weights, one.near, one.doubt, gain))
+        for one, gain in zip(hopeful, gains, strict=True)
+    }
+    proven = {near: one for near, one in scored.items() if one.evidence >= THRESHOLD}
+    proven |= {near: scored.get(near, Weighed(near, 0.0, -math.inf)) for near in by_text}
+    return written(read, [*proven.values()])
 
 
 def corrected_by_text(hotwords: HotwordIndex, read: Recognition, *, after: int = 0) -> Recognition:
@@ -134,7 +137,7 @@ def _gives_way(near: Near, standing: Near) -> bool:
 def written(read: Recognition, proven: Sequence[Weighed]) -> Recognition:
     """`read` with names in place of what was read; of two in one place the one for which more speaks."""
     taken: list[Near] = []
-    for one in sorted(proven, key=lambda one: -one.evidence):
+    for one in sorted(proven, key=lambda one: (-one.evidence, -one.near.likeness)):
         if all(one.near.end <= other.start or other.end <= one.near.start for other in taken):
             taken.append(one.near)
     if not taken:

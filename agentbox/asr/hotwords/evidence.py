@@ -31,9 +31,10 @@ class Weights(NamedTuple):
 SCORED = Weights(likeness=6.6, sounds=0.85, doubt=0.76, gain=0.26, constant=-10.5)
 """With the model's own figures for what it read, and for the name in its place."""
 
-FRAMES = Weights(likeness=6.6, sounds=0.85, doubt=0.76, gain=0.5, constant=-10.5)
-"""With the figures of a model that was never tried on speech here; set by hand. Its scores hold less of what is usually
-said than those of a decoder that reads on from its own words, so a difference in them counts more."""
+FRAMES = Weights(likeness=6.6, sounds=0.85, doubt=0.76, gain=1.0, constant=-10.5)
+"""With the figures of a model that was never tried on speech here: a gain is taken for what it says, the logarithm of
+how much likelier the name is. One of two syllables that sounds just like what was read must be a sixth as likely, where
+the model was sure of that; longer ones may be less."""
 
 WRITTEN = Weights(likeness=17.4, sounds=0.97, doubt=0.0, gain=0.0, constant=-24.3)
 """Of the text alone; half a nat stricter than it was fitted. Two syllables of Chinese never count as a name then."""
@@ -51,7 +52,7 @@ def sounds_in(hotword: str) -> float:
 
 def evidence(weights: Weights, near: Near, doubt: float, gain: float = 0.0) -> float:
     """What speaks for a name: the logarithm of the odds that it was said. `doubt`: minus the least log-probability of
-    what was read there; `gain`: see `scoring.Scorer.gains`."""
+    what was read there; `gain`: see `scoring.Rescorer.gains`."""
     sounds = min(sounds_in(near.hotword), _MOST_SOUNDS)
     return (
         weights.constant

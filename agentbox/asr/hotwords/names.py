@@ -8,10 +8,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TypeAlias
 
+from agentbox.asr.constrain.sentences import Sound
 from agentbox.asr.engine import Capabilities, Recognition
 from agentbox.asr.hotwords.correct import corrected, corrected_by_text, likely
 from agentbox.asr.hotwords.index import HotwordIndex
-from agentbox.asr.hotwords.scoring import Rescorer, Sound
+from agentbox.asr.hotwords.scoring import Rescorer
 from agentbox.errors import ModelError
 
 _log = logging.getLogger(__name__)

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple, Protocol, TypeAlias, TypeVar, runtime_checkable
+from typing import Any, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 from agentbox.asr.constrain.model import Table
+from agentbox.asr.constrain.sentences import Sound
 from agentbox.asr.engine import Recognition
 from agentbox.asr.hotwords.evidence import Weights
-from agentbox.asr.hotwords.sounds import is_chinese
-
-Sound = TypeVar("Sound", contravariant=True)
-"""What an engine keeps of a sound, to look at it again."""
+from agentbox.asr.hotwords.sounds import is_chinese, plain
 
 Spell: TypeAlias = Callable[[Sequence[int]], str]
 """The text of tokens, as `Recognition.text` has it."""
@@ -29,6 +27,12 @@ class Rescorer(Protocol[Sound]):
     @property
     def weights(self) -> Weights:
         """How its gains count."""
+        ...
+
+    @property
+    def text_is_enough(self) -> bool:
+        """Whether a long name that sounds just like what was read is written whatever the gain: where the gains were
+        never tried on speech. They still say which of two such names it is."""
         ...
 
     @property
@@ -56,9 +60,7 @@ class Rescores(Protocol):
     """An engine that can score other words than those it read, on the sound as it keeps it (`KeepsSound`), or on its
     stream."""
 
-    def rescorer(self) -> Rescorer[Any] | None:
-        """Null where this model cannot."""
-        ...
+    def rescorer(self) -> Rescorer[Any]: ...
 
 
 class Change(NamedTuple):
@@ -123,23 +125,48 @@ def _within_word(text: str, at: int) -> bool:
 
 
 def respelled(
-    read: Recognition, texts: Sequence[str], spell: Spell, table: Table, encode: Encode
-) -> list[tuple[int, ...] | None]:
-    """The tokens of each of `texts`, those that were read wherever it says the same; null where the model cannot spell
-    it."""
+    read: Recognition, texts: Sequence[str], spell: Spell, table: Table, cuts: Sequence[Encode]
+) -> list[list[tuple[int, ...]]]:
+    """For each of `texts` its tokens, those that were read wherever it says the same, and once for each of the `cuts`
+    of words into tokens that gives others; none where the model cannot spell it."""
     spaced = bool(read.tokens) and table.text_of(read.tokens[0])[:1] == b" "
-    found: list[tuple[int, ...] | None] = []
+    found: list[list[tuple[int, ...]]] = []
     for text, change in zip(texts, changes(read, texts, spell), strict=True):
         space = " " if spaced and not change.first else ""
-        new = encode(space + change.text)
-        tokens = (*read.tokens[: change.first], *new, *read.tokens[change.end :])
-        found.append(tokens if spell(tokens).casefold() == text.casefold() else None)
+        for forms in _written(space + change.text):
+            ways = dict.fromkeys(
+                (*read.tokens[: change.first], *cut(form), *read.tokens[change.end :]) for form in forms for cut in cuts
+            )
+            known = [tokens for tokens in ways if _same_words(spell(tokens), text)]
+            if known:
+                break
+        found.append(known)
     return found
 
 
+def _written(text: str) -> Iterator[tuple[str, ...]]:
+    """How a model may write a text, one after the other: as it is, all small, in capitals, without accents; where it
+    begins with letters amidst Chinese, with a space before them or without."""
+    letters = text[:1].isalnum() and not is_chinese(text)
+    for one in dict.fromkeys((text, plain(text))):
+        for case in dict.fromkeys((one, one.lower(), one.upper())):
+            yield (case, f" {case}") if letters else (case,)
+
+
+def _same_words(spelled: str, text: str) -> bool:
+    """Whether a text was spelled; the model's way to write letters and spaces aside."""
+    one, other = (plain(words.replace(" ", "")).casefold() for words in (spelled, text))
+    return one == other
+
+
 def logprobs_by_character(read: Recognition, spell: Spell) -> list[float]:
-    """For each character of what was read the log-probability of its token."""
+    """For each character of what was read the least log-probability of its tokens: a letter may be cut into bytes."""
     found: list[float] = []
+    least = 0.0
     for at, logprob in enumerate(read.token_logprobs, 1):
-        found += [logprob] * (len(spell(read.tokens[:at])) - len(found))
+        least = min(least, logprob)
+        before = spell(read.tokens[:at])
+        if read.text.startswith(before):
+            found += [least] * (len(before) - len(found))
+            least = 0.0
     return found

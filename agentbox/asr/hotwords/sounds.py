@@ -80,7 +80,7 @@ def coarse_keys(words: Sequence[str]) -> Iterator[str]:
 @lru_cache(maxsize=65_536)
 def _coarse(word: str) -> tuple[str, ...]:
     if not is_chinese(word):
-        return (sound_of(_plain(word)),)
+        return (sound_of(plain(word)),)
     return tuple(dict.fromkeys(_as_characters(one.blurred) for one in syllables_of(word))) or (word,)
 
 
@@ -98,11 +98,11 @@ def likeness(heard: Sequence[str], meant: Sequence[str]) -> float:
 
 def letters_of(words: Sequence[str]) -> str:
     """The finer key of words in Latin letters; Chinese among them stands there in pinyin."""
-    return spoken_letters("".join(_pinyin(word) if is_chinese(word) else _plain(word) for word in words))
+    return spoken_letters("".join(_pinyin(word) if is_chinese(word) else plain(word) for word in words))
 
 
 @lru_cache(maxsize=65_536)
-def _plain(word: str) -> str:
+def plain(word: str) -> str:
     """Without accents and apostrophes, as a recogniser for English writes it."""
     parts = unicodedata.normalize("NFKD", word.translate(_FOLDED))
     return "".join(part for part in parts if part not in "'’" and not unicodedata.combining(part))

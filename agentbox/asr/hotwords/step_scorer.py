@@ -18,6 +18,7 @@ class StepScorer(Generic[E, S]):
     """See `Rescorer`."""
 
     weights = SCORED
+    text_is_enough = False
 
     def __init__(self, model: StepModel[E, S]) -> None:
         self._model = model
@@ -39,10 +40,12 @@ class StepScorer(Generic[E, S]):
     ) -> list[float]:
         """See `Rescorer`. All texts go through the decoder as one batch, from the first token in which one differs; one
         run for each token, some 3 ms."""
-        spelled = respelled(read, texts, self.spell, self._model.table, self._speller.encode)
+        spelled = respelled(read, texts, self.spell, self._model.table, [self._speller.encode])
         gains = [-math.inf] * len(texts)
-        known = [(at, tokens) for at, tokens in enumerate(spelled) if tokens is not None]
-        same = min((alike(read.tokens, tokens) for _, tokens in known), default=0)
+        known = [(at, ways[0]) for at, ways in enumerate(spelled) if ways]
+        if not known:
+            return gains
+        same = min(alike(read.tokens, tokens) for _, tokens in known)
         already = sum(read.token_logprobs[same:])
         tails = [read.tokens[same:], *(tokens[same:] for _, tokens in known)]
         floors = [-math.inf, *(already + least[at] for at, _ in known)]
