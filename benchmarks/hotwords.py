@@ -6,7 +6,8 @@
 
 Names of people from a dozen countries are said in sentences by synthetic voices, and ordinary sentences that hold none
 of them. Each clip is heard once, with all names and the distractors as hotwords; what would have been written without
-them is known, since what was put right is told. `FOLDER` keeps the sound, so that a second run only listens.
+them is known, since what was put right is told. A model that takes names as a hint hears each clip without them, too.
+`FOLDER` keeps the sound, so that a second run only listens.
 `--real FOLDER` adds recordings in which no name is said, `--prompts` the telephone prompts of `agentbox bench asr`.
 
 `--part 2`, the default, draws other names than those that the weights of `asr.hotwords.evidence` were fitted on, which
@@ -17,7 +18,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
@@ -48,12 +49,14 @@ class Tally:
     """What was put in that nobody said."""
     took_ms: list[float] = field(default_factory=list)
 
-    def add(self, clip: Clip, heard: Recognition) -> None:
+    def add(self, clip: Clip, heard: Recognition, without: str, hotwords: Sequence[str]) -> None:
         self.clips += 1
-        self.without += _holds(_before(heard), clip.name)
+        self.without += _holds(without, clip.name)
         self.recalled += _holds(heard.text, clip.name)
-        said = " ".join(_words(clip.text))
-        self.wrong += [f"{one.heard} -> {one.meant}" for one in heard.corrections if not _holds(said, one.meant)]
+        elsewhere = f"{without} {clip.text}"
+        if heard.text != without:
+            put_in = [one for one in hotwords if _holds(heard.text, one) and not _holds(elsewhere, one)]
+            self.wrong += [f"{without} -> {heard.text} ({', '.join(put_in)})"] * bool(put_in)
         if heard.hotwords_ms is not None:
             self.took_ms.append(heard.hotwords_ms)
 
@@ -112,7 +115,11 @@ def main() -> None:
     for kind, clips in kinds:
         tally = Tally()
         for clip in clips:
-            tally.add(clip, listener.hear(clip.samples, language="en"))
+            heard = listener.hear(clip.samples, language="en")
+            without = _before(heard)
+            if engine.capabilities.takes_hotwords:
+                without = listener.hear(clip.samples, language="en", names=False).text
+            tally.add(clip, heard, without, listener.names.hotwords.hotwords)
         print(tally.told(kind), flush=True)
         if asked.show:
             print("\n".join(f"    {one}" for one in tally.wrong), file=sys.stderr)
